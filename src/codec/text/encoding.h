@@ -1,0 +1,37 @@
+#pragma once
+// Text forms of bytes: base64 (RFC 4648 section 4), hexadecimal, percent-encoding (RFC 3986), numbers.
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "foundation/bytes.h"
+#include "foundation/result.h"
+
+namespace nacelle::text {
+
+std::string base64_encode(BytesView bytes);
+/// Accepts missing padding; refuses anything else. Fault::invalid_input without the input in the message (it may be a key).
+Result<Bytes> base64_decode(std::string_view text);
+
+std::string hex_encode(BytesView bytes);  ///< lower case
+Result<Bytes> hex_decode(std::string_view text);
+
+/// encodeURIComponent: all but `A-Z a-z 0-9 - _ . ! ~ * ' ( )` is escaped, upper-case hex.
+std::string percent_encode(std::string_view text);
+/// As percent_encode, and `! ' ( ) *` escaped too (wire facts 1.3).
+std::string percent_encode_strict(std::string_view text);
+/// `+` stays a plus. Fault::invalid_input for a broken escape.
+Result<std::string> percent_decode(std::string_view text);
+
+/// The whole of `text` as a decimal number, or a fault that names `what`.
+Result<std::int64_t> parse_integer(std::string_view text, std::string_view what);
+Result<double> parse_number(std::string_view text, std::string_view what);
+
+bool equal_ignoring_case(std::string_view a, std::string_view b);
+std::string to_lower(std::string_view text);
+std::string_view trim(std::string_view text);
+std::vector<std::string_view> split(std::string_view text, char separator);
+
+}  // namespace nacelle::text

@@ -1,0 +1,105 @@
+#pragma once
+// Who may connect: devices and modules with their keys, and the check of a token against them. Hub and edge share it.
+
+#include <compare>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "codec/json/value.h"
+#include "codec/sas/token.h"
+#include "foundation/clock.h"
+#include "foundation/named.h"
+#include "foundation/result.h"
+
+namespace nacelle::device {
+
+using DeviceId = Named<struct DeviceIdTag>;
+using ModuleId = Named<struct ModuleIdTag>;
+
+/// A device, or one of its modules (`module` not empty).
+struct IdentityName {
+  DeviceId device;
+  ModuleId module;
+  bool is_module() const { return !module.empty(); }
+  /// `dev1` or `dev1/filter`: the MQTT client id.
+  std::string client_id() const;
+  auto operator<=>(const IdentityName&) const = default;
+};
+Result<IdentityName> parse_client_id(std::string_view client_id);
+
+/// Up to 128 of ASCII alphanumerics and `- : . + % _ # * ? ! ( ) , = @ $ '` (wire facts 1.2); modules likewise.
+Result<DeviceId> parse_device_id(std::string_view text);
+Result<ModuleId> parse_module_id(std::string_view text);
+
+enum class Authentication { sas, self_signed, certificate_authority, none };
+
+/// One row of the registry.
+struct Identity {
+  IdentityName name;
+  std::string generation_id;
+  std::int64_t etag = 1;
+  bool enabled = true;
+  std::string status_reason;
+  Authentication authentication = Authentication::sas;
+  std::string primary_key;    ///< base64
+  std::string secondary_key;
+  std::string primary_thumbprint;
+  std::string secondary_thumbprint;
+  bool edge = false;          ///< capabilities.iotEdge
+  std::string scope;          ///< deviceScope
+  std::vector<std::string> parent_scopes;
+  std::string managed_by;     ///< modules
+};
+
+/// `ms-azure-iot-edge://{device}-{generation}`.
+std::string edge_scope(const Identity& edge_device);
+
+struct ConnectionFacts {
+  bool connected = false;
+  Timestamp changed_at{};
+  Timestamp last_activity{};
+  int cloud_to_device_messages = 0;
+};
+
+/// The REST document of a device or a module (wire facts 2.3), keys included.
+json::Value to_json(const Identity& identity, const ConnectionFacts& facts = {});
+
+/// Reads a document as a client PUTs it. Missing keys are generated; `name` is what the path said and must agree with
+/// the document. Unknown members are ignored. Fault::invalid_input names the member.
+Result<Identity> from_json(const json::Value& document, const IdentityName& name);
+
+// -- Tokens against identities -------------------------------------------------------------------------------------
+
+/// Rights of a shared access policy (wire facts 2.12).
+struct Rights {
+  bool registry_read = false;
+  bool registry_write = false;
+  bool service_connect = false;
+  bool device_connect = false;
+};
+struct Policy {
+  std::string name;
+  std::string primary_key;
+  std::string secondary_key;
+  Rights rights;
+};
+
+/// Does `resource` (a token's decoded `sr`) cover `HUB/devices/{device}[/modules/{module}]`? `hub_names`: the hub's name
+/// and its aliases, with and without port; compared without case, the path exactly.
+bool resource_covers(std::string_view resource, const std::vector<std::string>& hub_names, const IdentityName& name);
+bool resource_covers_hub(std::string_view resource, const std::vector<std::string>& hub_names);
+
+/// Checks a device's or module's own token: signature with either key, expiry (with 300 s of skew), resource, enabled.
+/// Fault::denied says which check failed, without secrets. Answers with the token's expiry.
+Result<Timestamp> authenticate(const Identity& identity, std::string_view token, const std::vector<std::string>& hub_names, Timestamp now);
+
+/// The same with a policy's key (`skn`): the policy must have device_connect.
+Result<Timestamp> authenticate_with_policy(const Policy& policy, const IdentityName& name, std::string_view token,
+                                           const std::vector<std::string>& hub_names, Timestamp now);
+
+/// A service call's token: the policy must be the one `skn` names; rights are then the caller's business.
+Result<Timestamp> authenticate_service(const Policy& policy, std::string_view token, const std::vector<std::string>& hub_names, Timestamp now);
+
+}  // namespace nacelle::device

@@ -1,0 +1,2 @@
+// Boost.Asio's separately compiled bodies, once for every program.
+#include <boost/asio/impl/src.hpp>

@@ -1,0 +1,110 @@
+#pragma once
+// MqttServer: a generic MQTT 3.1.1 server. Sessions (subscriptions, unacknowledged deliveries) are its own; who may
+// connect, publish and subscribe, and what a publish means, is a policy laid over it. QoS 1 is acknowledged only when
+// the policy says the message is durable, in the order of arrival (MQTT 3.1.1 section 4.6).
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "codec/mqtt/packet.h"
+#include "foundation/clock.h"
+#include "net/socket/stream.h"
+
+namespace nacelle::net {
+
+/// One live connection of an accepted client. Shared with the policy; every member may be called from any thread.
+class MqttConnection {
+ public:
+  virtual ~MqttConnection() = default;
+  virtual const std::string& client_id() const = 0;
+  virtual const std::string& user_name() const = 0;
+  virtual std::string peer_address() const = 0;
+  virtual void close(std::string reason) = 0;  ///< logged once
+  /// Whatever the policy wants to keep with the connection (set in accept).
+  std::shared_ptr<void> context;
+};
+using MqttConnectionPtr = std::shared_ptr<MqttConnection>;
+
+struct MqttAccept {
+  mqtt::ConnectCode code = mqtt::ConnectCode::not_authorized;
+  std::optional<Timestamp> expires_at;  ///< the connection is closed then
+  std::string reason;                   ///< for the log when refused; no secrets
+  std::shared_ptr<void> context;
+};
+
+class MqttPolicy {
+ public:
+  virtual ~MqttPolicy() = default;
+
+  /// On the connection's strand; may wait.
+  virtual awaitable<MqttAccept> accept(const mqtt::Connect& connect, const Bytes& peer_certificate_der, std::string peer_address) = 0;
+  /// After CONNACK was sent; and when the connection has ended, for whatever reason (`clean`: by DISCONNECT).
+  virtual void connected(const MqttConnectionPtr& connection) = 0;
+  virtual void disconnected(const MqttConnectionPtr& connection, bool clean) = 0;
+
+  /// The granted QoS, or nullopt: SUBACK 0x80.
+  virtual std::optional<mqtt::QoS> subscribe(const MqttConnectionPtr& connection, const mqtt::Subscription& wanted) = 0;
+  /// After SUBACK was sent.
+  virtual void subscribed(const MqttConnectionPtr& connection, const std::string& filter) = 0;
+
+  /// `done` must be called once, from any thread: success sends PUBACK (QoS 1); a fault of invalid_input or denied closes
+  /// the connection; exhausted or unavailable withholds the PUBACK and keeps the connection. `publish` borrows for the call.
+  virtual void publish(const MqttConnectionPtr& connection, const mqtt::Publish& publish, std::function<void(Result<>)> done) = 0;
+};
+
+/// Subscriptions that outlive a connection (clean session 0), kept by someone durable. Any thread.
+class MqttSessionStore {
+ public:
+  virtual ~MqttSessionStore() = default;
+  virtual Result<std::vector<mqtt::Subscription>> load(const std::string& client_id) = 0;
+  virtual Result<bool> exists(const std::string& client_id) = 0;
+  virtual Result<> save(const std::string& client_id, const std::vector<mqtt::Subscription>& subscriptions) = 0;
+  virtual Result<> forget(const std::string& client_id) = 0;
+};
+
+struct MqttLimits {
+  std::size_t max_packet_bytes = 272 * 1024;   ///< 256 KiB of message and its topic
+  std::chrono::seconds connect_within{60};
+  std::chrono::seconds max_keep_alive{1767};   ///< server side cap; 0 from the client counts as this
+  std::size_t max_in_flight = 4096;            ///< publishes not yet answered; beyond it the socket is not read
+  ByteCount max_in_flight_bytes = 4_MiB;
+  ByteCount max_outbound_bytes = 16_MiB;       ///< waiting to be written or acknowledged; beyond it deliver refuses
+  std::size_t max_deliveries = 100;            ///< QoS 1 deliveries not yet acknowledged per client
+  std::size_t max_connections = 20000;
+};
+
+class MqttServer {
+ public:
+  struct Options {
+    MqttLimits limits;
+    std::shared_ptr<MqttSessionStore> sessions;  ///< null: kept in memory only
+  };
+  /// `policy` outlives the server. No listener yet.
+  static std::unique_ptr<MqttServer> make(Executor executor, MqttPolicy& policy, Options options);
+  virtual ~MqttServer() = default;
+
+  /// Adds a listener; the port it got.
+  virtual Result<std::uint16_t> listen(const Endpoint& endpoint, std::shared_ptr<TlsServerContext> tls) = 0;
+  /// Serves one stream that someone else accepted (WebSocket, tests).
+  virtual awaitable<void> serve(StreamPtr stream) = 0;
+
+  using Delivered = std::function<void(Result<>)>;
+  /// Sends to one client if it is connected and has a subscription that matches `topic`; the QoS is the lower of `qos`
+  /// and the granted one. `done` is called when written (QoS 0) or acknowledged (QoS 1), with Fault::unavailable if the
+  /// client is not there, not subscribed, or left before acknowledging, Fault::exhausted if its queue is full. Any thread.
+  virtual void deliver(const std::string& client_id, std::string topic, Bytes payload, mqtt::QoS qos, Delivered done) = 0;
+
+  virtual bool connected(const std::string& client_id) const = 0;
+  virtual bool subscribed(const std::string& client_id, std::string_view topic) const = 0;
+  /// Closes the client's live connection, if there is one.
+  virtual void disconnect(const std::string& client_id, std::string reason) = 0;
+  /// Forgets the client's session too.
+  virtual void forget(const std::string& client_id) = 0;
+  virtual std::size_t connections() const = 0;
+  virtual awaitable<void> close() = 0;
+};
+
+}  // namespace nacelle::net

@@ -1,0 +1,62 @@
+#pragma once
+// Stream: a connected byte stream, TCP, TLS or unix, behind one interface, so that protocol code is compiled once and
+// never sees TLS templates. And the addresses to listen on and connect to.
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "foundation/async.h"
+#include "foundation/bytes.h"
+
+namespace nacelle::net {
+
+/// Where to listen or connect: `host:port`, or a unix socket's path.
+struct Endpoint {
+  std::string host = "127.0.0.1";
+  std::uint16_t port = 0;         ///< 0: any free one
+  std::string unix_path;          ///< not empty: a unix socket; mode 0600 when listening
+};
+/// `host:port`, `[::1]:port`, or `unix:///path`. Fault::invalid_input says what was expected.
+Result<Endpoint> parse_endpoint(std::string_view text, std::uint16_t default_port);
+
+class Stream {
+ public:
+  virtual ~Stream() = default;
+  /// Up to `size` bytes, at least one. Fault::unavailable at the peer's end or on a broken connection; timed_out after
+  /// `set_deadline`.
+  virtual awaitable<Result<std::size_t>> read_some(char* data, std::size_t size) = 0;
+  virtual awaitable<Result<>> write_all(BytesView bytes) = 0;
+  virtual void close() = 0;  ///< on the stream's executor; ends waiting reads and writes
+  /// Reads and writes fail with timed_out after this time; nullopt: never.
+  virtual void set_deadline(std::optional<std::chrono::steady_clock::duration> from_now) = 0;
+  virtual Executor executor() = 0;
+  virtual std::string peer_address() const = 0;
+  virtual Bytes peer_certificate_der() const { return {}; }  ///< TLS only; empty if the peer showed none
+};
+using StreamPtr = std::unique_ptr<Stream>;
+
+class TlsServerContext;  // net/tls
+class TlsClientContext;
+
+/// Accepts connections until closed; each is given to `serve` as a coroutine on a strand of its own. TLS handshakes are
+/// made there too, with a deadline, so that a slow peer holds up nobody.
+class Listener {
+ public:
+  using Serve = std::function<awaitable<void>(StreamPtr)>;
+  /// Fault::unavailable if the address is taken, naming it.
+  static Result<std::unique_ptr<Listener>> listen(Executor executor, const Endpoint& endpoint,
+                                                  std::shared_ptr<TlsServerContext> tls, Serve serve,
+                                                  std::size_t max_connections = 20000);
+  virtual ~Listener() = default;
+  virtual std::uint16_t port() const = 0;
+  virtual awaitable<void> close() = 0;  ///< stops accepting, closes every connection, back when all have ended
+};
+
+/// Connects (and, with `tls`, shakes hands and checks the name `server_name`, or endpoint.host if empty).
+awaitable<Result<StreamPtr>> connect(Endpoint endpoint, std::shared_ptr<TlsClientContext> tls, std::string server_name = {},
+                                     std::chrono::steady_clock::duration timeout = std::chrono::seconds{15});
+
+}  // namespace nacelle::net

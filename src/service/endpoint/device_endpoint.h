@@ -1,0 +1,79 @@
+#pragma once
+// The IoT Hub topic rules as a policy over net/mqtt: what hub and edge have in common towards devices and modules
+// (wire facts 1 and 5.6). It takes packets apart and calls a DeviceBackend; hub and edge each are one.
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "domain/device/identity.h"
+#include "domain/telemetry/message.h"
+#include "domain/telemetry/topic.h"
+#include "domain/twin/twin.h"
+#include "net/mqtt/server.h"
+
+namespace nacelle::endpoint {
+
+/// An answered twin call. On failure the endpoint makes the JSON error body (wire facts 1.8).
+struct ReportedAnswer {
+  std::int64_t version = 0;
+};
+
+class DeviceBackend {
+ public:
+  virtual ~DeviceBackend() = default;
+  /// Checks the identity the client claims by its password or certificate; the time its credentials end.
+  /// Fault::denied and a reason without secrets; Fault::unavailable: CONNACK 3.
+  virtual awaitable<Result<Timestamp>> authenticate(device::IdentityName who, telemetry::UserName user_name, std::string password,
+                                                    Bytes certificate_der) = 0;
+  virtual void connected(const device::IdentityName& who) = 0;
+  virtual void disconnected(const device::IdentityName& who) = 0;
+
+  /// A telemetry message, fully stamped (connectionDeviceId, auth method, generation id, enqueuedTime; wire facts 1.6).
+  /// `done` once durable. Any thread.
+  virtual void telemetry(telemetry::Message message, std::function<void(Result<>)> done) = 0;
+  /// Generation id and the auth type for stamping; from the cache, must not block.
+  virtual std::string generation_id(const device::IdentityName& who) = 0;
+
+  virtual awaitable<Result<json::Value>> get_twin(device::IdentityName who) = 0;  ///< the device's view
+  virtual awaitable<Result<ReportedAnswer>> patch_reported(device::IdentityName who, json::Value patch, std::optional<std::int64_t> base_version) = 0;
+  /// The reply to a method call the backend sent earlier with `request_id`.
+  virtual void method_response(const device::IdentityName& who, const std::string& request_id, int status, Bytes body) = 0;
+  /// The client has just subscribed to something new (or come back with a kept session): time to deliver what waits.
+  virtual void subscriptions_changed(const device::IdentityName& who) = 0;
+};
+
+/// MQTT for devices and modules. Listeners are added by the owner.
+class DeviceEndpoint {
+ public:
+  struct Options {
+    std::vector<std::string> hub_names;  ///< accepted in user names: name and aliases, with and without port
+    net::MqttServer::Options server;
+  };
+  static std::unique_ptr<DeviceEndpoint> make(Executor executor, DeviceBackend& backend, const Clock& clock, Options options);
+  virtual ~DeviceEndpoint() = default;
+
+  virtual Result<std::uint16_t> listen(const net::Endpoint& at, std::shared_ptr<net::TlsServerContext> tls) = 0;
+  virtual bool connected(const device::IdentityName& who) const = 0;
+  virtual void disconnect(const device::IdentityName& who, std::string reason) = 0;
+  virtual void forget(const device::IdentityName& who) = 0;
+
+  using Delivered = net::MqttServer::Delivered;
+  /// To a module's input, QoS 1; done when acknowledged.
+  virtual void deliver_input(const device::IdentityName& module, const std::string& input, const telemetry::Message& message, Delivered done) = 0;
+  virtual bool accepts_input(const device::IdentityName& module, const std::string& input) const = 0;
+  /// To a device, QoS 1.
+  virtual void deliver_cloud_to_device(const device::IdentityName& device, const telemetry::Message& message, Delivered done) = 0;
+  /// Desired properties changed; QoS 0, never queued.
+  virtual void notify_desired(const device::IdentityName& who, const json::Value& notification, std::int64_t version) = 0;
+  /// A method request; false if the client is not connected and subscribed.
+  virtual bool call_method(const device::IdentityName& who, const std::string& method, const std::string& request_id, Bytes payload) = 0;
+
+  virtual std::size_t connections() const = 0;
+  virtual net::MqttServer& server() = 0;
+  virtual awaitable<void> close() = 0;
+};
+
+}  // namespace nacelle::endpoint

@@ -1,0 +1,51 @@
+#pragma once
+// The file system, as far as durable stores need it: passed in, so that tests can make it fail or forget.
+// Every call names the path in its error. Fault::exhausted when the disk is full.
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "foundation/bytes.h"
+#include "foundation/result.h"
+
+namespace nacelle::storage {
+
+namespace fs = std::filesystem;
+
+/// An open file. One user at a time, except read_at, which any thread may call.
+class File {
+ public:
+  virtual ~File() = default;
+  virtual Result<> append(BytesView bytes) = 0;                          ///< all of it, at the end
+  virtual Result<Bytes> read_at(std::uint64_t offset, std::size_t count) const = 0;  ///< fewer bytes only at the end
+  virtual Result<> sync() = 0;                                           ///< fdatasync
+  virtual Result<> truncate(std::uint64_t size) = 0;
+  virtual Result<std::uint64_t> size() const = 0;
+};
+
+enum class OpenMode { read, append, create };  ///< append: made if absent; create: must not exist yet
+
+class FileSystem {
+ public:
+  virtual ~FileSystem() = default;
+  virtual Result<std::unique_ptr<File>> open(const fs::path& path, OpenMode mode, unsigned permissions = 0644) = 0;
+  virtual Result<> rename(const fs::path& from, const fs::path& to) = 0;
+  virtual Result<> remove(const fs::path& path) = 0;                      ///< absent is fine
+  virtual Result<> make_directories(const fs::path& path) = 0;
+  virtual Result<> sync_directory(const fs::path& path) = 0;
+  virtual Result<bool> exists(const fs::path& path) const = 0;
+  virtual Result<std::vector<std::string>> list(const fs::path& directory) const = 0;  ///< names, sorted
+};
+
+/// The machine's own. Stateless; any thread.
+FileSystem& real_file_system();
+
+/// Written to a temporary name in the same folder, synced, renamed, folder synced: whole or not at all.
+Result<> write_file_atomic(FileSystem& files, const fs::path& path, BytesView bytes, unsigned permissions = 0644);
+/// Fault::not_found, or Fault::exhausted above `max_bytes`.
+Result<Bytes> read_file(const FileSystem& files, const fs::path& path, ByteCount max_bytes = 256_MiB);
+
+}  // namespace nacelle::storage

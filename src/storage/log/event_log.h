@@ -1,0 +1,83 @@
+#pragma once
+// EventLog: partitions of records, kept durably in segments; an append is answered after fdatasync (group commit).
+// Format: docs/formats/event-log.md. Source of the promise: DESIGN.md P1, P3.
+//
+//   TRY_LET(const auto log, EventLog::open({.directory = dir / "events"}, clock, real_file_system()));
+//   log->append(partition, record, [](Result<Offset> at) { /* synced: acknowledge */ });
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "foundation/bytes.h"
+#include "foundation/clock.h"
+#include "foundation/result.h"
+#include "storage/file/file.h"
+
+namespace nacelle::storage {
+
+using Partition = std::uint32_t;
+/// A record's number within its partition: from 0, never repeated, never reused.
+using Offset = std::uint64_t;
+
+struct LogOptions {
+  fs::path directory;
+  Partition partitions = 4;
+  ByteCount segment_bytes = 64_MiB;
+  ByteCount max_partition_bytes = 16_GiB;          ///< oldest whole segments go first
+  std::chrono::seconds max_age{7 * 24 * 3600};
+  ByteCount max_record_bytes = 1_MiB;
+  ByteCount max_waiting_bytes = 64_MiB;            ///< appended and not yet synced; beyond it append answers exhausted
+};
+
+struct LogRecord {
+  Offset offset = 0;
+  Timestamp appended_at{};
+  Bytes payload;
+};
+
+struct LogStatistics {
+  std::uint64_t appended = 0;
+  std::uint64_t syncs = 0;
+  std::uint64_t refused = 0;
+  std::uint64_t quarantined_segments = 0;
+  std::uint64_t repaired_tails = 0;
+};
+
+class EventLog {
+ public:
+  /// Opens or makes the log; repairs a torn tail; a damaged segment is renamed `*.quarantined`, counted, and the rest
+  /// served. Fault::conflict if another process has it open.
+  static Result<std::unique_ptr<EventLog>> open(LogOptions options, const Clock& clock, FileSystem& files);
+  virtual ~EventLog() = default;  ///< Answers what waits, then stops.
+
+  using Done = std::function<void(Result<Offset>)>;
+  /// `done` is called once, on the log's own thread, after the record is synced (or refused: Fault::exhausted when the
+  /// disk or the waiting bound is full). Calls for one partition are answered in order. Keep `done` short. Any thread.
+  virtual void append(Partition partition, Bytes payload, Done done) = 0;
+
+  /// Synced records from `from` on, at most `max_bytes` of payload but at least one if there is one. If `from` is older
+  /// than what is kept, starts at the oldest kept. Any thread; blocks on the disk.
+  virtual Result<std::vector<LogRecord>> read(Partition partition, Offset from, ByteCount max_bytes) const = 0;
+
+  virtual Offset head(Partition partition) const = 0;    ///< the offset after the last synced record
+  virtual Offset oldest(Partition partition) const = 0;  ///< the first offset kept
+  /// The first offset appended at or after `time` (head if none).
+  virtual Offset offset_at(Partition partition, Timestamp time) const = 0;
+
+  /// `wake` is called on the log's thread after each group commit; keep it short. Any thread. Call the returned function
+  /// to end it; afterwards it is not called any more.
+  virtual std::function<void()> on_commit(std::function<void()> wake) = 0;
+
+  virtual Partition partitions() const = 0;
+  virtual LogStatistics statistics() const = 0;
+  /// Deletes segments beyond age or size. Any thread.
+  virtual Result<> apply_retention() = 0;
+};
+
+/// The partition of a device: stable hash of its id, the same for ever (FNV-1a, 64 bit).
+Partition partition_of(std::string_view device_id, Partition partitions);
+
+}  // namespace nacelle::storage

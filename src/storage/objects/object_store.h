@@ -1,0 +1,44 @@
+#pragma once
+// Objects: named blobs, whole or absent. A local folder now; S3 behind the same interface later.
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "foundation/clock.h"
+#include "foundation/result.h"
+#include "storage/file/file.h"
+
+namespace nacelle::storage {
+
+struct ObjectInfo {
+  std::string name;
+  ByteCount bytes = 0;
+  Timestamp modified_at{};
+};
+
+/// An object being written under a temporary name; it appears with commit() and not before.
+class ObjectWriter {
+ public:
+  virtual ~ObjectWriter() = default;  ///< without commit: removed
+  virtual Result<> write(BytesView bytes) = 0;
+  virtual Result<> commit() = 0;      ///< synced, then renamed, then the folder synced
+};
+
+class ObjectStore {
+ public:
+  virtual ~ObjectStore() = default;
+  /// `name`: path of segments split by `/`; `..`, empty segments, NUL and absolute paths are Fault::invalid_input.
+  virtual Result<std::unique_ptr<ObjectWriter>> create(std::string_view name) = 0;
+  virtual Result<> put(std::string_view name, BytesView bytes) = 0;
+  virtual Result<Bytes> get(std::string_view name, ByteCount max_bytes = 1_GiB) const = 0;
+  virtual Result<bool> exists(std::string_view name) const = 0;
+  virtual Result<> remove(std::string_view name) = 0;
+  virtual Result<std::vector<ObjectInfo>> list(std::string_view prefix) const = 0;  ///< sorted by name; no temporaries
+};
+
+/// Objects as files under `root`. Leftover temporaries of a killed process are removed at opening.
+Result<std::unique_ptr<ObjectStore>> open_folder_store(const fs::path& root, FileSystem& files);
+
+}  // namespace nacelle::storage
