@@ -2,6 +2,7 @@
 #
 # One folder, one library target (domain_twin), one test program (domain_twin_test). Sources are the folder's *.cc and
 # its detail/*.cc; *_test.cc, *_fuzz.cc and *_bench.cc are built into programs of their own.
+add_custom_target(fuzzers)
 set(NACELLE_WARNINGS -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Wno-missing-field-initializers)
 
 function(nacelle_flags target)
@@ -60,6 +61,7 @@ function(nacelle_library folder)
       target_link_libraries(${fuzz} PRIVATE ${name})
       nacelle_flags(${fuzz})
       target_link_options(${fuzz} PRIVATE -fsanitize=fuzzer)
+      add_dependencies(fuzzers ${fuzz})
       set_target_properties(${fuzz} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
     endforeach()
   endif()
