@@ -1,0 +1,46 @@
+#pragma once
+// Recipe: what features are to be made, as declared by a person; the defaults are recipe A. JSON both ways; every member
+// optional. It is saved inside the model, so that serving needs nothing else.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "codec/json/value.h"
+#include "foundation/result.h"
+
+namespace nacelle::feature {
+
+/// An operational setting. Two readings are in one operating regime if all settings differ by less than their tolerance.
+struct Setting {
+  std::string name;
+  double tolerance = 1;
+};
+
+struct Recipe {
+  /// Tolerances lie well between the noise within a C-MAPSS regime (0.01 kft, 0.001 Mach) and the gaps between regimes.
+  std::vector<Setting> settings = {{"OperationalSetting1", 2.0}, {"OperationalSetting2", 0.05}, {"OperationalSetting3", 5.0}};
+  std::vector<std::string> sensors = default_sensors();  ///< Sensor1..Sensor21
+  std::size_t max_regimes = 32;
+  double min_movement = 0.5;        ///< sensors that move less over life (in z-scores) are left out
+  std::size_t movement_cycles = 20;  ///< length of the first and last stretch compared for it
+  double rul_cap = 125;             ///< the health index is fitted to RUL capped here
+  double fusion_ridge = 1;          ///< its ridge penalty, in units of one reading's z-scores
+  std::size_t drift_channels = 3;   ///< leading directions of late-life drift
+  std::size_t drift_cycles = 30;
+  std::vector<std::size_t> mean_windows = {5, 15, 30, 60, 100, 200};  ///< in cycles, ascending, at most 200
+  std::vector<std::size_t> slope_windows = {15, 30, 60, 100, 200};
+  std::vector<std::size_t> spread_windows = {30};
+  std::vector<double> ewma_rates = {0.1, 0.03};
+  bool cycle_count = true;
+
+  static std::vector<std::string> default_sensors();
+  /// Settings, then sensors: the order of a reading's values.
+  std::vector<std::string> input_names() const;
+
+  /// Absent members keep their defaults. Fault::invalid_input names the member.
+  static Result<Recipe> from_json(const json::Value& document);
+  json::Value to_json() const;
+};
+
+}  // namespace nacelle::feature
