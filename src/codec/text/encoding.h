@@ -20,12 +20,18 @@ Result<Bytes> hex_decode(std::string_view text);
 
 /// encodeURIComponent: all but `A-Z a-z 0-9 - _ . ! ~ * ' ( )` is escaped, upper-case hex.
 std::string percent_encode(std::string_view text);
-/// As percent_encode, and `! ' ( ) *` escaped too (wire facts 1.3).
+/// As percent_encode, and `! ' ( ) *` escaped too, these with lower-case hex: the form that the Node SDK signs.
 std::string percent_encode_strict(std::string_view text);
 /// `+` stays a plus. Fault::invalid_input for a broken escape.
 Result<std::string> percent_decode(std::string_view text);
 
-/// The whole of `text` as a decimal number, or a fault that names `what`.
+/// How many leading bytes of `text` are well-formed UTF-8 (RFC 3629: no overlong forms, no surrogates, at most U+10FFFF).
+std::size_t valid_utf8_prefix(std::string_view text);
+inline bool valid_utf8(std::string_view text) { return valid_utf8_prefix(text) == text.size(); }
+/// Appends a code point below 0x110000 as UTF-8.
+void append_utf8(std::string& out, std::uint32_t code_point);
+
+/// The whole of `text` as a decimal number, finite, without white space, or a fault that names `what`.
 Result<std::int64_t> parse_integer(std::string_view text, std::string_view what);
 Result<double> parse_number(std::string_view text, std::string_view what);
 
