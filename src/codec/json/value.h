@@ -1,7 +1,9 @@
 #pragma once
 // json::Value: a JSON document we own. Object members keep the order in which they were first set.
 
+#include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -15,12 +17,15 @@ namespace nacelle::json {
 class Value;
 using Array = std::vector<Value>;
 
-/// An ordered map of members. Look-up is linear up to a few members and hashed/indexed beyond that (detail of value.cc).
+/// An ordered map of members. Look-up is linear: documents have few members an object. What works on a whole object
+/// (parse, ==, merge_patch) does not grow with the square of its size.
 class Object {
  public:
   using Member = std::pair<std::string, Value>;
   Object();
   Object(std::initializer_list<Member> members);
+  /// In order; of repeated keys the last value counts, in the place of the first.
+  static Object from_members(std::vector<Member> members);
   Object(const Object&);
   Object(Object&&) noexcept;
   Object& operator=(const Object&);
@@ -98,14 +103,15 @@ struct ParseLimits {
 };
 
 /// One JSON document, RFC 8259, UTF-8 checked; nothing but white space after it. Fault::invalid_input names line,
-/// column and what was wrong; beyond a limit Fault::exhausted. A repeated key: the last one counts.
+/// column (in bytes) and what was wrong; beyond a limit Fault::exhausted. A repeated key: the last one counts. Whole numbers
+/// that fit int64 stay integers; others are the nearest double, and one too large for a double is refused.
 Result<Value> parse(std::string_view text, const ParseLimits& limits = {});
 
 /// Compact text; doubles in the shortest form that reads back to the same bits; NaN and infinities as null.
 std::string print(const Value& value);
 /// Indented by two spaces.
 std::string print_pretty(const Value& value);
-/// Appends `text` as a quoted JSON string.
+/// Appends `text` as a quoted JSON string; each byte that is not UTF-8 becomes U+FFFD.
 void append_quoted(std::string& out, std::string_view text);
 
 /// The type's name for messages: "null", "Boolean", "number", "string", "array", "object".

@@ -1,0 +1,17 @@
+// Whatever parses prints, and what is printed parses to the same value.
+#include <cstdlib>
+
+#include "codec/json/value.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
+  using namespace nacelle;
+  const auto value = json::parse({reinterpret_cast<const char*>(data), size}, {.max_bytes = 1u << 20, .max_depth = 32});
+  if (!value) return 0;
+  for (const std::string& text : {json::print(*value), json::print_pretty(*value)}) {
+    const auto again = json::parse(text);
+    if (!again || !(*again == *value)) std::abort();
+  }
+  json::Value target = *value;
+  json::merge_patch(target, *value);
+  return 0;
+}
