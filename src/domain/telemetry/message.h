@@ -18,6 +18,8 @@ class Properties {
   using Entry = std::pair<std::string, std::string>;
   Properties() = default;
   Properties(std::initializer_list<Entry> entries) : entries_(entries) {}
+  /// Takes entries as they stand; the first of equal names is the one that counts.
+  explicit Properties(std::vector<Entry> entries) : entries_(std::move(entries)) {}
   const std::string* find(std::string_view name) const;  ///< null if absent
   std::string_view get(std::string_view name) const;     ///< empty if absent
   void set(std::string_view name, std::string_view value);
@@ -47,14 +49,26 @@ struct Message {
   std::string_view device_id() const { return system.get("connectionDeviceId"); }
   std::string_view module_id() const { return system.get("connectionModuleId"); }
   std::string_view output() const { return system.get("outputName"); }
+  /// Body plus names and values of all properties: what max_message_bytes bounds.
+  ByteCount size_in_bytes() const;
 };
 
 inline constexpr ByteCount max_message_bytes = 256_KiB;  ///< body plus properties (wire facts 1.2)
 
+/// Who wrote a bag decides which names in it count.
+enum class BagFrom {
+  client,  ///< a device or module: names that only the server may set (connection*, enqueuedTime) are dropped
+  server,  ///< a hub delivering: `$.cdid` and `$.cmid` name the sender (wire facts 5.6)
+};
+
 /// Reads a property bag into system and application properties (wire facts 1.6): keys are percent-decoded first, then
-/// looked up (`$.mid` -> messageId); a bare key has an empty value; one final `/` is cut; names that only the server may
-/// set (connection*, enqueuedTime) are dropped.
-Result<> read_property_bag(std::string_view bag, Message& message);
+/// looked up (`$.mid` -> messageId); a bare key has an empty value; one final `/` is cut. Of a repeated name the last one
+/// counts. Fault::invalid_input for a broken escape; `message` may then hold what came before it.
+Result<> read_property_bag(std::string_view bag, Message& message, BagFrom from = BagFrom::client);
+
+/// Whether a client may not set `name`, as a system or an application property, with or without a leading `$` (routes
+/// look up `$name` among the application properties first).
+bool only_server_sets(std::string_view name);
 
 /// The bag of `message` in wire form, always percent-encoding key and value. `outputName` is left out; `$.cdid` and
 /// `$.cmid` are put in when `with_sender` (delivery to a module input, wire facts 5.6).

@@ -1,0 +1,27 @@
+// Any bytes as a record, a bag, a topic and a user name: no crash, and what decodes encodes to the same record again.
+#include <cstddef>
+#include <cstdint>
+
+#include "domain/telemetry/message.h"
+#include "domain/telemetry/topic.h"
+#include "foundation/invariant.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace nacelle;
+  const BytesView bytes(reinterpret_cast<const char*>(data), size);
+  if (const auto message = telemetry::decode_record(bytes)) {
+    const auto again = telemetry::decode_record(telemetry::encode_record(*message));
+    INVARIANT(again && again->system == message->system && again->application == message->application && again->body == message->body,
+              "a decoded record survives a round trip");
+  }
+  telemetry::Message message;
+  if (telemetry::read_property_bag(bytes, message)) {
+    telemetry::Message again;
+    const auto read = telemetry::read_property_bag(telemetry::print_property_bag(message, false), again);
+    INVARIANT(read && again.application == message.application, "a printed bag reads back");
+  }
+  (void)telemetry::parse_publish_topic(bytes).has_value();
+  (void)telemetry::parse_subscribe_topic(bytes).has_value();
+  (void)telemetry::parse_user_name(bytes).has_value();
+  return 0;
+}
