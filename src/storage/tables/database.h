@@ -24,6 +24,7 @@ struct Blob { Bytes bytes; };
 using Cell = std::variant<std::nullptr_t, std::int64_t, double, std::string, Blob>;
 using Row = std::vector<Cell>;
 
+// Reading a cell as what its column is not is a bug of ours: declare tables STRICT.
 std::int64_t integer(const Cell& cell);           ///< 0 of null
 double number(const Cell& cell);
 const std::string& text(const Cell& cell);        ///< empty of null
@@ -40,6 +41,8 @@ class Database {
   ~Database();
 
   /// Runs one statement with bound parameters; back when durable (outside a transaction). Any thread; serialised.
+  /// Fault::conflict when a constraint refuses, timed_out when another process holds the database, exhausted when the
+  /// disk is full, corrupt when the file is damaged. Messages name the table, never a value.
   Result<std::int64_t> run_cells(std::string_view sql, const std::vector<Cell>& parameters);  ///< rows changed
   Result<std::vector<Row>> query_cells(std::string_view sql, const std::vector<Cell>& parameters) const;
   std::int64_t last_insert_id() const;
@@ -53,7 +56,7 @@ class Database {
     return query_cells(sql, {to_cell(std::forward<Args>(args))...});
   }
 
-  /// `body` in one transaction: committed if it answers well, rolled back otherwise. Not nested.
+  /// `body` in one transaction: committed if it answers well, rolled back otherwise. Not nested. Other threads wait.
   Result<> transaction(const std::function<Result<>()>& body);
 
  private:
@@ -69,6 +72,8 @@ class Database {
 
   struct State;
   explicit Database(std::unique_ptr<State> state);
+  Result<> prepare_connection();
+  Result<> migrate(const std::vector<std::string>& migrations);
   std::unique_ptr<State> state_;
 };
 
