@@ -29,16 +29,20 @@ class ObjectWriter {
 class ObjectStore {
  public:
   virtual ~ObjectStore() = default;
-  /// `name`: path of segments split by `/`; `..`, empty segments, NUL and absolute paths are Fault::invalid_input.
+  /// `name`: path of segments split by `/`, at most 1024 bytes, a segment at most 255; `.`, `..`, empty segments, NUL,
+  /// absolute paths and a first segment `.partial` are Fault::invalid_input. An object of that name is replaced at commit.
   virtual Result<std::unique_ptr<ObjectWriter>> create(std::string_view name) = 0;
   virtual Result<> put(std::string_view name, BytesView bytes) = 0;
+  /// Fault::not_found; Fault::exhausted above `max_bytes`.
   virtual Result<Bytes> get(std::string_view name, ByteCount max_bytes = 1_GiB) const = 0;
   virtual Result<bool> exists(std::string_view name) const = 0;
-  virtual Result<> remove(std::string_view name) = 0;
+  virtual Result<> remove(std::string_view name) = 0;  ///< durable; absent is fine
+  /// Names that begin with `prefix` as text (`capture/tel` finds `capture/telemetry/..`).
   virtual Result<std::vector<ObjectInfo>> list(std::string_view prefix) const = 0;  ///< sorted by name; no temporaries
 };
 
-/// Objects as files under `root`. Leftover temporaries of a killed process are removed at opening.
+/// Objects as files under `root`. Leftover temporaries of a killed process are removed at opening, unless another process
+/// has the store open (several may).
 Result<std::unique_ptr<ObjectStore>> open_folder_store(const fs::path& root, FileSystem& files);
 
 }  // namespace nacelle::storage
