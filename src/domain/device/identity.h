@@ -1,7 +1,9 @@
 #pragma once
 // Who may connect: devices and modules with their keys, and the check of a token against them. Hub and edge share it.
 
+#include <chrono>
 #include <compare>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -63,11 +65,12 @@ struct ConnectionFacts {
   int cloud_to_device_messages = 0;
 };
 
-/// The REST document of a device or a module (wire facts 2.3), keys included.
+/// The REST document of a device or a module (wire facts 2.3), keys included. Its etag has the form of twin::etag_text.
 json::Value to_json(const Identity& identity, const ConnectionFacts& facts = {});
 
 /// Reads a document as a client PUTs it. Missing keys are generated; `name` is what the path said and must agree with
-/// the document. Unknown members are ignored. Fault::invalid_input names the member.
+/// the document. Unknown members are ignored, and so are those the registry sets (generationId, etag). Fault::invalid_input
+/// names the member.
 Result<Identity> from_json(const json::Value& document, const IdentityName& name);
 
 // -- Tokens against identities -------------------------------------------------------------------------------------
@@ -87,12 +90,18 @@ struct Policy {
 };
 
 /// Does `resource` (a token's decoded `sr`) cover `HUB/devices/{device}[/modules/{module}]`? `hub_names`: the hub's name
-/// and its aliases, with and without port; compared without case, the path exactly.
+/// and its aliases; compared without case and with or without a port, the path exactly. `HUB` and `HUB/devices` cover
+/// everything, which counts for policies only: authenticate() wants the identity's own path. `HUB/devices/d` does not
+/// cover d's modules.
 bool resource_covers(std::string_view resource, const std::vector<std::string>& hub_names, const IdentityName& name);
 bool resource_covers_hub(std::string_view resource, const std::vector<std::string>& hub_names);
 
-/// Checks a device's or module's own token: signature with either key, expiry (with 300 s of skew), resource, enabled.
-/// Fault::denied says which check failed, without secrets. Answers with the token's expiry.
+/// How far a client's clock may be behind ours.
+inline constexpr std::chrono::seconds allowed_skew{300};
+
+/// Checks a device's or module's own token: enabled, signature with either key, expiry (with allowed_skew), resource.
+/// Fault::denied says which check failed, without secrets. Answers with the time from which the token is no longer
+/// taken: its expiry plus allowed_skew.
 Result<Timestamp> authenticate(const Identity& identity, std::string_view token, const std::vector<std::string>& hub_names, Timestamp now);
 
 /// The same with a policy's key (`skn`): the policy must have device_connect.
