@@ -9,11 +9,11 @@
 namespace nacelle::sas {
 
 struct ConnectionString {
-  std::string host_name;     ///< may be `host:port`
-  std::string device_id;     ///< empty in a service string
+  std::string host_name;  ///< may be `host:port`
+  std::string device_id;  ///< empty in a service string
   std::string module_id;
   std::string gateway_host_name;
-  std::string policy_name;   ///< SharedAccessKeyName; empty in a device string
+  std::string policy_name;  ///< SharedAccessKeyName; empty in a device string
   std::string shared_access_key;
   bool x509 = false;
 

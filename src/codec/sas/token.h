@@ -17,7 +17,7 @@ struct Token {
   std::string signature;         ///< raw bytes
   std::string expiry_literal;
   Timestamp expires_at;
-  std::string policy;            ///< `skn`; empty if absent
+  std::string policy;  ///< `skn`; empty if absent
 };
 
 /// Fault::invalid_input, and no part of the token in the message.
@@ -28,7 +28,8 @@ bool signed_by(const Token& token, std::string_view key_base64);
 
 /// `SharedAccessSignature sr=..&sig=..&se=..[&skn=..]`. `resource` is put in as it stands: encode it before where the
 /// peer wants it encoded. Fault::invalid_input if the key is not base64.
-Result<std::string> make_token(std::string_view resource, std::string_view key_base64, Timestamp expires_at, std::string_view policy = {});
+Result<std::string> make_token(std::string_view resource, std::string_view key_base64, Timestamp expires_at,
+                               std::string_view policy = {});
 
 /// A token for a device or a module, `HUB%2Fdevices%2F{device}[%2Fmodules%2F{module}]`.
 std::string device_resource(std::string_view hub, std::string_view device, std::string_view module = {});
