@@ -29,11 +29,14 @@ struct FleetTable {
   std::vector<std::int64_t> cycle;
   std::vector<std::vector<double>> columns;  ///< turbofan_columns() order, each row_count() long; NaN: silent
   std::vector<EngineRows> engines;
+  std::vector<double> end_rul;  ///< each engine's true remaining life after its last row; empty: all ran to failure
 
   std::size_t row_count() const { return cycle.size(); }
   double value(std::size_t row, std::size_t column) const { return columns[column][row]; }
   /// The rows of the chosen engines (indices into engines), in the order given.
   FleetTable select(std::span<const std::size_t> engine_indices) const;
+  /// Each row's column values, in turn.
+  std::vector<double> row(std::size_t index) const;
   /// SHA-256 hex over units, cycles and the bits of all values: the identity of the data, whatever file it came from.
   std::string content_hash() const;
 };

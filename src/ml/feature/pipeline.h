@@ -33,6 +33,8 @@ class Pipeline;
 /// What the pipeline remembers of one engine: bounded (a few KiB), serialisable. A default-made state is a new engine.
 class EngineState {
  public:
+  struct Data;  ///< private to ml/feature
+
   EngineState();
   ~EngineState();
   EngineState(const EngineState&);
@@ -48,7 +50,6 @@ class EngineState {
 
  private:
   friend class Pipeline;
-  struct Data;
   std::unique_ptr<Data> data_;
 };
 
@@ -58,6 +59,8 @@ constexpr std::size_t max_features = 1024;
 /// Immutable once made; any thread. Copies share the learned tables.
 class Pipeline {
  public:
+  struct Tables;  ///< private to ml/feature
+
   /// What learn() needs of the training rows; the table is laid out engine after engine, cycles ascending.
   struct TrainingRows {
     std::size_t row_count = 0;
@@ -91,7 +94,6 @@ class Pipeline {
 
  private:
   friend class EngineState;
-  struct Tables;
   explicit Pipeline(std::shared_ptr<const Tables> tables);
   std::shared_ptr<const Tables> tables_;
 };

@@ -1,0 +1,40 @@
+#pragma once
+// LineReader: the lines of a text stream, plain or gzip (recognised by its first two bytes), in bounded memory.
+
+#include <cstdint>
+#include <istream>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "foundation/result.h"
+
+namespace nacelle::dataset {
+
+class LineReader {
+ public:
+  /// `name` is the file's name in errors. Both are borrowed for the reader's life.
+  LineReader(std::istream& in, std::string_view name);
+  ~LineReader();
+
+  /// The next line without its end, valid until the next call; false at the end. Fault::corrupt: broken or truncated gzip,
+  /// unreadable stream; Fault::invalid_input: a line above 64 KiB or a NUL byte (it is no text).
+  Result<bool> next(std::string_view& line);
+  std::uint64_t line_number() const { return line_number_; }  ///< of the last line, from 1
+  /// "train.txt, line 7"
+  std::string here() const;
+
+ private:
+  Result<> fill();
+  struct Gzip;
+  std::istream& in_;
+  std::string_view name_;
+  std::unique_ptr<Gzip> gzip_;
+  std::string buffer_;
+  std::size_t at_ = 0;
+  bool started_ = false;
+  bool ended_ = false;
+  std::uint64_t line_number_ = 0;
+};
+
+}  // namespace nacelle::dataset

@@ -1,0 +1,70 @@
+#pragma once
+// What a Pipeline has learned, and what an EngineState holds. Private to ml/feature.
+
+#include <array>
+#include <memory>
+
+#include "ml/feature/pipeline.h"
+
+namespace nacelle::feature {
+
+constexpr std::size_t max_channels = 9;   ///< the health index and at most 8 drift directions
+constexpr std::size_t max_kept = 256;
+constexpr std::size_t max_settings = 16;
+constexpr std::int64_t max_cycle = 1'000'000'000;
+/// A z-score beyond this is a broken sensor, not wear; without the bound one glitch would rule 200 cycles of windows.
+constexpr double max_z = 10;
+
+/// What is written when the trailing window of `cycles` is complete. Positions are within a channel's block; -1: nothing.
+struct Window {
+  std::size_t cycles = 0;
+  int mean_at = -1;
+  int slope_at = -1;
+  int spread_at = -1;
+};
+
+struct Pipeline::Tables {
+  // Declared and learned: these are saved.
+  Recipe recipe;
+  std::size_t regimes = 0;
+  std::vector<double> set_points;      ///< [regimes][settings]; the most frequent regime first
+  std::vector<std::size_t> kept;       ///< indices into recipe.sensors
+  std::vector<double> mean;            ///< [regimes][kept]
+  std::vector<double> inverse_spread;  ///< [regimes][kept]; 0: the sensor says nothing in this regime
+  std::size_t channels = 0;
+  std::vector<double> fusion;          ///< [channels][kept]
+
+  // Made of the above by complete().
+  std::vector<std::string> input_names;
+  std::vector<std::string> feature_names;
+  std::vector<Window> windows;         ///< ascending
+  std::size_t block = 0;               ///< features of a channel
+  std::size_t capacity = 1;            ///< rows a state holds: the longest window
+  std::string hash;
+  std::uint64_t id = 0;                ///< the first 8 bytes of the hash
+
+  void complete();
+  json::Value to_json() const;
+  std::size_t settings() const { return recipe.settings.size(); }
+
+  /// The nearest set point, distances in units of tolerance; ties go to the more frequent.
+  std::size_t regime_of(const double* settings) const;
+};
+
+/// One engine's memory. The ring holds the newest rows, oldest at `first`.
+struct EngineState::Data {
+  std::uint64_t pipeline_id = 0;
+  std::int64_t last_cycle = 0;
+  std::uint32_t first = 0;
+  std::uint32_t count = 0;
+  std::vector<std::int64_t> cycles;   ///< [capacity]
+  std::vector<float> values;          ///< [capacity][channels]
+  std::vector<double> held_settings;  ///< [settings]
+  std::vector<double> held_z;         ///< [kept]
+  std::vector<double> ewma_sum;       ///< [rates][channels]
+  std::vector<double> ewma_weight;    ///< [rates]
+
+  Data(const Pipeline::Tables& tables);
+};
+
+}  // namespace nacelle::feature
