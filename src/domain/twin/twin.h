@@ -35,17 +35,20 @@ struct ServicePatch {
   std::optional<json::Value> tags;
   std::optional<json::Value> desired;
 };
-/// Takes `tags` and `properties.desired` out of a PATCH or PUT body; drops `$metadata`, `$version`; checks limits.
+/// Takes `tags` and `properties.desired` out of a PATCH or PUT body; drops `$metadata` and `$version`. What else a twin
+/// document holds is ignored (wire facts 2.4). Fault::invalid_input names the member that is not an object.
 Result<ServicePatch> parse_service_patch(const json::Value& body);
 
-/// `twin` with `patch` merged in (RFC 7396), or, with `replace`, put in place of each section given.
+/// `twin` with `patch` merged in (RFC 7396), or, with `replace`, put in place of each section given. Versions rise by one,
+/// also when nothing changed. Fault::invalid_input if a section would break the limits (wire facts 2.4).
 Result<Twin> apply(Twin twin, const ServicePatch& patch, bool replace, Timestamp now);
 
 /// `twin` with a device's reported patch merged in. `base_version`: the reported version the device thinks it patches;
-/// Fault::conflict (412) if it is another. Limits: wire facts 2.4.
+/// Fault::conflict (412) if it is another; Fault::invalid_input if the patch is no object or breaks the limits.
 Result<Twin> apply_reported(Twin twin, const json::Value& patch, std::optional<std::int64_t> base_version, Timestamp now);
 
-/// Checks names, depth, lengths, integers and the section's size; `section` is "tags", "desired" or "reported".
+/// Checks names, depth, lengths, integers and the section's size; `section` is "tags", "desired" or "reported". The
+/// size is that of the compact JSON text. Fault::invalid_input names the place: "desired.rate: ...".
 Result<> check_limits(const json::Value& values, std::string_view section);
 
 /// What the device sees: `{"desired":{..,"$version":n},"reported":{..,"$version":m}}`.
