@@ -1,0 +1,51 @@
+// MQTT 3.1.1 section 4.7: topic names and topic filters.
+
+#include "codec/mqtt/packet.h"
+#include "codec/text/encoding.h"
+
+namespace nacelle::mqtt {
+namespace {
+
+bool valid_text(std::string_view topic) {
+  return !topic.empty() && topic.size() <= max_text_bytes && topic.find('\0') == std::string_view::npos && text::valid_utf8(topic);
+}
+
+/// Takes the first level off `rest`; `more` says whether another follows.
+std::string_view take_level(std::string_view& rest, bool& more) {
+  const std::size_t slash = rest.find('/');
+  const std::string_view level = rest.substr(0, slash);
+  more = slash != std::string_view::npos;
+  rest = more ? rest.substr(slash + 1) : std::string_view{};
+  return level;
+}
+
+}  // namespace
+
+bool valid_topic_name(std::string_view topic) { return valid_text(topic) && topic.find_first_of("+#") == std::string_view::npos; }
+
+bool valid_topic_filter(std::string_view filter) {
+  if (!valid_text(filter)) return false;
+  bool more = true;
+  while (more) {
+    const std::string_view level = take_level(filter, more);
+    if (level == "#") return !more;
+    if (level != "+" && level.find_first_of("+#") != std::string_view::npos) return false;
+  }
+  return true;
+}
+
+bool topic_matches(std::string_view filter, std::string_view topic) {
+  if (topic.starts_with('$') && (filter.starts_with('+') || filter.starts_with('#'))) return false;
+  bool more_filter = true;
+  bool more_topic = true;
+  while (more_filter) {
+    const std::string_view wanted = take_level(filter, more_filter);
+    if (wanted == "#") return true;  // also where the topic has just ended: `a/#` matches `a`
+    if (!more_topic) return false;
+    const std::string_view level = take_level(topic, more_topic);
+    if (wanted != "+" && wanted != level) return false;
+  }
+  return !more_topic;
+}
+
+}  // namespace nacelle::mqtt
