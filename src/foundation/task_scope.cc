@@ -45,6 +45,17 @@ struct TaskScope::State {
   }
 };
 
+namespace {
+
+/// By default Asio throws out of the next co_await of a cancelled coroutine; here a cancelled wait answers with its error
+/// and the task ends by itself.
+awaitable<void> without_throwing(awaitable<void> task) {
+  co_await asio::this_coro::throw_if_cancelled(false);
+  co_await std::move(task);
+}
+
+}  // namespace
+
 TaskScope::TaskScope(Executor executor) : state_(std::make_shared<State>(std::move(executor))) {}
 
 TaskScope::~TaskScope() { state_->cancel_all(); }
@@ -63,7 +74,7 @@ void TaskScope::spawn(Executor executor, awaitable<void> task) {
     if (failure) std::rethrow_exception(failure);
     state->ended(entry);
   };
-  asio::co_spawn(executor, std::move(task), asio::bind_cancellation_slot(entry->cancel.slot(), std::move(ended)));
+  asio::co_spawn(executor, without_throwing(std::move(task)), asio::bind_cancellation_slot(entry->cancel.slot(), std::move(ended)));
 }
 
 awaitable<void> TaskScope::close() {
