@@ -34,6 +34,9 @@ class DeviceBackend {
   /// A telemetry message, fully stamped (connectionDeviceId, auth method, generation id, enqueuedTime; wire facts 1.6).
   /// `done` once durable. Any thread.
   virtual void telemetry(telemetry::Message message, std::function<void(Result<>)> done) = 0;
+  /// Whether the connection of `connection` may publish telemetry as `who`: an edge's $edgeHub on behalf of its leaves and
+  /// modules (docs/decisions/0041-on-behalf-publishing.md). Must not block. Default: only itself.
+  virtual bool may_send_for(const device::IdentityName& connection, const device::IdentityName& who) { return connection == who; }
   /// Generation id and the auth type for stamping; from the cache, must not block.
   virtual std::string generation_id(const device::IdentityName& who) = 0;
 
