@@ -1,0 +1,55 @@
+#pragma once
+// Little-endian numbers in and out of bytes. Private to ml/model.
+
+#include <bit>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+#include "foundation/bytes.h"
+
+namespace nacelle::model {
+
+static_assert(std::endian::native == std::endian::little, "the artifact's byte order is the machine's");
+
+template <class T>
+void put(Bytes& out, T value) {
+  out.append(reinterpret_cast<const char*>(&value), sizeof value);
+}
+template <class T>
+void put_all(Bytes& out, const std::vector<T>& values) {
+  out.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T));
+}
+
+/// Takes values off the front; too few leave `good` false, and nothing is allocated for them.
+struct BinaryReader {
+  BytesView rest;
+  bool good = true;
+
+  template <class T>
+  T take() {
+    T value{};
+    good = good && rest.size() >= sizeof value;
+    if (!good) return value;
+    std::memcpy(&value, rest.data(), sizeof value);
+    rest.remove_prefix(sizeof value);
+    return value;
+  }
+  template <class T>
+  void take_all(std::vector<T>& values, std::size_t count) {
+    good = good && rest.size() / sizeof(T) >= count;
+    if (!good) return;
+    values.resize(count);
+    if (count > 0) std::memcpy(values.data(), rest.data(), count * sizeof(T));
+    rest.remove_prefix(count * sizeof(T));
+  }
+  BytesView take_bytes(std::size_t count) {
+    good = good && rest.size() >= count;
+    if (!good) return {};
+    const BytesView bytes = rest.substr(0, count);
+    rest.remove_prefix(count);
+    return bytes;
+  }
+};
+
+}  // namespace nacelle::model

@@ -1,0 +1,218 @@
+#include "ml/trainer/experiment.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "ml/dataset/labels.h"
+#include "ml/dataset/seeded.h"
+
+namespace nacelle::trainer {
+
+namespace {
+
+using dataset::EngineRows;
+using dataset::FleetTable;
+
+constexpr std::size_t cuts_per_engine = 20;
+constexpr double max_cut_rul = 150;
+constexpr std::size_t min_cut_rows = 20;
+
+/// A model's parts, learned from one table.
+struct Fitted {
+  feature::Pipeline pipeline;
+  model::Regressor regressor;
+};
+
+bool report(const Plan& plan, const std::string& what, double done) { return !plan.progress || plan.progress(what, done); }
+
+Result<> check_columns(const feature::Recipe& recipe, const FleetTable& table) {
+  const auto& known = dataset::turbofan_columns();
+  INVARIANT(table.columns.size() == known.size(), "a fleet table has every column");
+  for (const std::string& name : recipe.input_names())
+    if (std::find(known.begin(), known.end(), name) == known.end())
+      return fail(Fault::invalid_input, fmt::format("feature recipe: the data have no column '{}'", name));
+  return {};
+}
+
+/// Every `stride`-th row of each engine, counted from its last.
+FeatureRows thin(const FeatureRows& all, const FleetTable& table, std::size_t stride, std::vector<float>& target) {
+  FeatureRows few{.rows = 0, .features = all.features, .values = {}};
+  std::vector<float> few_targets;
+  for (const EngineRows& engine : table.engines)
+    for (std::size_t row = engine.begin; row < engine.end; ++row) {
+      if ((engine.end - 1 - row) % stride != 0) continue;
+      few.values.insert(few.values.end(), all.row(row), all.row(row) + all.features);
+      few_targets.push_back(target[row]);
+      ++few.rows;
+    }
+  target = std::move(few_targets);
+  return few;
+}
+
+/// `progress` is told the part of this fit that is done.
+Result<Fitted> fit(const FleetTable& table, const Plan& plan, std::size_t stride, const std::function<bool(double)>& progress) {
+  TRY_LET(const Trainer* trainer, find_trainer(plan.trainer));
+  TRY(check_columns(plan.recipe, table));
+  const std::vector<double> rul = dataset::label_rul(table);
+  TRY_LET(feature::Pipeline pipeline, feature::Pipeline::learn(plan.recipe, training_rows(table, plan.recipe, rul)));
+  TRY_LET(FeatureRows features, make_features(pipeline, table));
+  std::vector<float> target(rul.size());
+  std::transform(rul.begin(), rul.end(), target.begin(), [&plan](double y) { return static_cast<float>(std::min(y, plan.cap)); });
+  if (stride > 1) features = thin(features, table, stride, target);
+  const FitOptions options{.parameters = plan.parameters, .seed = plan.seed, .threads = plan.threads, .progress = progress};
+  TRY_LET(model::Regressor regressor, trainer->fit(features, target, options));
+  return Fitted{std::move(pipeline), std::move(regressor)};
+}
+
+/// The cut points of one engine; the same for every trainer, fold and order of engines.
+std::vector<std::size_t> cut_rows(const EngineRows& engine, const std::vector<double>& rul, std::uint64_t seed) {
+  std::vector<std::size_t> eligible;
+  for (std::size_t row = engine.begin; row < engine.end; ++row)
+    if (row - engine.begin + 1 >= min_cut_rows && rul[row] <= max_cut_rul) eligible.push_back(row);
+  if (eligible.empty()) eligible.push_back(engine.end - 1);
+  dataset::Seeded random(seed * 0x9e3779b97f4a7c15 + static_cast<std::uint64_t>(engine.unit));
+  random.shuffle(eligible);
+  eligible.resize(std::min(eligible.size(), cuts_per_engine));
+  std::sort(eligible.begin(), eligible.end());
+  return eligible;
+}
+
+/// Predictions of `fitted` at the cut points of held-out engines.
+Result<> predict_cuts(const Fitted& fitted, const FleetTable& table, const std::vector<std::size_t>& held_out, const Plan& plan,
+                      std::vector<Cut>& cuts) {
+  const FleetTable held = table.select(held_out);
+  const std::vector<double> rul = dataset::label_rul(held);
+  TRY_LET(const FeatureRows features, make_features(fitted.pipeline, held));
+  for (std::size_t e = 0; e < held.engines.size(); ++e)
+    for (const std::size_t row : cut_rows(held.engines[e], rul, plan.seed)) {
+      const double raw = model::predict(fitted.regressor, {features.row(row), features.features});
+      const std::size_t in_table = table.engines[held_out[e]].begin + (row - held.engines[e].begin);
+      cuts.push_back({.engine = held_out[e], .row = in_table, .truth = rul[row], .predicted = std::clamp(raw, 0.0, plan.cap)});
+    }
+  return {};
+}
+
+evaluation::Metrics measure_cuts(std::span<const Cut> cuts, double cap) {
+  std::vector<double> truth, predicted;
+  for (const Cut& cut : cuts) {
+    truth.push_back(std::min(cut.truth, cap));
+    predicted.push_back(cut.predicted);
+  }
+  return evaluation::measure(truth, predicted);
+}
+
+/// Coverage and width of intervals, each engine's made from the cuts of the other folds' engines.
+void judge_intervals(CrossValidation& result, const Plan& plan) {
+  double covered = 0, width = 0;
+  for (const Fold& fold : result.folds) {
+    const auto held = [&fold](const Cut& cut) { return std::find(fold.held_out.begin(), fold.held_out.end(), cut.engine) != fold.held_out.end(); };
+    std::vector<Cut> inside, outside;
+    for (const Cut& cut : result.cuts) (held(cut) ? inside : outside).push_back(cut);
+    const model::ConformalBins bins = learn_intervals(outside, plan.cap, plan.coverage);
+    for (const Cut& cut : inside) {
+      const std::size_t bin = bins.bin_of(cut.predicted);
+      const double low = std::clamp(cut.predicted + bins.low[bin], 0.0, plan.cap);
+      const double high = std::clamp(cut.predicted + bins.high[bin], 0.0, plan.cap);
+      const double truth = std::min(cut.truth, plan.cap);
+      covered += truth >= low && truth <= high ? 1 : 0;
+      width += high - low;
+    }
+  }
+  result.interval_coverage = covered / static_cast<double>(result.cuts.size());
+  result.interval_width = width / static_cast<double>(result.cuts.size());
+}
+
+}  // namespace
+
+Result<std::vector<std::vector<std::size_t>>> deal_folds(std::size_t engines, std::size_t folds, std::uint64_t seed) {
+  if (folds < 2 || folds > engines)
+    return fail(Fault::invalid_input, fmt::format("cross-validation: expected 2 to {} folds (one engine at least in each), found {}", engines, folds));
+  std::vector<std::size_t> order(engines);
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  dataset::Seeded random(seed);
+  random.shuffle(order);
+  std::vector<std::vector<std::size_t>> dealt(folds);
+  for (std::size_t i = 0; i < engines; ++i) dealt[i % folds].push_back(order[i]);
+  for (auto& fold : dealt) std::sort(fold.begin(), fold.end());
+  return dealt;
+}
+
+model::ConformalBins learn_intervals(const std::vector<Cut>& cuts, double cap, double coverage) {
+  constexpr std::size_t bin_count = 5;
+  constexpr std::size_t min_in_bin = 20;
+  model::ConformalBins bins{.coverage = coverage, .edges = {}, .low = {}, .high = {}};
+  std::vector<Cut> sorted = cuts;
+  std::stable_sort(sorted.begin(), sorted.end(), [](const Cut& a, const Cut& b) { return a.predicted < b.predicted; });
+  for (std::size_t b = 1; b < bin_count; ++b) bins.edges.push_back(cap * static_cast<double>(b) / bin_count);
+  for (std::size_t b = 0; b < bin_count; ++b) {
+    std::vector<double> residuals;
+    for (const Cut& cut : sorted)
+      if (bins.bin_of(cut.predicted) == b) residuals.push_back(std::min(cut.truth, cap) - cut.predicted);
+    if (residuals.size() < min_in_bin) {  // too few to tell apart: those of all bins
+      residuals.clear();
+      for (const Cut& cut : sorted) residuals.push_back(std::min(cut.truth, cap) - cut.predicted);
+    }
+    std::sort(residuals.begin(), residuals.end());
+    // The finite-sample rank of split conformal prediction: ceil((n + 1)(1 - a)), here for each of the two sides.
+    const auto n = static_cast<double>(residuals.size());
+    const double tail = (1 - coverage) / 2;
+    const auto rank = static_cast<std::size_t>(std::clamp(std::ceil((n + 1) * (1 - tail)), 1.0, n));
+    bins.high.push_back(residuals[rank - 1]);
+    bins.low.push_back(residuals[residuals.size() - rank]);
+  }
+  return bins;
+}
+
+Result<CrossValidation> cross_validate(const FleetTable& table, const Plan& plan) {
+  TRY_LET(const auto dealt, deal_folds(table.engines.size(), plan.folds, plan.seed));
+  CrossValidation result;
+  for (std::size_t f = 0; f < dealt.size(); ++f) {
+    std::vector<std::size_t> learning;
+    for (std::size_t other = 0; other < dealt.size(); ++other)
+      if (other != f) learning.insert(learning.end(), dealt[other].begin(), dealt[other].end());
+    std::sort(learning.begin(), learning.end());
+    const auto progress = [&](double done) {
+      return report(plan, fmt::format("{}: fold {} of {}", plan.trainer, f + 1, dealt.size()), (static_cast<double>(f) + done) / static_cast<double>(dealt.size()));
+    };
+    if (!progress(0)) return fail(Fault::conflict, "training was cancelled");
+    TRY_LET(const Fitted fitted, fit(table.select(learning), plan, plan.fold_row_stride, progress));
+    const std::size_t before = result.cuts.size();
+    TRY(predict_cuts(fitted, table, dealt[f], plan, result.cuts));
+    result.folds.push_back({.held_out = dealt[f], .metrics = measure_cuts(std::span(result.cuts).subspan(before), plan.cap)});
+  }
+  result.capped = measure_cuts(result.cuts, plan.cap);
+  result.raw = measure_cuts(result.cuts, 1e9);
+  judge_intervals(result, plan);
+  return result;
+}
+
+Result<model::Artifact> train(const FleetTable& table, const Plan& plan, const CrossValidation& judged) {
+  TRY_LET(const Trainer* trainer, find_trainer(plan.trainer));
+  TRY_LET(const json::Value parameters, merge_parameters(*trainer, plan.parameters));
+  const auto progress = [&plan](double done) { return report(plan, fmt::format("{}: final model", plan.trainer), done); };
+  TRY_LET(Fitted fitted, fit(table, plan, 1, progress));
+  json::Value provenance = json::Object{
+      {"code_version", plan.code_version},
+      {"trainer", plan.trainer},
+      {"parameters", parameters},
+      {"seed", plan.seed},
+      {"threads", plan.threads},
+      {"data", json::Object{{"sha256", table.content_hash()}, {"engines", table.engines.size()}, {"rows", table.row_count()}}},
+      {"cross_validation", json::Object{{"folds", plan.folds},
+                                        {"fold_row_stride", plan.fold_row_stride},
+                                        {"capped", evaluation::to_json(judged.capped)},
+                                        {"raw", evaluation::to_json(judged.raw)},
+                                        {"interval_coverage", judged.interval_coverage},
+                                        {"interval_width", judged.interval_width}}}};
+  return model::Artifact{.name = plan.model_name,
+                         .cap = plan.cap,
+                         .intervals = learn_intervals(judged.cuts, plan.cap, plan.coverage),
+                         .provenance = std::move(provenance),
+                         .pipeline = std::move(fitted.pipeline),
+                         .regressor = std::move(fitted.regressor)};
+}
+
+}  // namespace nacelle::trainer

@@ -1,0 +1,75 @@
+#pragma once
+// From a table of engines to a model artifact: features learned, a trainer run, judged on engines it has not seen. Whatever is
+// learned (regimes, z-scores, fusion, trees) is learned again in every fold from that fold's training engines: promise P6.
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "foundation/result.h"
+#include "ml/dataset/fleet_table.h"
+#include "ml/evaluation/metrics.h"
+#include "ml/feature/recipe.h"
+#include "ml/model/artifact.h"
+#include "ml/trainer/trainer.h"
+
+namespace nacelle::trainer {
+
+struct Plan {
+  std::string model_name = "turbofan-rul";
+  std::string trainer = "xgboost";
+  json::Value parameters = json::Object{};
+  feature::Recipe recipe;
+  double cap = 125;               ///< of target and prediction
+  std::size_t folds = 5;
+  std::size_t fold_row_stride = 1;  ///< fold models learn from every n-th row of an engine: a cheaper, slightly pessimistic judgement
+  double coverage = 0.9;          ///< nominal, of the intervals
+  std::uint64_t seed = 1;
+  int threads = 2;
+  std::string code_version;
+  /// What is going on, and the part of the whole that is done; false cancels. May be empty.
+  std::function<bool(const std::string& what, double done)> progress;
+};
+
+/// Where held-out engines are asked: an engine is cut at a random point of its last 150 cycles, after at least 20, as the
+/// test sets of C-MAPSS were cut. 20 cuts an engine.
+struct Cut {
+  std::size_t engine = 0;  ///< index into table.engines
+  std::size_t row = 0;     ///< of the whole table
+  double truth = 0;        ///< raw RUL
+  double predicted = 0;
+};
+
+struct Fold {
+  std::vector<std::size_t> held_out;  ///< engine indices
+  evaluation::Metrics metrics;        ///< against capped truth
+};
+
+struct CrossValidation {
+  std::vector<Fold> folds;
+  std::vector<Cut> cuts;            ///< of all folds
+  evaluation::Metrics capped;       ///< over all cuts, truth capped
+  evaluation::Metrics raw;
+  double interval_coverage = 0;     ///< of intervals made from the other folds' residuals
+  double interval_width = 0;        ///< mean
+};
+
+/// Engine indices of each fold: shuffled by the seed, dealt in turn. Fault::invalid_input: fewer engines than folds, or folds < 2.
+Result<std::vector<std::vector<std::size_t>>> deal_folds(std::size_t engines, std::size_t folds, std::uint64_t seed);
+
+Result<CrossValidation> cross_validate(const dataset::FleetTable& table, const Plan& plan);
+
+/// Residual quantiles of `cuts` in five bins of the prediction.
+model::ConformalBins learn_intervals(const std::vector<Cut>& cuts, double cap, double coverage);
+
+/// Trains on all engines. Intervals and the metrics in the provenance come from `judged`.
+Result<model::Artifact> train(const dataset::FleetTable& table, const Plan& plan, const CrossValidation& judged);
+
+/// The table as Pipeline::learn() wants it. Borrows table and rul.
+feature::Pipeline::TrainingRows training_rows(const dataset::FleetTable& table, const feature::Recipe& recipe, const std::vector<double>& rul);
+
+/// Every row's features: each engine's readings, fed in turn to a new state.
+Result<FeatureRows> make_features(const feature::Pipeline& pipeline, const dataset::FleetTable& table);
+
+}  // namespace nacelle::trainer

@@ -1,0 +1,50 @@
+// Batch features: the streaming step over every row. There is no second implementation (promise P5).
+
+#include <algorithm>
+
+#include "ml/trainer/experiment.h"
+
+namespace nacelle::trainer {
+
+namespace {
+
+/// The table's column of each of the recipe's inputs.
+std::vector<std::size_t> columns_of(const std::vector<std::string>& inputs) {
+  const auto& known = dataset::turbofan_columns();
+  std::vector<std::size_t> columns;
+  for (const std::string& name : inputs) columns.push_back(static_cast<std::size_t>(std::find(known.begin(), known.end(), name) - known.begin()));
+  return columns;
+}
+
+}  // namespace
+
+feature::Pipeline::TrainingRows training_rows(const dataset::FleetTable& table, const feature::Recipe& recipe, const std::vector<double>& rul) {
+  feature::Pipeline::TrainingRows rows{.row_count = table.row_count(), .inputs = {}, .cycle = table.cycle, .rul = rul, .engine_begin = {}};
+  for (const std::size_t column : columns_of(recipe.input_names())) {
+    INVARIANT(column < table.columns.size(), "the recipe's inputs were checked against the table");
+    rows.inputs.emplace_back(table.columns[column]);
+  }
+  for (const dataset::EngineRows& engine : table.engines) rows.engine_begin.push_back(engine.begin);
+  rows.engine_begin.push_back(table.row_count());
+  return rows;
+}
+
+Result<FeatureRows> make_features(const feature::Pipeline& pipeline, const dataset::FleetTable& table) {
+  const std::vector<std::size_t> columns = columns_of(pipeline.input_names());
+  FeatureRows features{.rows = table.row_count(), .features = pipeline.feature_count(), .values = {}};
+  for (std::size_t i = 0; i < columns.size(); ++i)
+    if (columns[i] >= table.columns.size())
+      return fail(Fault::invalid_input, "the table has no column '" + pipeline.input_names()[i] + "', which the features need");
+  features.values.resize(features.rows * features.features);
+  std::vector<double> values(columns.size());
+  for (const dataset::EngineRows& engine : table.engines) {
+    feature::EngineState state;
+    for (std::size_t row = engine.begin; row < engine.end; ++row) {
+      for (std::size_t i = 0; i < columns.size(); ++i) values[i] = table.columns[columns[i]][row];
+      TRY(pipeline.step(state, table.cycle[row], values, std::span(features.values).subspan(row * features.features, features.features)));
+    }
+  }
+  return features;
+}
+
+}  // namespace nacelle::trainer
