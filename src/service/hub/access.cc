@@ -1,0 +1,127 @@
+#include "service/hub/access.h"
+
+#include <fmt/format.h>
+
+#include "codec/digest/digest.h"
+#include "codec/text/encoding.h"
+
+namespace nacelle::hub {
+namespace {
+
+using device::IdentityName;
+
+/// `HUB/devices/{d}[/modules/{m}]`, the resource of a device's own token.
+Result<IdentityName> name_in_resource(std::string_view resource) {
+  const auto parts = text::split(resource, '/');
+  const bool device = parts.size() >= 3 && parts[1] == "devices" && !parts[2].empty();
+  if (!device) return fail(Fault::denied, "the token names no device, and no policy either");
+  IdentityName name{device::DeviceId(parts[2]), {}};
+  if (parts.size() >= 5 && parts[3] == "modules") name.module = device::ModuleId(parts[4]);
+  return name;
+}
+
+// A certificate ends with its dates, which net/tls does not tell us; the session is checked again after a day.
+constexpr std::chrono::hours certificate_session{24};
+
+}  // namespace
+
+bool allowed(Need need, const Caller& caller, const IdentityName& target) {
+  if (caller.service) {
+    const auto& rights = caller.rights;
+    switch (need) {
+      case Need::registry_read: return rights.registry_read || rights.registry_write;
+      case Need::registry_write: return rights.registry_write;
+      case Need::service: return rights.service_connect;
+      case Need::artifact: return rights.service_connect;
+      case Need::identity: return rights.device_connect;
+      case Need::edge_device:  // keys of others are given out to the edge itself only
+      case Need::edge_scope: return false;
+    }
+    return false;
+  }
+  switch (need) {
+    case Need::identity: return caller.name == target;
+    case Need::edge_device: return caller.edge && caller.name == IdentityName{target.device, {}};
+    case Need::edge_scope:
+      return caller.edge && caller.name.device == target.device && (!caller.name.is_module() || caller.name.module.str() == "$edgeHub");
+    case Need::artifact: return caller.edge;
+    case Need::registry_read:
+    case Need::registry_write:
+    case Need::service: return false;
+  }
+  return false;
+}
+
+std::vector<std::string> spell_hub_names(const std::vector<std::string>& hosts, const std::vector<std::uint16_t>& ports) {
+  std::vector<std::string> names;
+  for (const auto& host : hosts) {
+    names.push_back(host);
+    for (const std::uint16_t port : ports)
+      if (port != 0) names.push_back(fmt::format("{}:{}", host, port));
+  }
+  return names;
+}
+
+Result<IdentityPtr> Access::enabled_identity(const IdentityName& name) const {
+  IdentityPtr identity = registry_.identities().find(name);
+  if (!identity) return fail(Fault::denied, fmt::format("'{}' is not registered", name.client_id()));
+  if (!registry_.identities().enabled(*identity)) return fail(Fault::denied, fmt::format("'{}' is disabled", name.client_id()));
+  return identity;
+}
+
+Result<Caller> Access::identify(std::string_view authorization, const IdentityName& target) const {
+  if (authorization.empty()) return fail(Fault::denied, "the call has no Authorization header");
+  const auto token = sas::parse_token(authorization);
+  if (!token) return fail(Fault::denied, "the Authorization header is not a shared access signature");
+  if (!token->policy.empty()) return identify_service(*token, authorization, target);
+
+  TRY_LET(const IdentityName name, name_in_resource(token->resource));
+  TRY_LET(const IdentityPtr identity, enabled_identity(name));
+  const auto names = hub_names();
+  TRY(device::authenticate(*identity, authorization, *names, clock_.now()));
+  Caller caller;
+  caller.name = name;
+  const IdentityPtr device = registry_.identities().find({name.device, {}});
+  caller.edge = device && device->edge;
+  return caller;
+}
+
+Result<Caller> Access::identify_service(const sas::Token& token, std::string_view text, const IdentityName& target) const {
+  const device::Policy* policy = registry_.policy(token.policy);
+  if (!policy) return fail(Fault::denied, fmt::format("there is no shared access policy '{}'", token.policy));
+  const auto names = hub_names();
+  Caller caller;
+  caller.service = true;
+  caller.rights = policy->rights;
+  if (device::resource_covers_hub(token.resource, *names)) {
+    TRY(device::authenticate_service(*policy, text, *names, clock_.now()));
+    return caller;
+  }
+  // A policy's token for one device speaks for that device and for nothing else.
+  TRY(device::authenticate_with_policy(*policy, target, text, *names, clock_.now()));
+  caller.rights = {};
+  caller.rights.device_connect = policy->rights.device_connect;
+  return caller;
+}
+
+Result<Timestamp> Access::check_device(const IdentityName& name, std::string_view password, const Bytes& certificate_der) const {
+  TRY_LET(const IdentityPtr identity, enabled_identity(name));
+  if (password.empty()) {
+    if (certificate_der.empty()) return fail(Fault::denied, fmt::format("'{}' showed neither a token nor a certificate", name.client_id()));
+    const std::string thumbprint = digest::sha256_hex(certificate_der);
+    const bool known = identity->authentication == device::Authentication::self_signed &&
+                       (text::equal_ignoring_case(thumbprint, identity->primary_thumbprint) ||
+                        text::equal_ignoring_case(thumbprint, identity->secondary_thumbprint));
+    if (!known) return fail(Fault::denied, fmt::format("the certificate of '{}' is not the registered one", name.client_id()));
+    return clock_.now() + certificate_session;
+  }
+  const auto token = sas::parse_token(password);
+  if (!token) return fail(Fault::denied, fmt::format("the password of '{}' is not a shared access signature", name.client_id()));
+  const auto names = hub_names();
+  if (token->policy.empty()) return device::authenticate(*identity, password, *names, clock_.now());
+  const device::Policy* policy = registry_.policy(token->policy);
+  if (!policy) return fail(Fault::denied, fmt::format("there is no shared access policy '{}'", token->policy));
+  return device::authenticate_with_policy(*policy, name, password, *names, clock_.now());
+}
+
+}  // namespace nacelle::hub

@@ -1,0 +1,64 @@
+#pragma once
+// Access: who calls over HTTPS, and what that caller may do. One function decides; its tests are a table.
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "domain/device/identity.h"
+#include "foundation/clock.h"
+#include "foundation/snapshot.h"
+#include "service/hub/registry.h"
+
+namespace nacelle::hub {
+
+/// What a call asks for.
+enum class Need {
+  registry_read,   ///< devices, modules, statistics
+  registry_write,  ///< and changes to them; artifacts in
+  service,         ///< twins, events, routes, capture
+  identity,        ///< the device or module named in the path, speaking for itself
+  edge_device,     ///< the edge device named in the path
+  edge_scope,      ///< the edge device named in the path, or its $edgeHub
+  artifact,        ///< a service, or an edge device or one of its modules
+};
+
+/// A caller whose token was found good.
+struct Caller {
+  bool service = false;            ///< with a shared access policy; else the device or module itself
+  device::Rights rights;           ///< of the policy
+  device::IdentityName name;       ///< itself, or, with a policy's device_connect, the one the path names
+  bool edge = false;               ///< its device is an edge device
+};
+
+/// Whether `caller` may do what `need` says to `target` (the device or module named in the path; empty if none).
+bool allowed(Need need, const Caller& caller, const device::IdentityName& target);
+
+/// The hub's names as clients spell them: `host`, its aliases, each alone and with each port.
+std::vector<std::string> spell_hub_names(const std::vector<std::string>& hosts, const std::vector<std::uint16_t>& ports);
+
+class Access {
+ public:
+  Access(const Registry& registry, const Clock& clock) : registry_(registry), clock_(clock) {}
+
+  void set_hub_names(std::vector<std::string> names) { names_.publish(std::move(names)); }
+  std::shared_ptr<const std::vector<std::string>> hub_names() const { return names_.get(); }
+
+  /// The caller behind an Authorization header. Fault::denied says which check failed, without secrets. Any thread.
+  Result<Caller> identify(std::string_view authorization, const device::IdentityName& target) const;
+
+  /// A device's or module's MQTT credentials: its token (or that of a policy with device_connect), or its certificate.
+  /// Answers with the time they end.
+  Result<Timestamp> check_device(const device::IdentityName& name, std::string_view password, const Bytes& certificate_der) const;
+
+ private:
+  Result<Caller> identify_service(const sas::Token& token, std::string_view text, const device::IdentityName& target) const;
+  Result<IdentityPtr> enabled_identity(const device::IdentityName& name) const;
+
+  const Registry& registry_;
+  const Clock& clock_;
+  Snapshot<std::vector<std::string>> names_;
+};
+
+}  // namespace nacelle::hub

@@ -1,0 +1,89 @@
+#pragma once
+// CaptureStream: one partition of the event log into the files of one container, each message its route takes exactly once.
+//
+// A file is not open while messages gather: they lie in the log, and the stream only remembers which of them the route
+// took. A file is written in one go when it is due, with the offsets it holds in its header. Its name is planned in
+// capture.db before it appears under that name, so that after a kill its existence tells whether it was finished:
+// docs/decisions/0061-exactly-once-capture.md.
+
+#include <memory>
+#include <vector>
+
+#include "service/hub/routes.h"
+#include "storage/log/event_log.h"
+#include "storage/objects/object_store.h"
+#include "storage/tables/database.h"
+
+namespace nacelle::hub {
+
+/// Belongs to the capture thread. Borrows everything; blocks on the disk.
+class CaptureStream {
+ public:
+  struct Parts {
+    const storage::EventLog& log;
+    storage::ObjectStore& objects;
+    storage::Database& tables;  ///< of open_capture_tables
+    const Clock& clock;
+    std::string hub;            ///< for `{iothub}`
+  };
+
+  /// Finds out where the completed files end. `begin_at_head`: a container new to capture.db begins with messages from
+  /// now on; without it, with the oldest in the log.
+  static Result<std::unique_ptr<CaptureStream>> open(const Parts& parts, HubRoute route, storage::Partition partition, bool begin_at_head);
+
+  /// Looks at what is new in the log and writes the files that are due (by size, by age). Call again after a failure.
+  Result<> step();
+  /// Brings everything that is synced in the log when called into complete files.
+  Result<> flush();
+
+  const HubRoute& route() const { return route_; }
+  storage::Partition partition() const { return partition_; }
+  std::uint64_t captured() const { return state_.records; }        ///< records in complete files, since ever
+  std::uint64_t files() const { return state_.files; }
+  std::uint64_t gathered() const { return taken_.records; }        ///< taken, not yet in a file
+  std::uint64_t behind() const;                                    ///< synced records not looked at yet
+  std::uint64_t lost() const { return lost_; }                     ///< dropped by the log's retention before they were looked at
+  std::optional<Timestamp> due_at() const;                         ///< when the gathered ones must be written
+
+ private:
+  /// Row of capture.db.
+  struct State {
+    storage::Offset next = 0;  ///< below it: in complete files, or not taken
+    std::uint64_t records = 0;
+    std::uint64_t files = 0;
+    std::string planned_file;  ///< not empty: being written
+    storage::Offset planned_next = 0;
+    std::uint64_t planned_records = 0;
+  };
+  /// The messages gathered for the next file, as runs of offsets [begin, end).
+  struct Taken {
+    std::vector<std::pair<storage::Offset, storage::Offset>> runs;
+    std::uint64_t records = 0;
+    ByteCount bytes = 0;
+    Timestamp oldest{};
+  };
+
+  CaptureStream(const Parts& parts, HubRoute route, storage::Partition partition) : parts_(parts), route_(std::move(route)), partition_(partition) {}
+  Result<> recover(bool begin_at_head);
+  Result<State> derive_from_files() const;
+  Result<> settle_plan();
+  void start_over();
+  Result<> save_state();
+  Result<> look(storage::Offset until);
+  void take(const storage::LogRecord& record);
+  Result<> write_file();
+  Result<> write_records(storage::ObjectWriter& object, const Taken& taken, storage::Offset next) const;
+  Result<> pass_untaken(bool durably);
+  std::string container_prefix() const { return "capture/" + route_.storage.container + "/"; }
+
+  Parts parts_;
+  HubRoute route_;
+  storage::Partition partition_;
+  State state_;
+  storage::Offset looked_ = 0;   ///< offsets below it have been looked at
+  storage::Offset saved_next_ = 0;
+  Taken taken_;
+  std::uint64_t lost_ = 0;
+};
+
+}  // namespace nacelle::hub

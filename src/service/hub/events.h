@@ -1,0 +1,63 @@
+#pragma once
+// Events: reading messages back from the log, by consumer groups with checkpoints (the built-in endpoint `events`).
+
+#include <map>
+#include <optional>
+#include <string>
+
+#include "codec/json/value.h"
+#include "net/http/message.h"
+#include "service/hub/commit_signal.h"
+#include "service/hub/disk.h"
+#include "storage/tables/database.h"
+
+namespace nacelle::hub {
+
+/// Where a reader is: the next offset of each partition it reads.
+using Positions = std::map<storage::Partition, storage::Offset>;
+
+struct EventQuery {
+  enum class From { checkpoint, start, end };
+
+  std::string consumer_group = "$Default";
+  std::string device;                              ///< empty: all
+  std::optional<storage::Partition> partition;     ///< nothing: all
+  From from = From::checkpoint;                    ///< a group without one: the start
+  std::size_t max_events = 100;
+  std::chrono::seconds wait{20};
+  std::optional<Positions> next;                   ///< continues an earlier answer; `from` then does not count
+
+  /// Of a request's query part. Fault::invalid_input names the parameter.
+  static Result<EventQuery> parse(const net::HttpRequest& request);
+};
+
+/// `{"0":13,"1":2}`. Fault::invalid_input.
+Result<Positions> parse_positions(const json::Value& document);
+
+class Events {
+ public:
+  Events(const storage::EventLog& log, CommitSignal& commits, storage::Database& tables, Disk& disk)
+      : log_(log), commits_(commits), tables_(tables), disk_(disk) {}
+
+  /// `{"events":[..],"next":{..}}`; waits up to `query.wait` for the first one.
+  awaitable<Result<json::Value>> read(EventQuery query);
+  /// Durable when it is back. Fault::invalid_input for a partition the log does not have.
+  awaitable<Result<>> checkpoint(std::string consumer_group, Positions next);
+
+ private:
+  struct Found {
+    json::Array events;
+    Positions next;
+    bool at_head = true;  ///< nothing more was there to look at
+  };
+  awaitable<Result<Positions>> begin(EventQuery query);
+  Result<Found> look(const EventQuery& query, Positions next) const;
+  Result<Positions> checkpoint_of(const std::string& consumer_group) const;
+
+  const storage::EventLog& log_;
+  CommitSignal& commits_;
+  storage::Database& tables_;
+  Disk& disk_;
+};
+
+}  // namespace nacelle::hub

@@ -1,0 +1,81 @@
+#include "service/hub/ingest.h"
+
+#include <fmt/format.h>
+
+namespace nacelle::hub {
+
+using device::IdentityName;
+
+awaitable<Result<Timestamp>> Ingest::authenticate(IdentityName who, telemetry::UserName, std::string password, Bytes certificate_der) {
+  auto checked = access_.check_device(who, password, certificate_der);
+  if (!checked) ++counters_.refused_connections;
+  co_return checked;
+}
+
+void Ingest::connected(const IdentityName& who) {
+  asio::post(disk_.tables(), [&registry = registry_, who] { registry.note_connection(who, true); });
+}
+
+void Ingest::disconnected(const IdentityName& who) {
+  asio::post(disk_.tables(), [&registry = registry_, who] { registry.note_connection(who, false); });
+}
+
+void Ingest::telemetry(telemetry::Message message, std::function<void(Result<>)> done) {
+  ++counters_.received;
+  const auto partition = storage::partition_of(message.device_id(), log_.partitions());
+  log_.append(partition, telemetry::encode_record(message), [&counters = counters_, done = std::move(done)](Result<storage::Offset> at) {
+    ++(at ? counters.acked : counters.refused_messages);
+    if (at) done({});
+    else done(fail(std::move(at).error()));
+  });
+}
+
+bool Ingest::may_send_for(const IdentityName& connection, const IdentityName& who) {
+  if (connection == who) return true;
+  if (connection.module.str() != "$edgeHub") return false;
+  const Identities& identities = registry_.identities();
+  const IdentityPtr edge = identities.find({connection.device, {}});
+  const IdentityPtr sender = identities.find(who);
+  const IdentityPtr device = identities.find({who.device, {}});
+  if (!edge || !edge->edge || !sender || !device || !identities.enabled(*sender)) return false;
+  return who.device == connection.device || (!edge->scope.empty() && device->scope == edge->scope);
+}
+
+std::string Ingest::generation_id(const IdentityName& who) {
+  const IdentityPtr identity = registry_.identities().find(who);
+  return identity ? identity->generation_id : std::string();
+}
+
+awaitable<Result<json::Value>> Ingest::get_twin(IdentityName who) {
+  auto read = [&registry = registry_, who]() -> Result<json::Value> {
+    registry.note_activity(who);
+    TRY_LET(const twin::Twin twin, registry.twin(who));
+    return twin::device_view(twin);
+  };
+  auto answer = co_await run_on(disk_.tables(), read);
+  co_return answer;
+}
+
+awaitable<Result<endpoint::ReportedAnswer>> Ingest::patch_reported(IdentityName who, json::Value patch, std::optional<std::int64_t> base_version) {
+  auto write = [&registry = registry_, &clock = clock_, who, patch = std::move(patch), base_version]() -> Result<endpoint::ReportedAnswer> {
+    registry.note_activity(who);
+    TRY_LET(twin::Twin twin, registry.twin(who));
+    TRY_LET(const twin::Twin next, twin::apply_reported(std::move(twin), patch, base_version, clock.now()));
+    TRY(registry.put_twin(who, next));
+    return endpoint::ReportedAnswer{next.reported.version};
+  };
+  auto answer = co_await run_on(disk_.tables(), write);
+  co_return answer;
+}
+
+void stamp(telemetry::Message& message, const IdentityName& who, const std::string& generation_id, std::string_view scope, Timestamp now) {
+  message.source = who.is_module() ? telemetry::Source::module_messages : telemetry::Source::device_messages;
+  message.enqueued_at = now;
+  message.system.set("connectionDeviceId", who.device.str());
+  if (who.is_module()) message.system.set("connectionModuleId", who.module.str());
+  message.system.set("connectionAuthMethod", fmt::format(R"({{"scope":"{}","type":"sas","issuer":"iothub","acceptingIpFilterRule":null}})", scope));
+  message.system.set("connectionDeviceGenerationId", generation_id);
+  message.system.set("enqueuedTime", format_iso8601(now, 7));
+}
+
+}  // namespace nacelle::hub

@@ -1,0 +1,49 @@
+#pragma once
+// Ingest: the hub as seen by its devices: credentials, telemetry into the event log, twins.
+
+#include <functional>
+
+#include "service/endpoint/device_endpoint.h"
+#include "service/hub/access.h"
+#include "service/hub/counters.h"
+#include "service/hub/disk.h"
+#include "storage/log/event_log.h"
+
+namespace nacelle::hub {
+
+/// Borrows everything; outlived by the event log last of all, whose thread calls back into it.
+class Ingest final : public endpoint::DeviceBackend {
+ public:
+  Ingest(Registry& registry, const Access& access, storage::EventLog& log, Disk& disk, Counters& counters, const Clock& clock)
+      : registry_(registry), access_(access), log_(log), disk_(disk), counters_(counters), clock_(clock) {}
+
+  awaitable<Result<Timestamp>> authenticate(device::IdentityName who, telemetry::UserName user_name, std::string password,
+                                            Bytes certificate_der) override;
+  void connected(const device::IdentityName& who) override;
+  void disconnected(const device::IdentityName& who) override;
+
+  /// To the event log; `done` after the sync. Also the way in for telemetry over HTTPS.
+  void telemetry(telemetry::Message message, std::function<void(Result<>)> done) override;
+  /// Itself; and an edge's $edgeHub for the edge's modules and for the devices in its scope.
+  bool may_send_for(const device::IdentityName& connection, const device::IdentityName& who) override;
+  std::string generation_id(const device::IdentityName& who) override;
+
+  awaitable<Result<json::Value>> get_twin(device::IdentityName who) override;
+  awaitable<Result<endpoint::ReportedAnswer>> patch_reported(device::IdentityName who, json::Value patch,
+                                                             std::optional<std::int64_t> base_version) override;
+  void method_response(const device::IdentityName&, const std::string&, int, Bytes) override {}
+  void subscriptions_changed(const device::IdentityName&) override {}
+
+ private:
+  Registry& registry_;
+  const Access& access_;
+  storage::EventLog& log_;
+  Disk& disk_;
+  Counters& counters_;
+  const Clock& clock_;
+};
+
+/// Stamps a message that came in over HTTPS as the MQTT endpoint stamps its own (wire facts 1.6).
+void stamp(telemetry::Message& message, const device::IdentityName& who, const std::string& generation_id, std::string_view scope, Timestamp now);
+
+}  // namespace nacelle::hub

@@ -1,0 +1,71 @@
+#pragma once
+// Registry: devices, modules, shared access policies and twins, in tables, with identities mirrored in memory.
+
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "domain/twin/twin.h"
+#include "foundation/clock.h"
+#include "service/hub/identities.h"
+#include "storage/tables/database.h"
+
+namespace nacelle::hub {
+
+/// Belongs to the tables strand (Disk::tables), but for identities(), policies() and secret(), which any thread may read.
+/// Every change is durable when the call is back.
+class Registry {
+ public:
+  /// Loads all identities; makes the policies and their random keys at the first start.
+  static Result<std::unique_ptr<Registry>> open(storage::Database& tables, const Clock& clock);
+
+  const Identities& identities() const { return identities_; }
+  const device::Policy* policy(std::string_view name) const;  ///< null if unknown
+  const Bytes& secret() const { return secret_; }             ///< 32 bytes of this hub's own, for signing its own grants
+
+  /// A new device or module, with its twin; an edge device with its scope and its modules `$edgeAgent` and `$edgeHub`.
+  /// Fault::conflict if it exists, not_found if a module's device does not, exhausted beyond max_modules.
+  Result<device::Identity> create(device::Identity identity);
+  /// Keeps generation and scope of an edge device; counts the etag up. Fault::not_found.
+  Result<device::Identity> update(device::Identity identity);
+  /// With a device go its modules; with each its twin. Fault::not_found.
+  Result<> remove(const device::IdentityName& name);
+
+  Result<std::vector<IdentityPtr>> devices(std::size_t limit) const;         ///< by id
+  Result<std::vector<IdentityPtr>> children_of(const device::Identity& edge) const;  ///< leaves, and edges below it
+
+  struct Counts {
+    std::int64_t total = 0;
+    std::int64_t enabled = 0;
+  };
+  Result<Counts> counts() const;
+
+  Result<twin::Twin> twin(const device::IdentityName& name) const;
+  Result<> put_twin(const device::IdentityName& name, const twin::Twin& twin);
+
+  /// Who is connected and when that last changed; not kept over a restart.
+  void note_connection(const device::IdentityName& name, bool connected);
+  void note_activity(const device::IdentityName& name);
+  device::ConnectionFacts facts(const device::IdentityName& name) const;
+  std::size_t connected_devices() const;
+
+  static constexpr std::size_t max_modules = 50;
+
+ private:
+  Registry(storage::Database& tables, const Clock& clock) : tables_(tables), clock_(clock) {}
+  Result<> load();
+  Result<> load_policies();
+  Result<> load_secret();
+  Result<> insert(const device::Identity& identity);
+  std::string next_generation();
+
+  storage::Database& tables_;
+  const Clock& clock_;
+  Identities identities_;
+  std::vector<device::Policy> policies_;  // fixed once open
+  Bytes secret_;                          // fixed once open
+  std::int64_t last_generation_ = 0;
+  std::map<device::IdentityName, device::ConnectionFacts> presence_;
+};
+
+}  // namespace nacelle::hub

@@ -1,0 +1,72 @@
+#include "service/hub/schema.h"
+
+#include "foundation/log.h"
+
+namespace nacelle::hub {
+namespace {
+
+namespace fs = std::filesystem;
+using storage::Database;
+
+// Each entry is run once, in order; entries are only ever added.
+const std::vector<std::string> registry_migrations{
+    R"sql(
+CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
+CREATE TABLE policy (
+  name TEXT PRIMARY KEY, primary_key TEXT NOT NULL, secondary_key TEXT NOT NULL,
+  registry_read INTEGER NOT NULL, registry_write INTEGER NOT NULL, service_connect INTEGER NOT NULL, device_connect INTEGER NOT NULL
+) STRICT;
+CREATE TABLE identity (
+  device TEXT NOT NULL, module TEXT NOT NULL, generation TEXT NOT NULL, etag INTEGER NOT NULL,
+  enabled INTEGER NOT NULL, status_reason TEXT NOT NULL, authentication TEXT NOT NULL,
+  primary_key TEXT NOT NULL, secondary_key TEXT NOT NULL, primary_thumbprint TEXT NOT NULL, secondary_thumbprint TEXT NOT NULL,
+  edge INTEGER NOT NULL, scope TEXT NOT NULL, parent_scopes TEXT NOT NULL, managed_by TEXT NOT NULL,
+  PRIMARY KEY (device, module)
+) STRICT;
+CREATE INDEX identity_scope ON identity (scope);
+CREATE TABLE twin (device TEXT NOT NULL, module TEXT NOT NULL, document TEXT NOT NULL, PRIMARY KEY (device, module)) STRICT;
+CREATE TABLE checkpoint (
+  consumer_group TEXT NOT NULL, partition INTEGER NOT NULL, next INTEGER NOT NULL, PRIMARY KEY (consumer_group, partition)
+) STRICT;
+CREATE TABLE upload (
+  correlation TEXT PRIMARY KEY, device TEXT NOT NULL, blob TEXT NOT NULL, expires_at INTEGER NOT NULL, state TEXT NOT NULL
+) STRICT;
+CREATE INDEX upload_device ON upload (device, state);
+)sql"};
+
+const std::vector<std::string> session_migrations{
+    "CREATE TABLE session (client TEXT PRIMARY KEY, subscriptions TEXT NOT NULL) STRICT;"};
+
+const std::vector<std::string> capture_migrations{
+    R"sql(
+CREATE TABLE cursor (
+  container TEXT NOT NULL, partition INTEGER NOT NULL, next INTEGER NOT NULL, records INTEGER NOT NULL, files INTEGER NOT NULL,
+  planned_file TEXT NOT NULL, planned_next INTEGER NOT NULL, planned_records INTEGER NOT NULL,
+  PRIMARY KEY (container, partition)
+) STRICT;
+)sql"};
+
+Result<Database> open_or_begin_anew(const fs::path& file, const std::vector<std::string>& migrations) {
+  auto opened = Database::open(file, migrations);
+  if (opened || opened.error().fault != Fault::corrupt) return opened;
+  log::error("hub", "{}; put aside as {}.quarantined, a new one is begun", opened.error().message, file.string());
+  std::error_code error;
+  fs::rename(file, file.string() + ".quarantined", error);
+  if (error) return fail(Fault::corrupt, file.string() + " is damaged and cannot be put aside: " + error.message());
+  for (const char* companion : {"-wal", "-shm"}) fs::remove(file.string() + companion, error);
+  return Database::open(file, migrations);
+}
+
+}  // namespace
+
+Result<Database> open_registry_tables(const fs::path& directory) {
+  return in(Database::open(directory / "registry.db", registry_migrations), "opening the device registry");
+}
+Result<Database> open_session_tables(const fs::path& directory) {
+  return in(open_or_begin_anew(directory / "sessions.db", session_migrations), "opening the MQTT sessions");
+}
+Result<Database> open_capture_tables(const fs::path& directory) {
+  return in(open_or_begin_anew(directory / "capture.db", capture_migrations), "opening capture's cursors");
+}
+
+}  // namespace nacelle::hub

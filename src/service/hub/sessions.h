@@ -1,0 +1,22 @@
+#pragma once
+// Sessions: MQTT subscriptions that outlive a connection, in DIR/sessions.db (wire facts 0.1: the Node SDK counts on it).
+
+#include "net/mqtt/server.h"
+#include "storage/tables/database.h"
+
+namespace nacelle::hub {
+
+/// Any thread: the database serialises.
+class Sessions final : public net::MqttSessionStore {
+ public:
+  explicit Sessions(storage::Database tables) : tables_(std::move(tables)) {}
+  Result<std::vector<mqtt::Subscription>> load(const std::string& client_id) override;
+  Result<bool> exists(const std::string& client_id) override;
+  Result<> save(const std::string& client_id, const std::vector<mqtt::Subscription>& subscriptions) override;
+  Result<> forget(const std::string& client_id) override;
+
+ private:
+  storage::Database tables_;
+};
+
+}  // namespace nacelle::hub
