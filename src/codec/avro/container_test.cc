@@ -233,6 +233,22 @@ TEST(AvroContainerReader, faults_of_the_source_pass_through) {
   EXPECT_EQ(reader.error().fault, Fault::unavailable);
 }
 
+// The example of docs/formats/avro-container.md, byte for byte.
+TEST(AvroContainerWriter, the_documented_example_holds) {
+  Bytes file;
+  auto writer = ContainerWriter::open(
+      {.schema = "\"string\"", .codec = Codec::null, .metadata = {{"nacelle.partition", "3"}}, .sync_marker = marker()},
+      [&](BytesView bytes) { return file += bytes, Result<>{}; });
+  ASSERT_TRUE(writer);
+  ASSERT_TRUE(writer->add(record("a")));
+  ASSERT_TRUE(writer->add(record("bc")));
+  ASSERT_TRUE(writer->flush_block());
+  EXPECT_EQ(text::hex_encode(file),
+            "4f626a0106166176726f2e736368656d611022737472696e6722146176726f2e636f646563086e756c6c"
+            "226e6163656c6c652e706172746974696f6e02330030313233343536373839616263646566"
+            "040a026104626330313233343536373839616263646566");
+}
+
 TEST(AvroContainerWriter, options_are_checked) {
   const auto sink = [](BytesView) { return Result<>{}; };
   auto options = strings(Codec::null);
