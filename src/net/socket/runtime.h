@@ -1,6 +1,7 @@
 #pragma once
 // Runtime: the threads that run every socket and coroutine of a program.
 
+#include <future>
 #include <memory>
 
 #include "foundation/async.h"
@@ -13,9 +14,10 @@ class Runtime {
   ~Runtime();                              ///< stops and joins
   Executor executor();
 
-  /// Runs `main` on the runtime and blocks until it ends; the calling thread works too. SIGINT and SIGTERM cancel it.
+  /// Runs `main` on a strand of the runtime and blocks until it ends. The first SIGINT or SIGTERM cancels it (what it
+  /// waits for ends; it then closes what it owns), the second one kills the process.
   Result<> run(awaitable<Result<>> main);
-  /// The same for a test or a command: no signals.
+  /// The same for a test or a command: no signals. Not from one of the runtime's own threads.
   template <class T>
   T block_on(awaitable<T> task);
   void stop();
@@ -24,5 +26,35 @@ class Runtime {
   struct State;
   std::unique_ptr<State> state_;
 };
+
+/// Comes back when the calling coroutine is cancelled: what `main` of a server waits for.
+awaitable<void> until_cancelled();
+
+namespace detail {
+
+template <class T>
+awaitable<void> fulfil(awaitable<T> task, std::shared_ptr<std::promise<T>> promise) {
+  co_await asio::this_coro::throw_if_cancelled(false);
+  if constexpr (std::is_void_v<T>) {
+    co_await std::move(task);
+    promise->set_value();
+  } else {
+    T value = co_await std::move(task);
+    promise->set_value(std::move(value));
+  }
+}
+
+}  // namespace detail
+
+template <class T>
+T Runtime::block_on(awaitable<T> task) {
+  auto promise = std::make_shared<std::promise<T>>();
+  auto future = promise->get_future();
+  const Executor strand = asio::make_strand(executor());
+  asio::co_spawn(strand, detail::fulfil(std::move(task), promise), [promise](std::exception_ptr failure) {
+    if (failure) promise->set_exception(failure);
+  });
+  return future.get();
+}
 
 }  // namespace nacelle::net

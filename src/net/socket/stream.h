@@ -2,6 +2,7 @@
 // Stream: a connected byte stream, TCP, TLS or unix, behind one interface, so that protocol code is compiled once and
 // never sees TLS templates. And the addresses to listen on and connect to.
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -22,6 +23,8 @@ struct Endpoint {
 /// `host:port`, `[::1]:port`, or `unix:///path`. Fault::invalid_input says what was expected.
 Result<Endpoint> parse_endpoint(std::string_view text, std::uint16_t default_port);
 
+/// Belongs to its executor, a strand: all calls are made there. One reader and one writer may wait at the same time. A
+/// cancelled coroutine's reads and writes fail with unavailable, and the stream stays usable for others.
 class Stream {
  public:
   virtual ~Stream() = default;
@@ -30,6 +33,8 @@ class Stream {
   virtual awaitable<Result<std::size_t>> read_some(char* data, std::size_t size) = 0;
   virtual awaitable<Result<>> write_all(BytesView bytes) = 0;
   virtual void close() = 0;  ///< on the stream's executor; ends waiting reads and writes
+  /// As close(), after handing over what of `farewell` goes out without waiting.
+  virtual void close_with(BytesView farewell) { static_cast<void>(farewell), close(); }
   /// Reads and writes fail with timed_out after this time; nullopt: never.
   virtual void set_deadline(std::optional<std::chrono::steady_clock::duration> from_now) = 0;
   virtual Executor executor() = 0;
@@ -55,7 +60,9 @@ class Listener {
   virtual awaitable<void> close() = 0;  ///< stops accepting, closes every connection, back when all have ended
 };
 
-/// Connects (and, with `tls`, shakes hands and checks the name `server_name`, or endpoint.host if empty).
+/// Connects (and, with `tls`, shakes hands and checks the name `server_name`, or endpoint.host if empty). The stream
+/// runs on the caller's executor, which must be a strand (as under Runtime::block_on and in a Listener's `serve`).
+/// Fault::unavailable, timed_out; denied if the server's certificate is not trusted or names another host.
 awaitable<Result<StreamPtr>> connect(Endpoint endpoint, std::shared_ptr<TlsClientContext> tls, std::string server_name = {},
                                      std::chrono::steady_clock::duration timeout = std::chrono::seconds{15});
 

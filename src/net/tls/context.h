@@ -1,7 +1,6 @@
 #pragma once
 // TLS settings: 1.2 at least; servers ask for a client certificate and do not require one (wire facts 1.1).
 
-#include <filesystem>
 #include <memory>
 #include <string>
 
@@ -14,9 +13,9 @@ class TlsServerContext {
   /// PEM texts: the chain leaf first, and its key.
   static Result<std::shared_ptr<TlsServerContext>> make(const std::string& chain_pem, const std::string& key_pem);
   virtual ~TlsServerContext() = default;
-  /// New connections get the new certificate; old ones go on.
+  /// New connections get the new certificate; old ones go on. Any thread.
   virtual Result<> replace(const std::string& chain_pem, const std::string& key_pem) = 0;
-  virtual void* native() = 0;  ///< asio::ssl::context*, for net/ only
+  virtual void* new_session() = 0;  ///< a fresh SSL*, owned by the caller; any thread; for net/tls only
 };
 
 class TlsClientContext {
@@ -24,7 +23,7 @@ class TlsClientContext {
   /// `ca_pem`: the trusted roots; empty: the system's store.
   static Result<std::shared_ptr<TlsClientContext>> make(const std::string& ca_pem);
   virtual ~TlsClientContext() = default;
-  virtual void* native() = 0;
+  virtual void* new_session() = 0;
 };
 
 }  // namespace nacelle::net

@@ -1,0 +1,232 @@
+#include "net/tls/certificates.h"
+
+#include <arpa/inet.h>
+#include <openssl/ec.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+
+#include <algorithm>
+#include <cctype>
+#include <fmt/format.h>
+
+#include "codec/digest/digest.h"
+#include "foundation/random.h"
+#include "net/tls/detail/openssl.h"
+
+namespace nacelle::net {
+namespace {
+
+using openssl::Bio;
+using openssl::Certificate;
+using openssl::Key;
+using Names = std::unique_ptr<GENERAL_NAMES, openssl::Deleter<GENERAL_NAMES_free>>;
+using Number = std::unique_ptr<BIGNUM, openssl::Deleter<BN_free>>;
+
+/// Clocks at the edge disagree a little.
+constexpr auto back_dating = std::chrono::minutes{5};
+/// RFC 5280 appendix A: ub-common-name. The full name is among the subject alternative names.
+constexpr std::size_t longest_common_name = 64;
+
+Failure broken(std::string_view doing) { return fail(Fault::invalid_input, fmt::format("{}: {}", doing, openssl::last_error())); }
+
+std::string text_of(const Bio& bio) {
+  char* data = nullptr;
+  const long size = BIO_get_mem_data(bio.get(), &data);
+  return std::string(data, static_cast<std::size_t>(size));
+}
+
+std::string to_pem(const Certificate& certificate) {
+  const Bio bio(BIO_new(BIO_s_mem()));
+  PEM_write_bio_X509(bio.get(), certificate.get());
+  return text_of(bio);
+}
+
+std::string to_pem(const Key& key) {
+  const Bio bio(BIO_new(BIO_s_mem()));
+  PEM_write_bio_PKCS8PrivateKey(bio.get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr);
+  return text_of(bio);
+}
+
+Result<> set_subject(X509* certificate, const std::string& common_name) {
+  if (common_name.empty()) return fail(Fault::invalid_input, "a certificate needs a common name");
+  const auto cut = common_name.substr(0, longest_common_name);
+  X509_NAME* name = X509_get_subject_name(certificate);
+  if (X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(cut.data()),
+                                 static_cast<int>(cut.size()), -1, 0) != 1)
+    return broken(fmt::format("common name '{}'", common_name));
+  return {};
+}
+
+/// RFC 5280 4.1.2.2: positive, at most 20 octets, unique to the issuer: 128 random bits.
+Result<> set_serial(X509* certificate) {
+  auto bytes = secure_random(16);
+  bytes[0] = static_cast<char>(bytes[0] | 0x40);  // never zero, always the same length
+  const Number number(BN_bin2bn(reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()), nullptr));
+  if (!number || !BN_to_ASN1_INTEGER(number.get(), X509_get_serialNumber(certificate))) return broken("serial number");
+  return {};
+}
+
+void set_time(ASN1_TIME* field, Timestamp time) { ASN1_TIME_set(field, static_cast<time_t>(unix_seconds(time))); }
+
+Timestamp read_time(const ASN1_TIME* field) {
+  std::tm parts{};
+  ASN1_TIME_to_tm(field, &parts);
+  return from_unix_seconds(timegm(&parts));
+}
+
+/// `value` in the words of openssl.cnf; only constants come here, never names from outside.
+Result<> add_extension(X509* certificate, X509* issuer, int nid, const char* value) {
+  X509V3_CTX context;
+  X509V3_set_ctx_nodb(&context);
+  X509V3_set_ctx(&context, issuer, certificate, nullptr, nullptr, 0);
+  X509_EXTENSION* extension = X509V3_EXT_conf_nid(nullptr, &context, nid, value);
+  if (extension == nullptr) return broken(fmt::format("extension {}", OBJ_nid2sn(nid)));
+  X509_add_ext(certificate, extension, -1);
+  X509_EXTENSION_free(extension);
+  return {};
+}
+
+bool plausible_dns_name(const std::string& name) {
+  const auto allowed = [](unsigned char c) { return std::isalnum(c) || c == '-' || c == '.' || c == '_' || c == '*'; };
+  return !name.empty() && name.size() <= 253 && std::all_of(name.begin(), name.end(), allowed);
+}
+
+Result<> add_name(GENERAL_NAMES* names, int type, ASN1_STRING* value) {
+  if (value == nullptr) return broken("subject alternative name");
+  GENERAL_NAME* name = GENERAL_NAME_new();
+  GENERAL_NAME_set0_value(name, type, value);
+  sk_GENERAL_NAME_push(names, name);
+  return {};
+}
+
+Result<> add_alternative_names(X509* certificate, const CertificateRequest& request) {
+  const Names names(GENERAL_NAMES_new());
+  for (const auto& dns : request.dns_names) {
+    if (!plausible_dns_name(dns)) return fail(Fault::invalid_input, fmt::format("'{}' is not a DNS name", dns));
+    ASN1_STRING* value = ASN1_IA5STRING_new();
+    ASN1_STRING_set(value, dns.data(), static_cast<int>(dns.size()));
+    TRY(add_name(names.get(), GEN_DNS, value));
+  }
+  for (const auto& ip : request.ip_addresses) {
+    ASN1_STRING* value = a2i_IPADDRESS(ip.c_str());
+    if (value == nullptr) return fail(Fault::invalid_input, fmt::format("'{}' is not an IP address", ip));
+    TRY(add_name(names.get(), GEN_IPADD, value));
+  }
+  if (sk_GENERAL_NAME_num(names.get()) == 0) return {};
+  if (X509_add1_ext_i2d(certificate, NID_subject_alt_name, names.get(), 0, X509V3_ADD_DEFAULT) != 1)
+    return broken("subject alternative names");
+  return {};
+}
+
+Result<> add_purpose(X509* certificate, X509* issuer, const CertificateRequest& request) {
+  if (request.authority) {
+    TRY(add_extension(certificate, issuer, NID_basic_constraints, "critical,CA:TRUE"));
+    return add_extension(certificate, issuer, NID_key_usage, "critical,digitalSignature,keyCertSign,cRLSign");
+  }
+  TRY(add_extension(certificate, issuer, NID_basic_constraints, "critical,CA:FALSE"));
+  TRY(add_extension(certificate, issuer, NID_key_usage, "critical,digitalSignature"));
+  return add_extension(certificate, issuer, NID_ext_key_usage, request.client ? "serverAuth,clientAuth" : "serverAuth");
+}
+
+struct Signer {
+  X509* certificate;  // null: self-signed
+  EVP_PKEY* key;
+};
+
+Result<CertifiedKey> certify(const CertificateRequest& request, const Signer* signer, Timestamp now) {
+  const Key key(EVP_EC_gen("P-256"));
+  if (!key) return broken("making a P-256 key");
+  const Certificate certificate(X509_new());
+  X509* raw = certificate.get();
+  X509* issuer = signer != nullptr ? signer->certificate : raw;
+  X509_set_version(raw, X509_VERSION_3);
+  TRY(set_serial(raw));
+  TRY(set_subject(raw, request.common_name));
+  X509_set_issuer_name(raw, X509_get_subject_name(issuer));
+  X509_set_pubkey(raw, key.get());
+  set_time(X509_getm_notBefore(raw), now - back_dating);
+  Timestamp until = now + request.lifetime;
+  if (signer != nullptr) until = std::min(until, read_time(X509_get0_notAfter(issuer)));
+  set_time(X509_getm_notAfter(raw), until);
+  TRY(add_extension(raw, issuer, NID_subject_key_identifier, "hash"));
+  TRY(add_extension(raw, issuer, NID_authority_key_identifier, "keyid:always"));
+  TRY(add_purpose(raw, issuer, request));
+  TRY(add_alternative_names(raw, request));
+  if (X509_sign(raw, signer != nullptr ? signer->key : key.get(), EVP_sha256()) == 0) return broken("signing a certificate");
+  return CertifiedKey{to_pem(certificate), to_pem(key)};
+}
+
+std::string one_line(const X509_NAME* name) {
+  const Bio bio(BIO_new(BIO_s_mem()));
+  X509_NAME_print_ex(bio.get(), name, 0, XN_FLAG_RFC2253);
+  return text_of(bio);
+}
+
+std::string common_name_of(const X509* certificate) {
+  char text[256] = {};
+  X509_NAME_get_text_by_NID(X509_get_subject_name(certificate), NID_commonName, text, sizeof(text));
+  return text;
+}
+
+std::string address_text(const ASN1_OCTET_STRING* ip) {
+  char text[INET6_ADDRSTRLEN] = {};
+  const int family = ASN1_STRING_length(ip) == 4 ? AF_INET : AF_INET6;
+  if (family == AF_INET6 && ASN1_STRING_length(ip) != 16) return {};
+  inet_ntop(family, ASN1_STRING_get0_data(ip), text, sizeof(text));
+  return text;
+}
+
+void read_alternative_names(const X509* certificate, CertificateFacts& facts) {
+  const Names names(static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
+  for (int i = 0; names && i < sk_GENERAL_NAME_num(names.get()); ++i) {
+    int type = 0;
+    const auto* value = static_cast<ASN1_STRING*>(GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names.get(), i), &type));
+    if (type == GEN_DNS)
+      facts.dns_names.emplace_back(reinterpret_cast<const char*>(ASN1_STRING_get0_data(value)), ASN1_STRING_length(value));
+    if (type == GEN_IPADD) facts.ip_addresses.push_back(address_text(value));
+  }
+}
+
+bool self_issued(const Certificate& certificate) {
+  return X509_NAME_cmp(X509_get_subject_name(certificate.get()), X509_get_issuer_name(certificate.get())) == 0;
+}
+
+}  // namespace
+
+Result<CertifiedKey> make_root(const std::string& common_name, std::chrono::hours lifetime, Timestamp now) {
+  CertificateRequest request;
+  request.common_name = common_name;
+  request.authority = true;
+  request.lifetime = lifetime;
+  return certify(request, nullptr, now);
+}
+
+Result<CertifiedKey> issue(const CertifiedKey& issuer, const CertificateRequest& request, Timestamp now) {
+  TRY_LET(const auto chain, openssl::read_certificates(issuer.certificate_pem));
+  TRY_LET(const auto key, openssl::read_key(issuer.key_pem));
+  if (X509_check_private_key(chain.front().get(), key.get()) != 1) return broken("the issuer's key does not belong to its certificate");
+  if (X509_check_ca(chain.front().get()) == 0) return fail(Fault::denied, "the issuer's certificate is not an authority");
+  const Signer signer{chain.front().get(), key.get()};
+  TRY_LET(CertifiedKey issued, certify(request, &signer, now));
+  for (const auto& above : chain)
+    if (!self_issued(above)) issued.certificate_pem += to_pem(above);
+  return issued;
+}
+
+Result<CertificateFacts> inspect(const std::string& pem) {
+  TRY_LET(const auto chain, openssl::read_certificates(pem));
+  const X509* certificate = chain.front().get();
+  CertificateFacts facts;
+  facts.common_name = common_name_of(certificate);
+  facts.issuer = one_line(X509_get_issuer_name(certificate));
+  facts.not_before = read_time(X509_get0_notBefore(certificate));
+  facts.not_after = read_time(X509_get0_notAfter(certificate));
+  read_alternative_names(certificate, facts);
+  unsigned char* der = nullptr;
+  const int size = i2d_X509(certificate, &der);
+  facts.sha256_thumbprint = digest::sha256_hex(BytesView(reinterpret_cast<char*>(der), static_cast<std::size_t>(size)));
+  OPENSSL_free(der);
+  return facts;
+}
+
+}  // namespace nacelle::net
