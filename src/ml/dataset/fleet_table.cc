@@ -55,7 +55,21 @@ std::string FleetTable::content_hash() const {
   return hash.hex();
 }
 
+void ImportCounts::add(const ImportCounts& other) {
+  records += other.records;
+  duplicates += other.duplicates;
+  skipped += other.skipped;
+  unreadable += other.unreadable;
+  if (first_complaint.empty()) first_complaint = other.first_complaint;
+}
+
 TableBuilder::TableBuilder() = default;
+
+void TableBuilder::append(TableBuilder other) {
+  unit_.insert(unit_.end(), other.unit_.begin(), other.unit_.end());
+  cycle_.insert(cycle_.end(), other.cycle_.begin(), other.cycle_.end());
+  values_.insert(values_.end(), other.values_.begin(), other.values_.end());
+}
 
 void TableBuilder::add(std::int64_t unit, std::int64_t cycle, std::span<const double> values) {
   INVARIANT(values.size() == turbofan_column_count, "a row has every column");

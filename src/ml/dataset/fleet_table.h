@@ -45,7 +45,11 @@ struct FleetTable {
 struct ImportCounts {
   std::uint64_t records = 0;      ///< records or lines read
   std::uint64_t duplicates = 0;   ///< same engine, cycle and values: dropped
-  std::uint64_t skipped = 0;      ///< messages that are no readings
+  std::uint64_t skipped = 0;      ///< messages that are no readings of an engine
+  std::uint64_t unreadable = 0;   ///< readings with a member that cannot be read: left out
+  std::string first_complaint;    ///< about the first unreadable one
+
+  void add(const ImportCounts& other);
 };
 
 /// Takes rows in any order.  TableBuilder b; b.add(unit, cycle, values, "where"); TRY_LET(auto table, b.finish());
@@ -55,6 +59,7 @@ class TableBuilder {
   /// `values`: turbofan_column_count of them.
   void add(std::int64_t unit, std::int64_t cycle, std::span<const double> values);
   std::size_t size() const { return unit_.size(); }
+  void append(TableBuilder other);
   /// Sorts; drops repeated identical rows and counts them; Fault::conflict for an engine and cycle with two different readings,
   /// Fault::invalid_input if there are no rows. Leaves the builder empty.
   Result<FleetTable> finish(ImportCounts* counts = nullptr);

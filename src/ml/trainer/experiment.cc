@@ -199,7 +199,6 @@ Result<model::Artifact> train(const FleetTable& table, const Plan& plan, const C
       {"trainer", plan.trainer},
       {"parameters", parameters},
       {"seed", plan.seed},
-      {"threads", plan.threads},
       {"data", json::Object{{"sha256", table.content_hash()}, {"engines", table.engines.size()}, {"rows", table.row_count()}}},
       {"cross_validation", json::Object{{"folds", plan.folds},
                                         {"fold_row_stride", plan.fold_row_stride},

@@ -23,7 +23,7 @@ struct Plan {
   feature::Recipe recipe;
   double cap = 125;               ///< of target and prediction
   std::size_t folds = 5;
-  std::size_t fold_row_stride = 1;  ///< fold models learn from every n-th row of an engine: a cheaper, slightly pessimistic judgement
+  std::size_t fold_row_stride = 3;  ///< fold models learn from every n-th row of an engine: a third of the time; CV RMSE moves by 0.02 to 0.13
   double coverage = 0.9;          ///< nominal, of the intervals
   std::uint64_t seed = 1;
   int threads = 2;

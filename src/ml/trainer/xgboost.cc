@@ -1,43 +1,37 @@
 // Gradient-boosted trees by XGBoost's C API, read back into our own tables. Nothing of XGBoost is needed to predict.
 
 #include <fmt/format.h>
-#include <xgboost/c_api.h>
 
 #include <cmath>
 #include <limits>
 #include <memory>
 
 #include "ml/model/xgboost_json.h"
+#include "ml/trainer/detail/xgboost_api.h"
 #include "ml/trainer/trainer.h"
 
 namespace nacelle::trainer {
 
 namespace {
 
-/// A call's failure as ours. XGBoost reports the caller's mistakes and its own alike, by text.
-Result<> check(int code) {
-  if (code == 0) return {};
-  std::string text = XGBGetLastError();
-  if (const std::size_t end = text.find("\nStack trace"); end != std::string::npos) text.resize(end);
-  return fail(Fault::invalid_input, fmt::format("XGBoost: {}", text));
-}
-
 struct FreeMatrix {
   using pointer = DMatrixHandle;
-  void operator()(DMatrixHandle handle) const { XGDMatrixFree(handle); }
+  const XgboostApi* api = nullptr;
+  void operator()(DMatrixHandle handle) const { api->matrix_free(handle); }
 };
 struct FreeBooster {
   using pointer = BoosterHandle;
-  void operator()(BoosterHandle handle) const { XGBoosterFree(handle); }
+  const XgboostApi* api = nullptr;
+  void operator()(BoosterHandle handle) const { api->booster_free(handle); }
 };
 using Matrix = std::unique_ptr<void, FreeMatrix>;
 using Booster = std::unique_ptr<void, FreeBooster>;
 
-Result<Matrix> make_matrix(const FeatureRows& rows, std::span<const float> target) {
+Result<Matrix> make_matrix(const XgboostApi& api, const FeatureRows& rows, std::span<const float> target) {
   DMatrixHandle handle = nullptr;
-  TRY(check(XGDMatrixCreateFromMat(rows.values.data(), rows.rows, rows.features, std::numeric_limits<float>::quiet_NaN(), &handle)));
-  Matrix matrix(handle);
-  TRY(check(XGDMatrixSetFloatInfo(handle, "label", target.data(), target.size())));
+  TRY(api.check(api.matrix_create(rows.values.data(), rows.rows, rows.features, std::numeric_limits<float>::quiet_NaN(), &handle)));
+  Matrix matrix(handle, FreeMatrix{&api});
+  TRY(api.check(api.matrix_set_floats(handle, "label", target.data(), target.size())));
   return matrix;
 }
 
@@ -59,28 +53,32 @@ class XgboostTrainer final : public Trainer {
     TRY_LET(const json::Value parameters, merge_parameters(*this, options.parameters));
     const std::int64_t rounds = parameters.find("rounds")->as_integer();
     if (rounds < 1 || rounds > 100'000) return fail(Fault::invalid_input, fmt::format("parameters of xgboost: rounds: expected 1 to 100000, found {}", rounds));
-    TRY_LET(const Matrix matrix, make_matrix(rows, target));
-    TRY_LET(const Booster booster, make_booster(matrix, parameters, target, options));
+    TRY_LET(const XgboostApi* api, xgboost_api());
+    TRY_LET(const Matrix matrix, make_matrix(*api, rows, target));
+    TRY_LET(const Booster booster, make_booster(*api, matrix, parameters, target, options));
     for (int round = 0; round < rounds; ++round) {
-      TRY(check(XGBoosterUpdateOneIter(booster.get(), round, matrix.get())));
+      TRY(api->check(api->booster_update(booster.get(), round, matrix.get())));
       if (options.progress && round % 20 == 19 && !options.progress(static_cast<double>(round + 1) / static_cast<double>(rounds)))
         return fail(Fault::conflict, "training was cancelled");
     }
     bst_ulong size = 0;
     const char* text = nullptr;
-    TRY(check(XGBoosterSaveModelToBuffer(booster.get(), R"({"format":"json"})", &size, &text)));
+    TRY(api->check(api->booster_save(booster.get(), R"({"format":"json"})", &size, &text)));
     TRY_LET(const json::Value document, json::parse({text, size}, {.max_bytes = std::size_t{1} << 30, .max_depth = 64}));
     TRY_LET(model::TreeEnsemble trees, model::read_xgboost(document));
     return model::Regressor(std::move(trees));
   }
 
  private:
-  static Result<Booster> make_booster(const Matrix& matrix, const json::Value& parameters, std::span<const float> target, const FitOptions& options) {
+  static Result<Booster> make_booster(const XgboostApi& api, const Matrix& matrix, const json::Value& parameters,
+                                      std::span<const float> target, const FitOptions& options) {
     BoosterHandle handle = nullptr;
     const DMatrixHandle matrices[] = {matrix.get()};
-    TRY(check(XGBoosterCreate(matrices, 1, &handle)));
-    Booster booster(handle);
-    const auto set = [handle](const std::string& key, const std::string& value) { return check(XGBoosterSetParam(handle, key.c_str(), value.c_str())); };
+    TRY(api.check(api.booster_create(matrices, 1, &handle)));
+    Booster booster(handle, FreeBooster{&api});
+    const auto set = [&api, handle](const std::string& key, const std::string& value) {
+      return api.check(api.booster_set_parameter(handle, key.c_str(), value.c_str()));
+    };
     double mean = 0;
     for (const float y : target) mean += static_cast<double>(y) / static_cast<double>(target.size());
     TRY(set("verbosity", "0"));

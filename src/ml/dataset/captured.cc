@@ -1,0 +1,227 @@
+#include "ml/dataset/captured.h"
+
+#include <fmt/format.h>
+#include <simdjson.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <optional>
+#include <unordered_map>
+
+#include "codec/avro/container.h"
+#include "codec/avro/schema.h"
+
+namespace nacelle::dataset {
+
+namespace {
+
+constexpr double max_cycle = 1e9;
+
+/// One message's reading, as far as it was there.
+struct Found {
+  std::int64_t unit = -1;
+  double cycle = std::numeric_limits<double>::quiet_NaN();
+  std::array<double, turbofan_column_count> values;
+  std::size_t sensors = 0;
+  std::string complaint;
+
+  Found() { values.fill(std::numeric_limits<double>::quiet_NaN()); }
+};
+
+constexpr int cycle_target = -2;
+
+/// The column of a member; cycle_target for CycleTime, -1 for others.
+int target_of(std::string_view member) {
+  static const std::unordered_map<std::string_view, int> targets = [] {
+    std::unordered_map<std::string_view, int> all = {{"CycleTime", cycle_target}};
+    for (std::size_t c = 0; c < turbofan_column_count; ++c) all[turbofan_columns()[c]] = static_cast<int>(c);
+    return all;
+  }();
+  const auto found = targets.find(member);
+  return found == targets.end() ? -1 : found->second;
+}
+
+void set(Found& found, int target, double value) {
+  if (target == cycle_target) {
+    found.cycle = value;
+    return;
+  }
+  found.values[static_cast<std::size_t>(target)] = value;
+  if (target >= 3) ++found.sensors;
+}
+
+/// Reads the bodies of messages; keeps its buffers from one to the next. simdjson's DOM, not its on-demand form: the library
+/// of a distribution picks the processor's best instructions at run time only there.
+class BodyReader {
+ public:
+  /// False if the body is no JSON object.
+  bool read(BytesView body, Found& found) {
+    padded_.reserve(body.size() + simdjson::SIMDJSON_PADDING);
+    padded_.assign(body);
+    simdjson::dom::object object;
+    if (parser_.parse(padded_.data(), body.size(), false).get(object)) return false;
+    for (const auto field : object) {
+      const int target = target_of(field.key);
+      if (target == -1) continue;
+      double number = 0;
+      if (!field.value.get(number))
+        set(found, target, number);
+      else if (!field.value.is_null())
+        found.complaint = fmt::format("{}: expected a number", field.key);
+    }
+    return true;
+  }
+
+ private:
+  simdjson::dom::parser parser_;
+  std::string padded_;
+};
+
+/// The branch of a union that is there, or the node itself.
+Result<const avro::Node*> resolve(const avro::Node& node, avro::Decoder& in) {
+  if (node.type != avro::Type::union_type) return &node;
+  TRY_LET(const std::size_t branch, in.read_index(node.branches.size()));
+  return node.branches[branch];
+}
+
+Result<std::optional<double>> read_number(const avro::Node& declared, avro::Decoder& in) {
+  TRY_LET(const avro::Node* node, resolve(declared, in));
+  switch (node->type) {
+    case avro::Type::int_type:
+    case avro::Type::long_type: {
+      TRY_LET(const std::int64_t value, in.read_long());
+      return std::optional(static_cast<double>(value));
+    }
+    case avro::Type::float_type: {
+      TRY_LET(const float value, in.read_float());
+      return std::optional(static_cast<double>(value));
+    }
+    case avro::Type::double_type: {
+      TRY_LET(const double value, in.read_double());
+      return std::optional(value);
+    }
+    default: TRY(avro::skip(*node, in)); return std::optional<double>();
+  }
+}
+
+/// Bytes or a string, or nothing.
+Result<std::optional<BytesView>> read_bytes(const avro::Node& declared, avro::Decoder& in) {
+  TRY_LET(const avro::Node* node, resolve(declared, in));
+  if (node->type == avro::Type::bytes || node->type == avro::Type::string) {
+    TRY_LET(const BytesView bytes, in.read_bytes());
+    return std::optional(bytes);
+  }
+  TRY(avro::skip(*node, in));
+  return std::optional<BytesView>();
+}
+
+/// The hub's envelope: EnqueuedTimeUtc, Properties, SystemProperties, Body.
+Result<Found> read_message(const avro::Node& record, avro::Decoder& in, BodyReader& bodies) {
+  Found found;
+  for (const avro::Field& field : record.fields) {
+    if (field.name == "SystemProperties" && field.type->type == avro::Type::map && field.type->items->type == avro::Type::string) {
+      TRY(in.read_map([&found](std::string_view key, std::string_view value) {
+        if (key == "connectionDeviceId") found.unit = unit_of_device(value);
+      }));
+    } else if (field.name == "Body") {
+      TRY_LET(const std::optional<BytesView> body, read_bytes(*field.type, in));
+      if (body && !bodies.read(*body, found)) found = Found{};
+    } else {
+      TRY(avro::skip(*field.type, in));
+    }
+  }
+  return found;
+}
+
+/// The edge writer's record: ConnectionDeviceId and the readings in Body, a record of numbers.
+Result<Found> read_engine_data(const avro::Node& record, avro::Decoder& in) {
+  Found found;
+  for (const avro::Field& field : record.fields) {
+    if (field.name == "ConnectionDeviceId") {
+      TRY_LET(const std::optional<BytesView> id, read_bytes(*field.type, in));
+      if (id) found.unit = unit_of_device(*id);
+      continue;
+    }
+    if (field.name != "Body") {
+      TRY(avro::skip(*field.type, in));
+      continue;
+    }
+    TRY_LET(const avro::Node* body, resolve(*field.type, in));
+    if (body->type != avro::Type::record) {
+      TRY(avro::skip(*body, in));
+      continue;
+    }
+    for (const avro::Field& member : body->fields) {
+      const int target = target_of(member.name);
+      if (target == -1) {
+        TRY(avro::skip(*member.type, in));
+        continue;
+      }
+      TRY_LET(const std::optional<double> value, read_number(*member.type, in));
+      if (value) set(found, target, *value);
+    }
+  }
+  return found;
+}
+
+void take(const Found& found, std::string_view name, TableBuilder& rows, ImportCounts& counts) {
+  ++counts.records;
+  const bool is_reading = found.unit > 0 && (found.sensors > 0 || !found.complaint.empty()) && (!std::isnan(found.cycle) || !found.complaint.empty());
+  if (!is_reading) {
+    ++counts.skipped;
+    return;
+  }
+  std::string complaint = found.complaint;
+  if (complaint.empty() && !(found.cycle >= 1 && found.cycle <= max_cycle && found.cycle == std::floor(found.cycle)))
+    complaint = fmt::format("CycleTime: expected a whole number from 1 up, found {}", found.cycle);
+  if (!complaint.empty()) {
+    ++counts.unreadable;
+    if (counts.first_complaint.empty()) counts.first_complaint = fmt::format("{}, record {} (engine {}): {}", name, counts.records, found.unit, complaint);
+    return;
+  }
+  rows.add(found.unit, static_cast<std::int64_t>(found.cycle), found.values);
+}
+
+bool has_field(const avro::Node& record, std::string_view name) {
+  return std::any_of(record.fields.begin(), record.fields.end(), [name](const avro::Field& field) { return field.name == name; });
+}
+
+}  // namespace
+
+std::int64_t unit_of_device(std::string_view device_id) {
+  const std::size_t last_other = device_id.find_last_not_of("0123456789");
+  const std::string_view digits = device_id.substr(last_other == std::string_view::npos ? 0 : last_other + 1);
+  std::int64_t unit = -1;
+  const auto [end, code] = std::from_chars(digits.data(), digits.data() + digits.size(), unit);
+  return code == std::errc{} && unit >= 1 && unit <= 1'000'000'000 ? unit : -1;
+}
+
+Result<> read_avro(std::istream& in, std::string_view name, TableBuilder& rows, ImportCounts& counts) {
+  const auto source = [&in](char* to, std::size_t room) -> Result<std::size_t> {
+    in.read(to, static_cast<std::streamsize>(room));
+    if (in.bad()) return fail(Fault::unavailable, "cannot be read");
+    return static_cast<std::size_t>(in.gcount());
+  };
+  TRY_LET(auto reader, nacelle::in(avro::ContainerReader::open(source), name));
+  TRY_LET(const avro::Schema schema, nacelle::in(avro::Schema::parse(reader.header().schema), name));
+  const avro::Node& root = schema.root();
+  const bool message = root.type == avro::Type::record && has_field(root, "SystemProperties") && has_field(root, "Body");
+  const bool engine_data = root.type == avro::Type::record && has_field(root, "ConnectionDeviceId") && has_field(root, "Body");
+  if (!message && !engine_data)
+    return fail(Fault::invalid_input, fmt::format("{}: expected captured messages or records of engine data, found the schema '{}'", name,
+                                                  root.name.empty() ? avro::type_name(root.type) : root.name));
+  BodyReader bodies;
+  ImportCounts of_file;
+  const Result<> read = reader.each_record([&](avro::Decoder& decoder) -> Result<> {
+    TRY_LET(const Found found, message ? read_message(root, decoder, bodies) : read_engine_data(root, decoder));
+    take(found, name, rows, of_file);
+    return {};
+  });
+  counts.add(of_file);
+  return nacelle::in(read, name);
+}
+
+}  // namespace nacelle::dataset
