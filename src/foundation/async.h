@@ -35,19 +35,21 @@ awaitable<bool> sleep_for(std::chrono::steady_clock::duration time);
 
 /// Awaits an operation that answers through a callback. `start` is given `done`, which must be called exactly once,
 /// from any thread; the coroutine goes on on its own executor.
-/// `const auto appended = co_await await_callback<Result<Offset>>([&](auto done) { log.append(p, record, done); });`
+/// `start` is a local with a name, unless it captures references only:
+/// `auto append = [&log, p, record](auto done) { log.append(p, record, done); };`
+/// `const auto appended = co_await await_callback<Result<Offset>>(std::move(append));`
 template <class T, class Start>
 awaitable<T> await_callback(Start start) {
   auto executor = co_await asio::this_coro::executor;
-  co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(T)>(
-      [executor](auto handler, Start begin) {
-        auto held = std::make_shared<decltype(handler)>(std::move(handler));
-        std::function<void(T)> done = [held, executor](T value) {
-          asio::post(executor, [held, v = std::move(value)]() mutable { (*held)(std::move(v)); });
-        };
-        begin(std::move(done));
-      },
-      asio::use_awaitable, std::move(start));
+  // A name of its own: made inside the awaiting expression, g++ 12 would destroy it twice.
+  auto initiate = [executor](auto handler, Start begin) {
+    auto held = std::make_shared<decltype(handler)>(std::move(handler));
+    std::function<void(T)> done = [held, executor](T value) {
+      asio::post(executor, [held, v = std::move(value)]() mutable { (*held)(std::move(v)); });
+    };
+    begin(std::move(done));
+  };
+  co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(T)>(std::move(initiate), asio::use_awaitable, std::move(start));
 }
 
 }  // namespace nacelle

@@ -41,7 +41,7 @@ class BoundedQueue {
   awaitable<std::optional<T>> pop() {
     const auto state = state_;
     while (true) {
-      const auto before = (co_await asio::this_coro::cancellation_state).cancelled();
+      const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
       asio::steady_timer* timer = nullptr;
       {
         const std::lock_guard lock(state->mutex);
@@ -51,7 +51,7 @@ class BoundedQueue {
           state->bytes -= bytes;
           co_return std::move(item);
         }
-        if (state->closed || before != asio::cancellation_type::none) co_return std::nullopt;
+        if (state->closed || cancellation.cancelled() != asio::cancellation_type::none) co_return std::nullopt;
         state->timer.expires_at(std::chrono::steady_clock::time_point::max());
         state->waiting = true;
         timer = &state->timer;

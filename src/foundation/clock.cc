@@ -1,7 +1,8 @@
 #include "foundation/clock.h"
 
-#include <charconv>
 #include <fmt/format.h>
+
+#include <algorithm>
 
 namespace nacelle {
 namespace {
@@ -95,6 +96,10 @@ std::int64_t unix_seconds(Timestamp time) {
   return std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count();
 }
 
-Timestamp from_unix_seconds(std::int64_t seconds) { return Timestamp{std::chrono::seconds{seconds}}; }
+Timestamp from_unix_seconds(std::int64_t seconds) {
+  constexpr std::int64_t year_0 = -62'167'219'200;
+  constexpr std::int64_t end_of_year_9999 = 253'402'300'799;  // ISO 8601 ends there, and int64 microseconds are not far
+  return Timestamp{std::chrono::seconds{std::clamp(seconds, year_0, end_of_year_9999)}};
+}
 
 }  // namespace nacelle

@@ -10,18 +10,29 @@
 namespace nacelle {
 
 struct TaskScope::State {
+  /// But for `executor`, touched on `executor` only.
   struct Task {
     Executor executor;
     asio::cancellation_signal cancel;
+    bool cancelled = false;
+    bool begun = false;
   };
 
   explicit State(Executor ex) : executor(std::move(ex)) {}
 
   Executor executor;
   mutable std::mutex mutex;
-  std::list<std::shared_ptr<Task>> tasks;        // guarded by mutex
-  bool closed = false;                            // guarded by mutex
-  std::vector<std::function<void()>> on_empty;    // guarded by mutex
+  std::list<std::shared_ptr<Task>> tasks;       // guarded by mutex
+  bool closed = false;                          // guarded by mutex
+  std::vector<std::function<void()>> on_empty;  // guarded by mutex
+
+  /// By default Asio throws out of the next co_await of a cancelled coroutine; here a cancelled wait answers with its
+  /// error and the task ends by itself.
+  static awaitable<void> without_throwing(std::shared_ptr<Task> task, awaitable<void> body) {
+    task->begun = true;
+    co_await asio::this_coro::throw_if_cancelled(false);
+    co_await std::move(body);
+  }
 
   void ended(const std::shared_ptr<Task>& task) {
     std::vector<std::function<void()>> wake;
@@ -41,20 +52,12 @@ struct TaskScope::State {
       all = tasks;
     }
     for (const auto& task : all)
-      asio::post(task->executor, [task] { task->cancel.emit(asio::cancellation_type::all); });
+      asio::post(task->executor, [task] {
+        task->cancelled = true;
+        task->cancel.emit(asio::cancellation_type::all);
+      });
   }
 };
-
-namespace {
-
-/// By default Asio throws out of the next co_await of a cancelled coroutine; here a cancelled wait answers with its error
-/// and the task ends by itself.
-awaitable<void> without_throwing(awaitable<void> task) {
-  co_await asio::this_coro::throw_if_cancelled(false);
-  co_await std::move(task);
-}
-
-}  // namespace
 
 TaskScope::TaskScope(Executor executor) : state_(std::make_shared<State>(std::move(executor))) {}
 
@@ -70,11 +73,17 @@ void TaskScope::spawn(Executor executor, awaitable<void> task) {
     if (state_->closed) return;
     state_->tasks.push_back(entry);
   }
-  auto ended = [state = state_, entry](std::exception_ptr failure) {
-    if (failure) std::rethrow_exception(failure);
-    state->ended(entry);
+  // On the executor, so that a cancellation of another thread comes before this or after, and not into the middle.
+  auto start = [state = state_, entry, body = std::move(task)]() mutable {
+    if (entry->cancelled) return state->ended(entry);
+    auto ended = [state, entry](std::exception_ptr failure) {
+      if (failure && entry->begun) std::rethrow_exception(failure);  // cancelled before its first step, Asio throws in its place
+      state->ended(entry);
+    };
+    auto whole = State::without_throwing(entry, std::move(body));
+    asio::co_spawn(entry->executor, std::move(whole), asio::bind_cancellation_slot(entry->cancel.slot(), std::move(ended)));
   };
-  asio::co_spawn(executor, without_throwing(std::move(task)), asio::bind_cancellation_slot(entry->cancel.slot(), std::move(ended)));
+  asio::dispatch(executor, std::move(start));
 }
 
 awaitable<void> TaskScope::close() {
