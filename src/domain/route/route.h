@@ -12,20 +12,49 @@
 
 namespace nacelle::route {
 
+/// One message under evaluation. Its body is parsed when a condition first asks for it, and once for all conditions
+/// evaluated with the same Evaluation. Borrows the message and the twin (a REST document, for `$twin`). One thread.
+///
+///   Evaluation evaluation(message);
+///   for (const Route& r : routes) if (r.source.matches(message) && r.condition.matches(evaluation)) ...
+class Evaluation {
+ public:
+  explicit Evaluation(const telemetry::Message& message, const json::Value* twin = nullptr) : message_(message), twin_(twin) {}
+  Evaluation(const Evaluation&) = delete;
+  Evaluation& operator=(const Evaluation&) = delete;
+
+  const telemetry::Message& message() const { return message_; }
+  const json::Value* twin() const { return twin_; }
+  /// The body if it is a JSON object in the encoding the message states; else null, and body_problem() says why.
+  const json::Value* body();
+  const std::string& body_problem() const { return body_problem_; }  ///< empty if all is well, or nobody asked
+
+ private:
+  const telemetry::Message& message_;
+  const json::Value* twin_;
+  std::optional<json::Value> body_;
+  std::string body_problem_;
+};
+
 /// A compiled condition. Copies share the program; evaluation is const and from any thread.
 class Condition {
  public:
   /// True for every message.
   Condition();
 
-  /// True only if the condition is true: undefined and null do not pass. The body is parsed only if `$body` is used.
+  /// True only if the condition is true: undefined and null do not pass.
+  bool matches(Evaluation& evaluation) const;
+  /// The same for a single condition.
   bool matches(const telemetry::Message& message, const json::Value* twin = nullptr) const;
   bool uses_body() const;
+  bool uses_twin() const;
   const std::string& text() const;
 
- private:
-  friend Result<Condition> parse_condition(std::string_view text);
   struct Program;
+
+ private:
+  friend struct Compiler;
+  explicit Condition(std::shared_ptr<const Program> program) : program_(std::move(program)) {}
   std::shared_ptr<const Program> program_;
 };
 
@@ -44,6 +73,8 @@ class SourcePattern {
   std::string text_ = "/messages/*";
   std::string prefix_ = "/messages/";
 };
+/// `/messages/modules/filter/outputs/*` and the like, or a hub's name for a source (`DeviceMessages`). Fault::invalid_input
+/// for a path that no message can come from.
 Result<SourcePattern> parse_source(std::string_view text);
 
 /// `$upstream`, or a module's input.
@@ -60,7 +91,7 @@ struct Route {
   Sink sink;
 };
 
-/// `[SELECT *] FROM source [WHERE condition] INTO sink`, the edge's form.
+/// `[SELECT *] FROM source [WHERE condition] INTO sink`, the edge's form. Fault::invalid_input: "route, line 1, column 6: ...".
 Result<Route> parse_route(std::string_view text);
 
 }  // namespace nacelle::route
