@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "domain/telemetry/capture.h"
 #include "foundation/log.h"
 #include "foundation/random.h"
 #include "service/hub/capture_file.h"
@@ -194,7 +195,7 @@ Result<> CaptureStream::write_file() {
 
 Result<> CaptureStream::write_records(storage::ObjectWriter& object, const Taken& taken, Offset next) const {
   avro::ContainerOptions options;
-  options.schema = capture_schema;
+  options.schema = telemetry::capture_schema;
   options.codec = route_.storage.deflate ? avro::Codec::deflate : avro::Codec::null;
   options.metadata = to_metadata({partition_, state_.next, next});
   options.sync_marker = secure_random(avro::sync_marker_bytes);
@@ -210,7 +211,7 @@ Result<> CaptureStream::write_records(storage::ObjectWriter& object, const Taken
           return fail(Fault::corrupt, fmt::format("message {} of partition {} has left the log before it was captured", at, partition_));
         TRY_LET(const telemetry::Message message, telemetry::decode_record(record.payload));
         encoded.clear();
-        encode_capture_record(encoded, message);
+        telemetry::append_capture_record(encoded, message);
         TRY(file.add(encoded));
         ++at;
       }

@@ -1,0 +1,174 @@
+#include "service/hub/api.h"
+
+#include <fmt/format.h>
+
+#include "codec/text/encoding.h"
+#include "foundation/log.h"
+
+namespace nacelle::hub {
+
+const std::vector<ApiCall>& api_calls() {
+  using N = Need;
+  constexpr std::nullopt_t own = std::nullopt;  // the handler checks the caller itself
+  static const std::vector<ApiCall> calls{
+      // Registry (wire facts 2.3)
+      {"GET", "devices", N::registry_read, list_devices},
+      {"POST", "devices", N::registry_write, bulk_devices},
+      {"GET", "devices/{device}", N::registry_read, get_device},
+      {"PUT", "devices/{device}", N::registry_write, put_device},
+      {"DELETE", "devices/{device}", N::registry_write, delete_device},
+      {"GET", "devices/{device}/modules", N::registry_read, list_modules},
+      {"GET", "devices/{device}/modules/{module}", N::registry_read, get_device},
+      {"PUT", "devices/{device}/modules/{module}", N::registry_write, put_device},
+      {"DELETE", "devices/{device}/modules/{module}", N::registry_write, delete_device},
+      {"GET", "statistics/devices", N::registry_read, device_statistics},
+      {"GET", "statistics/service", N::registry_read, service_statistics},
+      // Twins and deployments (2.4, 2.9)
+      {"GET", "twins/{device}", N::service, get_twin},
+      {"PATCH", "twins/{device}", N::service, patch_twin},
+      {"PUT", "twins/{device}", N::service, put_twin},
+      {"GET", "twins/{device}/modules/{module}", N::service, get_twin},
+      {"PATCH", "twins/{device}/modules/{module}", N::service, patch_twin},
+      {"PUT", "twins/{device}/modules/{module}", N::service, put_twin},
+      {"POST", "devices/{device}/applyConfigurationContent", N::registry_write, apply_configuration},
+      // Devices themselves (2.11, 3)
+      {"POST", "devices/{device}/messages/events", N::identity, post_telemetry},
+      {"POST", "devices/{device}/modules/{module}/messages/events", N::identity, post_telemetry},
+      {"POST", "devices/{device}/files", N::identity, begin_upload},
+      {"POST", "devices/{device}/files/notifications", N::identity, end_upload},
+      {"POST", "devices/{device}/files/notifications/{correlation}", N::identity, end_upload},
+      {"PUT", "uploads/{blob...}", own, put_blob},  // signed in the query (3)
+      {"GET", "uploads/{blob...}", own, get_blob},
+      {"HEAD", "uploads/{blob...}", own, get_blob},
+      // Ours (docs/hub.md)
+      {"GET", "events", N::service, get_events},
+      {"POST", "events/checkpoint", N::service, post_checkpoint},
+      {"GET", "statistics/messages", N::registry_read, message_statistics},
+      {"POST", "capture/flush", N::service, flush_capture},
+      {"GET", "routes", N::service, get_routes},
+      {"PUT", "routes", N::registry_write, put_routes},
+      {"POST", "routes/test", N::service, test_routes},
+      {"PUT", "artifacts/{sha256}", N::registry_write, put_artifact},
+      {"GET", "artifacts/{sha256}", N::artifact, get_artifact},
+      {"POST", "devices/{device}/edge/ca", N::edge_device, edge_authority},
+      {"GET", "devices/{device}/modules/$edgeHub/devicesAndModulesInDeviceScope", N::edge_scope, identities_in_scope},
+  };
+  return calls;
+}
+
+namespace {
+
+/// Whether `segments` fit the pattern; fills in target and captures.
+bool fits(std::string_view pattern, const std::vector<std::string>& segments, Call& call) {
+  const auto parts = text::split(pattern, '/');
+  call.captures.clear();
+  call.target = {};
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const std::string_view part = parts[i];
+    if (part.ends_with("...}")) {
+      std::string rest;
+      for (std::size_t j = i; j < segments.size(); ++j) rest += (rest.empty() ? "" : "/") + segments[j];
+      call.captures.push_back(rest);
+      return !rest.empty();
+    }
+    if (i >= segments.size()) return false;
+    if (part == "{device}") call.target.device = device::DeviceId(segments[i]);
+    else if (part == "{module}") call.target.module = device::ModuleId(segments[i]);
+    else if (part.starts_with('{')) call.captures.push_back(segments[i]);
+    else if (part != segments[i]) return false;
+  }
+  return parts.size() == segments.size();
+}
+
+Result<> check_names(const device::IdentityName& target) {
+  if (!target.device.empty()) TRY(device::parse_device_id(target.device.str()));
+  if (!target.module.empty()) TRY(device::parse_module_id(target.module.str()));
+  return {};
+}
+
+}  // namespace
+
+Result<json::Value> Call::json() const {
+  if (request.body.empty()) return json::Value();
+  return in(json::parse(request.body), "request body");
+}
+
+awaitable<net::HttpResponse> Api::answer(net::HttpRequest request) {
+  const auto segments = request.segments();
+  if (!segments) co_return services_.error(segments.error());
+  Call call;
+  call.request = std::move(request);
+  const ApiCall* entry = nullptr;
+  for (const ApiCall& candidate : api_calls())
+    if (candidate.method == call.request.method && fits(candidate.pattern, *segments, call)) {
+      entry = &candidate;
+      break;
+    }
+  if (!entry) co_return unknown(*segments, call.request);
+  if (auto refused = refuse(*entry, call)) co_return *std::move(refused);
+
+  if (const auto* waiting = std::get_if<WaitingHandler>(&entry->handler)) {
+    auto response = co_await (*waiting)(services_, std::move(call));
+    co_return response;
+  }
+  const TablesHandler handler = std::get<TablesHandler>(entry->handler);
+  auto work = [&services = services_, handler, held = std::make_shared<const Call>(std::move(call))] { return handler(services, *held); };
+  auto response = co_await run_on(services_.disk.tables(), work);
+  co_return response;
+}
+
+net::HttpResponse Api::unknown(const std::vector<std::string>& segments, const net::HttpRequest& request) const {
+  Call ignored;
+  for (const ApiCall& candidate : api_calls())
+    if (fits(candidate.pattern, segments, ignored))
+      return services_.error(kinds::method_not_allowed, fmt::format("{} is not a method of this path", request.method));
+  return services_.error(kinds::not_found, "the hub has no such call");
+}
+
+/// The answer to a caller who may not, or nothing.
+std::optional<net::HttpResponse> Api::refuse(const ApiCall& entry, Call& call) {
+  if (const auto named = check_names(call.target); !named) return services_.error(named.error());
+  if (!entry.need) return std::nullopt;
+  auto caller = services_.access.identify(call.request.headers.get("authorization"), call.target);
+  if (caller && allowed(*entry.need, *caller, call.target)) {
+    call.caller = std::move(*caller);
+    return std::nullopt;
+  }
+  ++services_.counters.refused_calls;
+  const std::string reason = caller ? "the caller has no right to this call" : caller.error().message;
+  log::warn("hub", "refused {} {} from {}: {}", call.request.method, call.request.path(), call.request.peer, reason);
+  return services_.error(kinds::unauthorized, reason);
+}
+
+net::HttpResponse json_answer(int status, const json::Value& document) { return net::json_response(status, json::print(document)); }
+
+std::optional<net::HttpResponse> missing(const Services& services, const device::IdentityName& name) {
+  const Identities& identities = services.registry.identities();
+  if (!identities.find({name.device, {}}))
+    return services.error(kinds::device_not_found, fmt::format("E2E: Device {} not registered", name.device.str()));
+  if (!identities.find(name))
+    return services.error(kinds::module_not_found, fmt::format("E2E: Module {} not registered on device {}", name.module.str(), name.device.str()));
+  return std::nullopt;
+}
+
+std::vector<device::IdentityName> with_modules(const Services& services, const device::IdentityName& name) {
+  std::vector<device::IdentityName> names{name};
+  if (name.is_module()) return names;
+  for (const auto& module : services.registry.identities().modules_of(name.device)) names.push_back(module->name);
+  return names;
+}
+
+void cut_off(Services& services, const std::vector<device::IdentityName>& names, bool forget, const std::string& reason) {
+  for (const auto& name : names) {
+    services.endpoint.disconnect(name, reason);
+    if (forget) services.endpoint.forget(name);
+  }
+}
+
+Result<> store_desired(Services& services, const device::IdentityName& name, const twin::Twin& next, const json::Value& notification_values) {
+  TRY(services.registry.put_twin(name, next));
+  services.endpoint.notify_desired(name, twin::desired_notification(notification_values, next.desired.version), next.desired.version);
+  return {};
+}
+
+}  // namespace nacelle::hub

@@ -1,0 +1,140 @@
+#pragma once
+// The hub's HTTPS face: a table of calls, who may make them, and the functions that answer (wire facts 2, 3).
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "codec/json/value.h"
+#include "net/http/message.h"
+#include "service/endpoint/device_endpoint.h"
+#include "service/hub/access.h"
+#include "service/hub/authority.h"
+#include "service/hub/capture.h"
+#include "service/hub/counters.h"
+#include "service/hub/disk.h"
+#include "service/hub/errors.h"
+#include "service/hub/events.h"
+#include "service/hub/ingest.h"
+#include "service/hub/registry.h"
+#include "service/hub/uploads.h"
+
+namespace nacelle::hub {
+
+/// The parts of a running hub that calls use; all of them outlive the HTTP server.
+struct Services {
+  const Clock& clock;
+  std::string host;             ///< the hub's name
+  std::uint16_t https_port = 0; ///< set once it listens
+  storage::fs::path directory;
+  storage::FileSystem& files;
+  Disk& disk;
+  storage::Database& tables;
+  Registry& registry;
+  const Access& access;
+  const Authority& authority;
+  storage::EventLog& log;
+  storage::ObjectStore& objects;
+  Ingest& ingest;
+  endpoint::DeviceEndpoint& endpoint;
+  Capture& capture;
+  Events& events;
+  Uploads& uploads;
+  Snapshot<Routes>& routes;
+  Counters& counters;
+
+  net::HttpResponse error(const ErrorKind& kind, std::string_view text) const { return error_response(kind, text, clock.now()); }
+  net::HttpResponse error(const Error& found) const { return error_response(kind_of(found.fault), found.message, clock.now()); }
+};
+
+/// One call on its way through the table.
+struct Call {
+  net::HttpRequest request;
+  std::vector<std::string> captures;  ///< what the pattern's `{..}` took, in order
+  device::IdentityName target;        ///< from `{device}` and `{module}`
+  Caller caller;
+
+  /// The body as JSON; an empty body is null. Fault::invalid_input.
+  Result<json::Value> json() const;
+};
+
+/// Answers on the tables strand: may use the registry, must not wait for anything else.
+using TablesHandler = net::HttpResponse (*)(Services&, const Call&);
+/// Answers wherever it likes.
+using WaitingHandler = awaitable<net::HttpResponse> (*)(Services&, Call);
+
+/// One line of the table. `pattern`: segments; `{device}` and `{module}` name the target, other `{name}`s are captured,
+/// a last `{name...}` takes the rest. Without a need the handler checks the caller itself.
+struct ApiCall {
+  std::string_view method;
+  std::string_view pattern;
+  std::optional<Need> need;
+  std::variant<TablesHandler, WaitingHandler> handler;
+};
+const std::vector<ApiCall>& api_calls();
+
+class Api {
+ public:
+  explicit Api(Services& services) : services_(services) {}
+  /// Answers one request: finds the call, checks the caller, runs the handler. Any strand.
+  awaitable<net::HttpResponse> answer(net::HttpRequest request);
+
+ private:
+  net::HttpResponse unknown(const std::vector<std::string>& segments, const net::HttpRequest& request) const;
+  std::optional<net::HttpResponse> refuse(const ApiCall& entry, Call& call);
+
+  Services& services_;
+};
+
+// -- Handlers, by the file that holds them
+
+// api_registry.cc
+net::HttpResponse put_device(Services&, const Call&);
+net::HttpResponse get_device(Services&, const Call&);
+net::HttpResponse list_devices(Services&, const Call&);
+net::HttpResponse delete_device(Services&, const Call&);
+net::HttpResponse list_modules(Services&, const Call&);
+net::HttpResponse device_statistics(Services&, const Call&);
+net::HttpResponse service_statistics(Services&, const Call&);
+// api_bulk.cc
+net::HttpResponse bulk_devices(Services&, const Call&);
+// api_twins.cc
+net::HttpResponse get_twin(Services&, const Call&);
+net::HttpResponse patch_twin(Services&, const Call&);
+net::HttpResponse put_twin(Services&, const Call&);
+// api_deploy.cc
+net::HttpResponse apply_configuration(Services&, const Call&);
+// api_telemetry.cc
+awaitable<net::HttpResponse> post_telemetry(Services&, Call);
+// api_events.cc
+awaitable<net::HttpResponse> get_events(Services&, Call);
+awaitable<net::HttpResponse> post_checkpoint(Services&, Call);
+net::HttpResponse message_statistics(Services&, const Call&);
+awaitable<net::HttpResponse> flush_capture(Services&, Call);
+net::HttpResponse get_routes(Services&, const Call&);
+awaitable<net::HttpResponse> put_routes(Services&, Call);
+net::HttpResponse test_routes(Services&, const Call&);
+// api_edge.cc
+awaitable<net::HttpResponse> put_artifact(Services&, Call);
+awaitable<net::HttpResponse> get_artifact(Services&, Call);
+net::HttpResponse edge_authority(Services&, const Call&);
+net::HttpResponse identities_in_scope(Services&, const Call&);
+// api_uploads.cc
+net::HttpResponse begin_upload(Services&, const Call&);
+net::HttpResponse end_upload(Services&, const Call&);
+awaitable<net::HttpResponse> put_blob(Services&, Call);
+awaitable<net::HttpResponse> get_blob(Services&, Call);
+
+// -- What several of them share
+
+net::HttpResponse json_answer(int status, const json::Value& document);
+/// Refuses a missing identity by its proper name (DeviceNotFound, ModuleNotFound); nothing if it is there.
+std::optional<net::HttpResponse> missing(const Services& services, const device::IdentityName& name);
+/// The name itself and, of a device, those of its modules.
+std::vector<device::IdentityName> with_modules(const Services& services, const device::IdentityName& name);
+/// Closes their connections; with `forget` their sessions go too.
+void cut_off(Services& services, const std::vector<device::IdentityName>& names, bool forget, const std::string& reason);
+/// Writes `next` and tells the device what changed in its desired properties.
+Result<> store_desired(Services& services, const device::IdentityName& name, const twin::Twin& next, const json::Value& notification_values);
+
+}  // namespace nacelle::hub

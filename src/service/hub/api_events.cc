@@ -1,0 +1,91 @@
+// Events, capture, routes and message statistics: our own calls (docs/hub.md).
+#include <fmt/format.h>
+
+#include "service/hub/api.h"
+
+namespace nacelle::hub {
+
+awaitable<net::HttpResponse> get_events(Services& services, Call call) {
+  auto query = EventQuery::parse(call.request);
+  if (!query) co_return services.error(query.error());
+  const auto answer = co_await services.events.read(std::move(*query));
+  if (!answer) co_return services.error(answer.error());
+  co_return json_answer(200, *answer);
+}
+
+awaitable<net::HttpResponse> post_checkpoint(Services& services, Call call) {
+  const auto document = call.json();
+  if (!document) co_return services.error(document.error());
+  auto group = json::get_string_or(*document, "consumerGroup", "$Default", "checkpoint");
+  if (!group) co_return services.error(group.error());
+  const json::Value* next = document->find("next");
+  auto positions = parse_positions(next ? *next : json::Value());
+  if (!positions) co_return services.error(positions.error());
+  const auto written = co_await services.events.checkpoint(std::move(*group), std::move(*positions));
+  if (!written) co_return services.error(written.error());
+  co_return net::HttpResponse{204, {}, {}};
+}
+
+net::HttpResponse message_statistics(Services& services, const Call&) {
+  // All that was ever acknowledged lies below the heads; what came in since the start beyond that waits or was refused.
+  std::uint64_t stored = 0;
+  for (storage::Partition partition = 0; partition < services.log.partitions(); ++partition) stored += services.log.head(partition);
+  const std::uint64_t waiting = services.counters.received - std::min<std::uint64_t>(services.counters.received, services.counters.acked);
+  const CaptureStatus capture = services.capture.status();
+  json::Object routed;
+  for (const auto& route : capture.routes) routed.set(route.route, route.captured + route.gathered);
+  for (const auto& route : *services.routes.get())
+    if (route.enabled && route.endpoint == HubRoute::Endpoint::events) routed.set(route.name, stored);
+  const auto uploads = services.uploads.completed();
+  if (!uploads) return services.error(uploads.error());
+  return json_answer(200, json::Object{{"received", stored + waiting},
+                                       {"acked", stored},
+                                       {"captured", capture.captured()},
+                                       {"routed", std::move(routed)},
+                                       {"capturePending", capture.pending()},
+                                       {"uploads", *uploads}});
+}
+
+awaitable<net::HttpResponse> flush_capture(Services& services, Call) {
+  const auto flushed = co_await services.capture.flush();
+  if (!flushed) co_return services.error(kinds::unavailable, flushed.error().message);
+  co_return net::HttpResponse{204, {}, {}};
+}
+
+net::HttpResponse get_routes(Services& services, const Call&) {
+  json::Value document = to_json(*services.routes.get());
+  json::Object health;
+  for (const auto& route : services.capture.status().routes) health.set(route.route, route.trouble.empty() ? "healthy" : route.trouble);
+  document.as_object().set("health", std::move(health));
+  return json_answer(200, document);
+}
+
+awaitable<net::HttpResponse> put_routes(Services& services, Call call) {
+  const auto document = call.json();
+  if (!document) co_return services.error(document.error());
+  const auto routes = parse_routes(*document);
+  if (!routes) co_return services.error(routes.error());
+  const auto changed = co_await services.capture.change(*routes);
+  if (!changed) co_return services.error(changed.error());
+  const auto saved = save_routes(services.directory / "routes.json", *routes, services.files);
+  if (!saved) co_return services.error(saved.error());
+  services.routes.publish(*routes);
+  co_return json_answer(200, to_json(*routes));
+}
+
+net::HttpResponse test_routes(Services& services, const Call& call) {
+  const auto document = call.json();
+  if (!document) return services.error(document.error());
+  const json::Value* sample = document->find("message");
+  const auto message = parse_sample_message(sample ? *sample : *document);
+  if (!message) return services.error(message.error());
+  json::Array answers;
+  for (const auto& route : *services.routes.get()) {
+    const bool matches = route.matches(*message);
+    const std::string endpoint = route.endpoint == HubRoute::Endpoint::storage ? "storage:" + route.storage.container : "events";
+    answers.push_back(json::Object{{"route", route.name}, {"endpoint", endpoint}, {"enabled", route.enabled}, {"matches", matches}});
+  }
+  return json_answer(200, json::Object{{"routes", std::move(answers)}});
+}
+
+}  // namespace nacelle::hub

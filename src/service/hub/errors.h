@@ -1,0 +1,42 @@
+#pragma once
+// Error answers as IoT Hub's clients expect them (wire facts 2.10).
+
+#include <string_view>
+
+#include "foundation/clock.h"
+#include "net/http/message.h"
+
+namespace nacelle::hub {
+
+struct ErrorKind {
+  int code;
+  std::string_view name;
+  int status;
+};
+
+namespace kinds {
+inline constexpr ErrorKind argument_invalid{400004, "ArgumentInvalid", 400};
+inline constexpr ErrorKind bulk_failure{400013, "BulkRegistryOperationFailure", 400};
+inline constexpr ErrorKind unauthorized{401002, "IotHubUnauthorizedAccess", 401};
+inline constexpr ErrorKind too_many_uploads{403006, "DeviceMaximumActiveFileUploadLimitExceeded", 403};
+inline constexpr ErrorKind device_not_found{404001, "DeviceNotFound", 404};
+inline constexpr ErrorKind module_not_found{404010, "ModuleNotFound", 404};
+inline constexpr ErrorKind not_found{404000, "NotFound", 404};
+inline constexpr ErrorKind method_not_allowed{405000, "MethodNotAllowed", 405};
+inline constexpr ErrorKind device_exists{409001, "DeviceAlreadyExists", 409};
+inline constexpr ErrorKind module_exists{409301, "ModuleAlreadyExistsOnDevice", 409};
+inline constexpr ErrorKind precondition_failed{412001, "PreconditionFailed", 412};
+inline constexpr ErrorKind message_too_large{413001, "MessageTooLarge", 413};
+inline constexpr ErrorKind too_many_modules{413003, "TooManyModulesOnDevice", 413};
+inline constexpr ErrorKind server_error{500001, "ServerError", 500};
+inline constexpr ErrorKind unavailable{503001, "ServiceUnavailable", 503};
+inline constexpr ErrorKind timed_out{504101, "GatewayTimeout", 504};
+}  // namespace kinds
+
+/// The kind for a fault that no handler knows more about.
+const ErrorKind& kind_of(Fault fault);
+
+/// `{"Message":"ErrorCode:{Name};{text}","ExceptionMessage":"Tracking ID:..-TimeStamp:.."}` and header iothub-errorcode.
+net::HttpResponse error_response(const ErrorKind& kind, std::string_view text, Timestamp now);
+
+}  // namespace nacelle::hub

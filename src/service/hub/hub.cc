@@ -1,0 +1,158 @@
+#include "service/hub/hub.h"
+
+#include <fmt/format.h>
+
+#include "codec/sas/connection_string.h"
+#include "foundation/log.h"
+#include "service/hub/metrics.h"
+#include "service/hub/schema.h"
+#include "service/hub/sessions.h"
+
+namespace nacelle::hub {
+namespace {
+
+constexpr std::chrono::seconds retention_interval{60};
+// A model artifact comes in one body; blob blocks are at most 4 MiB from the SDKs we know.
+constexpr ByteCount largest_body = 64_MiB;
+// Bodies are held in memory: connections times body is the bound that counts.
+constexpr std::size_t most_https_connections = 1000;
+
+std::vector<std::string> every_host_name(const Authority::Names& names) {
+  std::vector<std::string> hosts = names.dns;
+  hosts.insert(hosts.end(), names.addresses.begin(), names.addresses.end());
+  return hosts;
+}
+
+}  // namespace
+
+Hub::Hub(Executor executor, HubOptions options, const Clock& clock, storage::FileSystem& files)
+    : executor_(std::move(executor)), options_(std::move(options)), clock_(clock), files_(files), tasks_(executor_) {}
+
+Hub::~Hub() = default;
+
+Result<std::unique_ptr<Hub>> Hub::open(Executor executor, HubOptions options, const Clock& clock, storage::FileSystem& files) {
+  std::unique_ptr<Hub> hub(new Hub(std::move(executor), std::move(options), clock, files));
+  TRY(hub->open_stores());
+  TRY(hub->open_parts());
+  TRY(hub->listen());
+  TRY(hub->write_hub_file());
+  hub->tasks_.spawn(hub->capture_->run());
+  hub->tasks_.spawn(hub->keep_within_bounds());
+  return hub;
+}
+
+Result<> Hub::open_stores() {
+  const auto& dir = options_.directory;
+  TRY(files_.make_directories(dir));
+  auto lock = files_.lock(dir / "hub.lock");
+  if (!lock) {
+    if (lock.error().fault == Fault::conflict) return fail(Fault::conflict, fmt::format("another hub runs on {}", dir.string()));
+    return fail(std::move(lock).error());
+  }
+  lock_ = std::move(*lock);
+  TRY_LET(authority_, Authority::open(dir / "certs", server_names(options_.host), clock_, files_));
+  TRY_LET(registry_tables_, open_registry_tables(dir));
+  TRY_LET(capture_tables_, open_capture_tables(dir));
+  TRY_LET(registry_, Registry::open(*registry_tables_, clock_));
+  TRY_LET(objects_, storage::open_folder_store(dir / "objects", files_));
+  TRY_LET(uploads_, Uploads::open(*registry_tables_, *objects_, clock_, registry_->secret()));
+  storage::LogOptions log;
+  log.directory = dir / "events";
+  log.partitions = options_.partitions;
+  TRY_LET(log_, storage::EventLog::open(log, clock_, files_));
+  return {};
+}
+
+Result<> Hub::open_parts() {
+  TRY_LET(Routes routes, load_routes(options_.directory / "routes.json", files_));
+  access_.emplace(*registry_, clock_);
+  commits_.emplace(executor_, *log_);
+  const CaptureStream::Parts capture{*log_, *objects_, *capture_tables_, clock_, options_.host};
+  capture_ = std::make_unique<Capture>(capture, disk_, *commits_);
+  TRY(capture_->open(routes));
+  routes_.publish(std::move(routes));
+  events_ = std::make_unique<Events>(*log_, *commits_, *registry_tables_, disk_);
+  ingest_ = std::make_unique<Ingest>(*registry_, *access_, *log_, disk_, counters_, clock_);
+  return {};
+}
+
+Result<> Hub::listen() {
+  TRY_LET(const auto tls, net::TlsServerContext::make(authority_->server().certificate_pem, authority_->server().key_pem));
+  TRY(listen_for_devices(tls));
+  return listen_for_calls(tls);
+}
+
+Result<> Hub::listen_for_devices(const std::shared_ptr<net::TlsServerContext>& tls) {
+  const auto hosts = every_host_name(server_names(options_.host));
+  endpoint::DeviceEndpoint::Options options;
+  options.hub_names = spell_hub_names(hosts, {options_.mqtts, options_.https, options_.mqtt.value_or(0)});
+  TRY_LET(storage::Database session_tables, open_session_tables(options_.directory));
+  options.server.sessions = std::make_shared<Sessions>(std::move(session_tables));
+  endpoint_ = endpoint::DeviceEndpoint::make(executor_, *ingest_, clock_, std::move(options));
+  TRY_LET(file_.mqtts, endpoint_->listen({options_.bind, options_.mqtts, {}}, tls));
+  if (options_.mqtt) {
+    TRY_LET(file_.mqtt, endpoint_->listen({"127.0.0.1", *options_.mqtt, {}}, nullptr));
+  }
+  return {};
+}
+
+Result<> Hub::listen_for_calls(const std::shared_ptr<net::TlsServerContext>& tls) {
+  services_.reset(new Services{clock_, options_.host, 0, options_.directory, files_, disk_, *registry_tables_, *registry_, *access_, *authority_,
+                               *log_, *objects_, *ingest_, *endpoint_, *capture_, *events_, *uploads_, routes_, counters_});
+  api_ = std::make_unique<Api>(*services_);
+  net::HttpLimits limits;
+  limits.max_body_bytes = largest_body;
+  limits.max_connections = most_https_connections;
+  const auto answer = [api = api_.get()](net::HttpRequest request) { return api->answer(std::move(request)); };
+  TRY_LET(https_, net::HttpServer::listen(executor_, {options_.bind, options_.https, {}}, tls, answer, limits));
+  services_->https_port = file_.https = https_->port();
+
+  const auto metrics = [this](net::HttpRequest request) { return scrape(std::move(request)); };
+  TRY_LET(metrics_, net::HttpServer::listen(executor_, {"127.0.0.1", options_.metrics, {}}, nullptr, metrics));
+  file_.metrics = metrics_->port();
+  access_->set_hub_names(spell_hub_names(every_host_name(server_names(options_.host)), {file_.mqtts, file_.https, file_.mqtt}));
+  return {};
+}
+
+Result<> Hub::write_hub_file() {
+  file_.host = options_.host;
+  file_.ca_path = storage::fs::absolute(authority_->root_path());
+  sas::ConnectionString owner;
+  owner.host_name = options_.host;
+  owner.policy_name = "iothubowner";
+  const device::Policy* policy = registry_->policy(owner.policy_name);
+  if (!policy) return fail(Fault::corrupt, "the registry has no policy 'iothubowner'");
+  owner.shared_access_key = policy->primary_key;
+  file_.connection_string = sas::print_connection_string(owner);
+  return storage::write_file_atomic(files_, options_.directory / "hub.json", json::print_pretty(hub_file_document(file_)) + "\n", 0600);
+}
+
+awaitable<net::HttpResponse> Hub::scrape(net::HttpRequest request) {
+  if (request.path() != "/metrics") co_return net::text_response(404, "metrics are at /metrics\n");
+  const MetricSources sources{counters_, *capture_, *log_, endpoint_->connections()};
+  co_return net::text_response(200, print_metrics(sources), "text/plain; version=0.0.4; charset=utf-8");
+}
+
+/// Age and size of the event log.
+awaitable<void> Hub::keep_within_bounds() {
+  while (true) {
+    const bool rested = co_await sleep_for(retention_interval);
+    if (!rested) co_return;
+    auto work = [this] { return log_->apply_retention(); };
+    const auto applied = co_await run_on(disk_.files(), work);
+    if (!applied) log::error("hub", "event log: {}", applied.error().message);
+  }
+}
+
+awaitable<void> Hub::close(bool flush_capture) {
+  commits_->close();
+  co_await https_->close();
+  co_await metrics_->close();
+  co_await endpoint_->close();
+  co_await tasks_.close();
+  if (!flush_capture) co_return;
+  const auto flushed = co_await capture_->flush();
+  if (!flushed) log::error("hub", "capture: {}; what is in the log is captured after the next start", flushed.error().message);
+}
+
+}  // namespace nacelle::hub

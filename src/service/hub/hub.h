@@ -1,0 +1,89 @@
+#pragma once
+// Hub: all of its parts, opened in order, served, and closed.
+//
+//   TRY_LET(auto hub, Hub::open(runtime.executor(), {.directory = dir, .host = "localhost"}, clock, storage::real_file_system()));
+//   ... hub->found_at() ...
+//   co_await hub->close();
+
+#include <memory>
+#include <optional>
+
+#include "foundation/task_scope.h"
+#include "net/http/server.h"
+#include "net/tls/context.h"
+#include "service/endpoint/hub_file.h"
+#include "service/hub/api.h"
+
+namespace nacelle::hub {
+
+struct HubOptions {
+  storage::fs::path directory;
+  std::string host = "localhost";
+  std::string bind = "0.0.0.0";       ///< of the two TLS ports; metrics and plain MQTT are on loopback only
+  std::uint16_t mqtts = 0;            ///< 0: any free one, as for all ports
+  std::uint16_t https = 0;
+  std::uint16_t metrics = 0;
+  std::optional<std::uint16_t> mqtt;  ///< nothing: no plain MQTT
+  storage::Partition partitions = 4;
+};
+
+/// Close it before destroying it. What it has acknowledged survives a kill at any instant, before, during or after.
+class Hub {
+ public:
+  /// Opens the data folder (made if absent), makes what is missing, listens, and writes hub.json. Blocks. Fault::conflict
+  /// if another hub runs on the folder; Fault::unavailable names an address that is taken.
+  static Result<std::unique_ptr<Hub>> open(Executor executor, HubOptions options, const Clock& clock, storage::FileSystem& files);
+  ~Hub();
+  Hub(const Hub&) = delete;
+  Hub& operator=(const Hub&) = delete;
+
+  /// What hub.json says.
+  const endpoint::HubFile& found_at() const { return file_; }
+  Services& services() { return *services_; }
+
+  /// Ends every connection, call and task; with `flush_capture` what is acknowledged is then in complete files, without
+  /// it the folder is as after a kill.
+  awaitable<void> close(bool flush_capture = true);
+
+ private:
+  Hub(Executor executor, HubOptions options, const Clock& clock, storage::FileSystem& files);
+  Result<> open_stores();
+  Result<> open_parts();
+  Result<> listen();
+  Result<> listen_for_devices(const std::shared_ptr<net::TlsServerContext>& tls);
+  Result<> listen_for_calls(const std::shared_ptr<net::TlsServerContext>& tls);
+  Result<> write_hub_file();
+  awaitable<void> keep_within_bounds();
+  awaitable<net::HttpResponse> scrape(net::HttpRequest request);
+
+  // In the order of use: what stands below borrows from what stands above.
+  const Executor executor_;
+  const HubOptions options_;
+  const Clock& clock_;
+  storage::FileSystem& files_;
+  endpoint::HubFile file_;
+  Counters counters_;
+  std::unique_ptr<storage::FileLock> lock_;
+  std::optional<Authority> authority_;
+  std::optional<storage::Database> registry_tables_;
+  std::optional<storage::Database> capture_tables_;
+  std::unique_ptr<Registry> registry_;
+  std::unique_ptr<storage::ObjectStore> objects_;
+  std::unique_ptr<Uploads> uploads_;
+  Snapshot<Routes> routes_;
+  std::optional<Access> access_;
+  std::unique_ptr<storage::EventLog> log_;  // its thread counts and answers
+  std::optional<CommitSignal> commits_;
+  Disk disk_;                               // its threads run what is posted to the parts above
+  std::unique_ptr<Capture> capture_;
+  std::unique_ptr<Events> events_;
+  std::unique_ptr<Ingest> ingest_;
+  std::unique_ptr<endpoint::DeviceEndpoint> endpoint_;
+  std::unique_ptr<Services> services_;
+  std::unique_ptr<Api> api_;
+  std::unique_ptr<net::HttpServer> https_;
+  std::unique_ptr<net::HttpServer> metrics_;
+  TaskScope tasks_;
+};
+
+}  // namespace nacelle::hub

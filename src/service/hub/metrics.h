@@ -1,0 +1,21 @@
+#pragma once
+// Metrics: what Prometheus reads from the hub, as text.
+
+#include <string>
+
+#include "service/hub/capture.h"
+#include "service/hub/counters.h"
+
+namespace nacelle::hub {
+
+struct MetricSources {
+  const Counters& counters;
+  const Capture& capture;
+  const storage::EventLog& log;
+  std::size_t connections = 0;
+};
+
+/// The exposition format, version 0.0.4. Any thread.
+std::string print_metrics(const MetricSources& sources);
+
+}  // namespace nacelle::hub
