@@ -77,6 +77,8 @@ class RealFile final : public File {
     while (got < count) {
       const auto at = static_cast<off_t>(offset + got);
       const auto n = uninterrupted([&] { return ::pread(descriptor_.get(), bytes.data() + got, count - got, at); });
+      // What the disk cannot give back is damage, and handled as such; to writing, EIO is an outage.
+      if (n < 0 && errno == EIO) return fail(Fault::corrupt, fmt::format("reading {}: {}", path_.string(), std::strerror(EIO)));
       if (n < 0) return failed("reading", path_, errno);
       if (n == 0) break;
       got += static_cast<std::size_t>(n);

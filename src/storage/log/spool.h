@@ -18,18 +18,22 @@ struct SpoolOptions {
 
 class Spool {
  public:
+  /// Opens or makes the spool, mending it as EventLog::open does. A damaged cursor is put aside and everything kept comes
+  /// again. Fault::conflict if another process has it open.
   static Result<std::unique_ptr<Spool>> open(SpoolOptions options, const Clock& clock, FileSystem& files);
-  virtual ~Spool() = default;
+  virtual ~Spool() = default;  ///< Answers what waits, makes the cursor durable, then stops.
 
   /// As EventLog::append: answered after the sync.
   virtual void append(Bytes payload, EventLog::Done done) = 0;
   /// Records from `from` on (at least from the committed cursor). Any thread.
   virtual Result<std::vector<LogRecord>> read(Offset from, ByteCount max_bytes) const = 0;
-  /// Everything below `next` is done with and may be deleted. Durable at the next sync: at-least-once delivery.
+  /// Everything below `next` is done with and may be deleted. Becomes durable soon after, not before the call is back:
+  /// after a crash some records may come again (at-least-once). Fault::invalid_input above the head.
   virtual Result<> commit(Offset next) = 0;
   virtual Offset committed() const = 0;
   virtual Offset head() const = 0;
-  virtual std::uint64_t waiting() const = 0;  ///< records appended and not committed
+  /// Offsets appended and not committed: 0 when drained; may be more than the records after a crash that left a gap.
+  virtual std::uint64_t waiting() const = 0;
   virtual std::uint64_t dropped() const = 0;  ///< records lost to the byte bound since opening
   virtual std::function<void()> on_commit(std::function<void()> wake) = 0;
 };

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "foundation/log.h"
 #include "foundation/random.h"
 #include "storage/objects/object_store.h"
 
@@ -43,7 +42,7 @@ class FolderWriter final : public ObjectWriter {
   ~FolderWriter() override {
     if (!file_) return;
     file_.reset();
-    if (const auto removed = files_.remove(temporary_); !removed) log::warn("objects", "{}", removed.error().message);
+    (void)files_.remove(temporary_);  // else the next opening does
   }
 
   Result<> write(BytesView bytes) override {

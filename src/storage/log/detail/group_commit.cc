@@ -1,0 +1,158 @@
+#include "storage/log/detail/group_commit.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace nacelle::storage::detail {
+namespace {
+
+constexpr ByteCount append_overhead = 256;        // what a waiting append takes beside its payload, about
+constexpr std::size_t kept_capacity = 64 * 1024;  // entries; after a burst the buffers shrink again
+
+}  // namespace
+
+/// A function to be called after commits, until it is ended. Recursive, because it may end itself.
+struct GroupCommit::Listener {
+  std::recursive_mutex mutex;
+  std::atomic<bool> active = true;  // falls with mutex held, so that a call under way is waited for
+  std::function<void()> wake;
+};
+
+GroupCommit::GroupCommit(std::vector<SegmentChain*> chains, Bounds bounds, const Clock& clock, std::function<void(bool)> housekeeping)
+    : chains_(std::move(chains)), bounds_(bounds), clock_(clock), housekeeping_(std::move(housekeeping)), by_chain_(chains_.size()) {
+  thread_ = std::thread([this] { run(); });
+}
+
+GroupCommit::~GroupCommit() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_one();
+  thread_.join();
+}
+
+void GroupCommit::append(Partition chain, Bytes payload, EventLog::Done done) {
+  Append append{.chain = chain, .appended_at = clock_.now(), .payload = std::move(payload), .done = std::move(done)};
+  const ByteCount bytes = append.payload.size() + append_overhead;
+  const ByteCount before = waiting_bytes_.fetch_add(bytes);
+  if (chain >= chains_.size()) {
+    append.refused = Error{Fault::invalid_input, fmt::format("partition {} of {}", chain, chains_.size())};
+  } else if (append.payload.size() > bounds_.max_record_bytes) {
+    append.refused = Error{Fault::invalid_input, fmt::format("record of {} bytes, at most {} are taken", append.payload.size(), bounds_.max_record_bytes)};
+  } else if (before > 0 && before + bytes > bounds_.max_waiting_bytes) {
+    append.refused = Error{Fault::exhausted, fmt::format("{} bytes wait to be synced, at most {} may", before, bounds_.max_waiting_bytes)};
+  }
+  // A refusal, too, is answered on the thread and in its turn; it only keeps no payload.
+  if (append.refused) {
+    waiting_bytes_ -= append.payload.size();
+    append.payload = Bytes();
+  }
+  bool asleep = false;
+  {
+    const std::lock_guard lock(mutex_);
+    inbox_.push_back(std::move(append));
+    asleep = std::exchange(asleep_, false);
+  }
+  if (asleep) wake_.notify_one();
+}
+
+void GroupCommit::poke() {
+  {
+    const std::lock_guard lock(mutex_);
+    poked_ = true;
+    if (!std::exchange(asleep_, false)) return;
+  }
+  wake_.notify_one();
+}
+
+std::function<void()> GroupCommit::on_commit(std::function<void()> wake) {
+  const auto listener = std::make_shared<Listener>();
+  listener->wake = std::move(wake);
+  const std::lock_guard lock(listeners_mutex_);
+  listeners_.push_back(listener);
+  return [listener] {
+    // Waits for a call under way on the thread, so that the caller may free what it uses.
+    const std::lock_guard ending(listener->mutex);
+    listener->active = false;
+  };
+}
+
+void GroupCommit::run() {
+  while (true) {
+    bool stopping = false;
+    {
+      std::unique_lock lock(mutex_);
+      asleep_ = true;
+      wake_.wait(lock, [&] { return !inbox_.empty() || poked_ || stopping_; });
+      asleep_ = false;
+      poked_ = false;
+      stopping = stopping_;
+      batch_.swap(inbox_);
+    }
+    const bool committed = !batch_.empty();
+    if (committed) commit();
+    bool idle = false;
+    {
+      const std::lock_guard lock(mutex_);
+      idle = inbox_.empty();
+    }
+    if (committed) wake_listeners();
+    if (housekeeping_) housekeeping_(idle);
+    if (stopping && idle) return;
+  }
+}
+
+void GroupCommit::commit() {
+  ByteCount bytes = 0;
+  for (Append& append : batch_) {
+    bytes += append.payload.size() + append_overhead;
+    // One of no chain is refused already; it is answered with the first chain's.
+    by_chain_[append.chain < chains_.size() ? append.chain : 0].push_back(&append);
+  }
+  std::vector<Append*> accepted;
+  for (std::size_t i = 0; i < chains_.size(); ++i) {
+    if (by_chain_[i].empty()) continue;
+    accepted.clear();
+    std::copy_if(by_chain_[i].begin(), by_chain_[i].end(), std::back_inserter(accepted), [](const Append* each) { return !each->refused; });
+    chains_[i]->write(accepted);
+  }
+  // All is written before the first sync: the file system then often brings several files' bytes down at once.
+  for (std::size_t i = 0; i < chains_.size(); ++i) {
+    if (by_chain_[i].empty()) continue;
+    chains_[i]->sync();
+    answer(by_chain_[i]);
+    by_chain_[i].clear();
+  }
+  batch_.clear();
+  if (batch_.capacity() > kept_capacity) batch_.shrink_to_fit();
+  waiting_bytes_ -= bytes;
+}
+
+void GroupCommit::answer(std::span<Append* const> appends) {
+  for (Append* append : appends) {
+    ++(append->refused ? refused_ : appended_);
+    if (!append->done) continue;
+    if (append->refused) {
+      append->done(fail(std::move(*append->refused)));
+    } else {
+      append->done(append->offset);
+    }
+  }
+}
+
+void GroupCommit::wake_listeners() {
+  std::vector<std::shared_ptr<Listener>> listeners;
+  {
+    const std::lock_guard lock(listeners_mutex_);
+    std::erase_if(listeners_, [](const auto& each) { return !each->active; });
+    listeners = listeners_;
+  }
+  for (const auto& listener : listeners) {
+    const std::lock_guard calling(listener->mutex);
+    if (listener->active) listener->wake();
+  }
+}
+
+}  // namespace nacelle::storage::detail

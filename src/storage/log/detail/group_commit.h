@@ -1,0 +1,62 @@
+#pragma once
+// GroupCommit: the log's own thread. It takes everything waiting, writes one append per chain, syncs the touched files,
+// then answers. While a sync runs the next batch grows; so the rate is bounded by bytes, not by syncs.
+
+#include <condition_variable>
+#include <thread>
+
+#include "storage/log/detail/segment_chain.h"
+
+namespace nacelle::storage::detail {
+
+class GroupCommit {
+ public:
+  struct Bounds {
+    ByteCount max_record_bytes;
+    ByteCount max_waiting_bytes;
+  };
+  /// `chains` outlive this. `housekeeping` is called on the thread after each commit (and after poke()), with whether
+  /// nothing is waiting.
+  GroupCommit(std::vector<SegmentChain*> chains, Bounds bounds, const Clock& clock, std::function<void(bool idle)> housekeeping);
+  ~GroupCommit();  ///< Answers what waits, then joins.
+
+  // Any thread.
+  void append(Partition chain, Bytes payload, EventLog::Done done);
+  std::function<void()> on_commit(std::function<void()> wake);
+  void poke();
+  std::uint64_t appended() const { return appended_; }
+  std::uint64_t refused() const { return refused_; }
+
+ private:
+  struct Listener;
+
+  void run();
+  void commit();
+  void answer(std::span<Append* const> appends);
+  void wake_listeners();
+
+  const std::vector<SegmentChain*> chains_;
+  const Bounds bounds_;
+  const Clock& clock_;
+  const std::function<void(bool)> housekeeping_;
+  std::atomic<std::uint64_t> appended_{0};
+  std::atomic<std::uint64_t> refused_{0};
+  std::atomic<ByteCount> waiting_bytes_{0};  // appended and not yet answered
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::vector<Append> inbox_;   // guarded by mutex_
+  bool asleep_ = false;         // guarded by mutex_: only then is a wake-up worth a system call
+  bool poked_ = false;          // guarded by mutex_
+  bool stopping_ = false;       // guarded by mutex_
+
+  std::mutex listeners_mutex_;
+  std::vector<std::shared_ptr<Listener>> listeners_;  // guarded by listeners_mutex_
+
+  // The thread's own.
+  std::vector<Append> batch_;
+  std::vector<std::vector<Append*>> by_chain_;
+  std::thread thread_;
+};
+
+}  // namespace nacelle::storage::detail

@@ -1,0 +1,113 @@
+#pragma once
+// Segment: one file of a chain. While it is the last, the log's thread appends to it and publishes what it has synced;
+// afterwards it only changes by being salvaged (damage found) or removed.
+
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <span>
+
+#include "storage/log/detail/segment_format.h"
+
+namespace nacelle::storage::detail {
+
+/// What happened to files, over all chains of a log.
+struct Counters {
+  std::atomic<std::uint64_t> syncs{0};
+  std::atomic<std::uint64_t> quarantined_segments{0};
+  std::atomic<std::uint64_t> repaired_tails{0};
+};
+
+/// One record on its way to disk. Owned by the group commit.
+struct Append {
+  Partition chain = 0;
+  Timestamp appended_at{};
+  Bytes payload;
+  EventLog::Done done;
+  Offset offset = 0;
+  std::uint64_t position = 0;
+  std::optional<Error> refused;
+};
+
+/// Any thread, unless said otherwise.
+class Segment {
+ public:
+  Segment(FileSystem& files, Counters& counters, fs::path path, Partition partition, Offset first, ByteCount bytes);
+
+  Offset first() const { return first_; }
+  const fs::path& path() const { return path_; }
+  ByteCount bytes() const { return bytes_; }
+
+  struct Extent {
+    Offset next = 0;             ///< after the last readable record
+    std::uint64_t records = 0;
+    Timestamp newest{};          ///< Timestamp::min() if there is no record
+  };
+  /// Looks into the file if that was not yet done, and mends it if it is damaged.
+  Result<Extent> extent();
+  /// Its last record is the one before `end`, the next segment says. Before it is first looked into.
+  void set_end(Offset end);
+  /// What its header says of the segment before: where that ends. unknown_offset if it cannot be read.
+  Offset follows();
+  /// As if it had not yet been looked into: after a read met damage.
+  void forget();
+
+  /// Appends to `out` the records from `from` on, until `taken` (payload bytes) reaches `max_bytes`. Fault::corrupt on
+  /// damage; Fault::not_found if the segment was removed meanwhile.
+  Result<> read(Offset from, ByteCount max_bytes, std::vector<LogRecord>& out, ByteCount& taken);
+  /// The time of the first record; nothing if there is none or it cannot be read.
+  std::optional<Timestamp> first_time();
+  /// The first record as late as `time`.
+  Result<std::optional<Offset>> find(Timestamp time);
+
+  Result<> remove();
+
+  // The log's thread only.
+  /// From now on `file` is appended to, and read through; `scan` says what is in it.
+  void begin(std::shared_ptr<File> file, const Scan& scan);
+  void publish(std::span<Append* const> synced, ByteCount bytes);
+  /// Appended to no more; its last record is the one before `end`.
+  void seal(Offset end);
+  /// What a scan of the last file found, when it cannot be appended to: only the first part is served.
+  void accept(const Scan& scan);
+  /// Puts the damaged file aside as `*.quarantined` and what is left of it in its place.
+  Result<> quarantine(const Scan& scan);
+
+ private:
+  struct Place {
+    std::shared_ptr<const File> file;
+    std::uint64_t from;
+    std::uint64_t end;
+    std::uint32_t salt;
+  };
+  Result<> load();
+  Result<> salvage(const Scan& scan);
+  void take(const Scan& scan, ByteCount bytes);
+  Result<Place> place(std::uint64_t (*where)(const Index&, Offset, Timestamp), Offset offset, Timestamp time);
+  template <class Visit>
+  Result<> walk(const Place& place, Visit visit) const;
+
+  FileSystem& files_;
+  Counters& counters_;
+  const fs::path path_;
+  const Partition partition_;
+  const Offset first_;
+  std::atomic<ByteCount> bytes_;  // readable; of a file not yet looked into: its size
+
+  std::mutex mutex_;               // guards everything below; held while a closed file is looked into
+  Offset end_ = unknown_offset;
+  bool loaded_ = false;
+  bool removed_ = false;
+  std::shared_ptr<File> file_;     // while appended to
+  Extent extent_;
+  Index index_;
+  std::uint32_t salt_ = 0;
+  std::optional<Timestamp> first_time_;
+};
+
+/// `00000000000000000042.log`
+std::string segment_name(Offset first);
+std::optional<Offset> parse_segment_name(std::string_view name);
+
+}  // namespace nacelle::storage::detail

@@ -1,0 +1,89 @@
+#pragma once
+// SegmentChain: one folder of segments, oldest to newest: a partition of the event log, or a spool.
+// One thread appends (write, sync); any thread reads.
+
+#include <deque>
+#include <functional>
+#include <utility>
+
+#include "storage/log/detail/segment.h"
+
+namespace nacelle::storage::detail {
+
+class SegmentChain {
+ public:
+  struct Options {
+    fs::path directory;
+    Partition partition = 0;
+    ByteCount segment_bytes = 64_MiB;
+  };
+  /// Mends what a crash left: a torn tail is cut, a damaged segment put aside and its intact records kept.
+  static Result<std::unique_ptr<SegmentChain>> open(Options options, FileSystem& files, Counters& counters);
+
+  // The log's thread only: write, then sync, then each append either has its offset or says why it was refused.
+  void write(std::span<Append* const> batch);
+  void sync();
+  /// Did a new segment begin since the last question? Then there may be something to drop.
+  bool take_rolled() { return std::exchange(rolled_, false); }
+  /// The next append goes to a new segment, and has at least this offset.
+  void skip_to(Offset next);
+  void end_segment() { needs_roll_ = true; }
+
+  // Any thread.
+  /// See EventLog::read.
+  Result<std::vector<LogRecord>> read(Offset from, ByteCount max_bytes);
+  Offset head() const { return head_; }
+  Offset oldest() const;
+  Offset offset_at(Timestamp time);
+  ByteCount bytes() const;
+  std::size_t segments() const;
+  /// Drops whole segments, oldest first and never the last: while there are more than `max_bytes`, and those without a
+  /// record as late as `keep_since`.
+  Result<> retain(ByteCount max_bytes, Timestamp keep_since);
+  /// Drops segments with no record at or above `offset`, never the last.
+  Result<> drop_below(Offset offset);
+  Result<> drop_oldest();
+
+ private:
+  SegmentChain(Options options, FileSystem& files, Counters& counters) : options_(std::move(options)), files_(files), counters_(counters) {}
+  using SegmentPointer = std::shared_ptr<Segment>;
+
+  Result<> finish_salvage(const std::vector<std::string>& names);
+  Result<> find_segments();
+  Result<> recover_last(Offset at_least);
+  Result<> mend_last(Segment& last, File& file, const Scan& scan);
+  void check_recent();
+  void find_head();
+
+  Result<> roll();
+  Result<> make_segment(Offset first, Offset follows);
+  std::size_t encode(std::span<Append* const> batch);
+  Result<> append_encoded();
+  static void refuse(std::span<Append* const> batch, const Error& error);
+  SegmentPointer holding(Offset offset) const;
+  SegmentPointer after(const SegmentPointer& segment) const;
+  SegmentPointer drop_oldest_if(const std::function<bool(Segment&, Segment&)>& unwanted);
+  Result<> drop_while(const std::function<bool(Segment&, Segment&)>& unwanted);
+
+  const Options options_;
+  FileSystem& files_;
+  Counters& counters_;
+  std::atomic<Offset> head_ = 0;
+
+  mutable std::mutex mutex_;            // guards segments_
+  std::deque<SegmentPointer> segments_;  // by first offset; once it has one, never empty again
+
+  // The log's thread only.
+  SegmentPointer last_;                // appended to; none before the first append
+  std::shared_ptr<File> file_;
+  std::uint32_t salt_ = 0;
+  Offset next_ = 0;
+  std::uint64_t written_ = 0;          // bytes of the last file
+  std::uint64_t synced_ = 0;           // of those
+  bool rolled_ = false;
+  std::atomic<bool> needs_roll_ = false;  // also set by a reader that met damage
+  Bytes buffer_;
+  std::vector<Append*> unsynced_;
+};
+
+}  // namespace nacelle::storage::detail
