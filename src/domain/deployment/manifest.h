@@ -30,12 +30,13 @@ struct ModuleSpec {
   std::string image;             ///< settings.image; of a process: the program's name or path
   json::Value create_options = json::Object{};
   std::vector<std::string> arguments;  ///< of a process: settings.arguments
-  bool operator==(const ModuleSpec&) const;
+  bool operator==(const ModuleSpec&) const = default;
 };
 
 /// `$edgeAgent`'s desired properties.
 struct AgentConfig {
   std::string schema_version;
+  json::Value runtime = json::Object{};  ///< as it stands: registry credentials (secrets) and what the agent reports back
   std::map<std::string, ModuleSpec> system_modules;
   std::map<std::string, ModuleSpec> modules;
 };
@@ -56,17 +57,21 @@ struct HubConfig {
   std::uint64_t max_store_bytes = 1ull << 30;
 };
 
-/// Fault::invalid_input names the member and what was expected: a typo in a manifest is one clear sentence.
+/// Fault::invalid_input names the member and what was expected: a typo in a manifest is one clear sentence. Unknown members
+/// are refused with the nearest known name; null members count as absent (a twin patch deletes with them). Fault::conflict
+/// for a schemaVersion of another major number than 1 (lastDesiredStatus 412).
 Result<AgentConfig> parse_agent_config(const json::Value& desired);
 Result<HubConfig> parse_hub_config(const json::Value& desired);
 
 /// A whole manifest file: `{"modulesContent":{"$edgeAgent":{"properties.desired":{..}},..}}` (or `moduleContent`).
 struct Manifest {
   std::map<std::string, json::Value> desired;  ///< module id -> desired properties, `$edgeAgent` and `$edgeHub` among them
-  AgentConfig agent;
+  AgentConfig agent;  ///< as by default, if the manifest has no `$edgeAgent`; likewise hub
   HubConfig hub;
 };
-/// Unknown members at the places the product reads are refused with the nearest known name.
+/// Also `{"content":{"modulesContent":..}}`, and content keys that are dotted paths (`properties.desired.routes.r1`), laid
+/// over `properties.desired`. Unknown members at the places the product reads are refused with the nearest known name;
+/// modules' own desired properties are theirs. At least one module must be named.
 Result<Manifest> parse_manifest(const json::Value& document);
 
 }  // namespace nacelle::deployment
