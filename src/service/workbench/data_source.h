@@ -1,0 +1,42 @@
+#pragma once
+// Where tables come from: C-MAPSS text or CSV files, the named data sets, folders of captured and uploaded Avro.
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "foundation/result.h"
+#include "ml/dataset/fleet_table.h"
+
+namespace nacelle::workbench {
+
+/// Folders in which named data sets are looked for: NACELLE_DATA alone if it is set; else ../shared/cmapss and shared/cmapss
+/// beside the working folder and beside the program's checkout, then ~/.cache/nacelle/cmapss.
+std::vector<std::filesystem::path> data_folders();
+
+/// The file of a C-MAPSS set, as "train_FD001" (.txt or .txt.gz) or "RUL_FD001". Fault::not_found lists the sets there are.
+Result<std::filesystem::path> find_data_file(std::string_view stem);
+/// True for FD001..FD004, train_FD001.., test_FD001...
+bool is_set_name(std::string_view text);
+
+/// A table from a file (CSV if its first line begins with a letter, else C-MAPSS text; either may be gzip) or a set's name: FD001 or
+/// train_FD001 is its training half, test_FD001 its test half.
+Result<dataset::FleetTable> load_table(const std::string& file_or_name);
+/// A RUL list from a file or a set's name.
+Result<std::vector<double>> load_rul(const std::string& file_or_name);
+
+/// Several tables as one: the engines of the second are numbered on from the first's, and so on.
+dataset::FleetTable join_tables(std::vector<dataset::FleetTable> tables);
+
+struct Import {
+  dataset::FleetTable table;
+  dataset::ImportCounts counts;
+  std::size_t files = 0;
+  std::size_t other_files = 0;  ///< no Avro: passed over
+};
+
+/// All Avro files below the folders, read by `threads` in parallel; the result does not depend on their number. A hub's data
+/// folder stands for its objects/capture (or objects/uploads, with `uploads`).
+Result<Import> import_avro(const std::vector<std::filesystem::path>& folders, bool uploads, int threads);
+
+}  // namespace nacelle::workbench
