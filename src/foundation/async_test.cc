@@ -98,12 +98,12 @@ TEST(TaskScope, close_cancels_every_task_and_waits_for_its_end) {
 
 awaitable<void> only_close(TaskScope& tasks) { co_await tasks.close(); }
 
-TEST(TaskScope, a_task_cancelled_before_its_first_step_ends_without_one) {
+TEST(TaskScope, tasks_spawned_just_before_close_end) {
   asio::io_context io;
   const Executor strand = asio::make_strand(io);
   TaskScope tasks(strand);
   int cancelled = 0;
-  for (int i = 0; i < 3; ++i) tasks.spawn(wait_long(cancelled));  // not on the strand: they have not begun
+  for (int i = 0; i < 3; ++i) tasks.spawn(wait_long(cancelled));
   run(io, strand, only_close(tasks));
   EXPECT_EQ(tasks.running(), 0u);
 }
