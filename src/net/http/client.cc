@@ -1,0 +1,105 @@
+#include "net/http/client.h"
+
+#include <boost/beast/http/verb.hpp>
+#include <fmt/format.h>
+
+#include "net/http/detail/reader.h"
+
+namespace nacelle::net {
+
+using Parser = detail::http::response_parser<detail::http::string_body>;
+
+struct HttpClient::State {
+  HttpClientOptions options;
+  StreamPtr stream;  // null: not connected
+  Bytes buffer;      // read and not yet parsed
+
+  std::string host() const {
+    if (!options.server_name.empty()) return options.server_name;
+    return options.endpoint.unix_path.empty() ? options.endpoint.host : "localhost";
+  }
+
+  Bytes print(const HttpRequest& request) const {
+    Bytes out = fmt::format("{} {} HTTP/1.1\r\n", request.method, request.target);
+    if (!request.headers.contains("Host")) {
+      const bool usual = options.endpoint.port == 0 || options.endpoint.port == (options.tls ? 443 : 80);
+      detail::append_header(out, "Host", usual ? host() : fmt::format("{}:{}", host(), options.endpoint.port));
+    }
+    for (const auto& [name, value] : request.headers) detail::append_header(out, name, value);
+    const bool wants_length = !request.body.empty() || request.method == "POST" || request.method == "PUT" || request.method == "PATCH";
+    if (wants_length) out += fmt::format("Content-Length: {}\r\n", request.body.size());
+    out += "\r\n";
+    out += request.body;
+    return out;
+  }
+
+  void drop() {
+    if (stream) stream->close();
+    stream.reset();
+    buffer.clear();
+  }
+
+  awaitable<Result<>> ensure_connected() {
+    if (stream) co_return Result<>{};
+    buffer.clear();
+    auto connected = co_await connect(options.endpoint, options.tls, options.server_name, options.timeout);
+    if (!connected) co_return fail(std::move(connected).error());
+    stream = std::move(*connected);
+    co_return Result<>{};
+  }
+
+  /// One request and its response on the connection there is. `answered` tells whether any byte of an answer came.
+  awaitable<Result<HttpResponse>> exchange(const Bytes& bytes, bool head, bool& answered) {
+    stream->set_deadline(options.timeout);
+    CO_TRY(co_await stream->write_all(bytes));
+    Parser parser;
+    parser.eager(true);
+    parser.body_limit(options.max_body_bytes);
+    if (head) parser.skip(true);
+    bool ended = false;
+    while (!parser.is_done()) {
+      if (buffer.empty()) {
+        const auto read = co_await detail::read_more(*stream, buffer);
+        if (!read && read.error().fault == Fault::unavailable && parser.is_header_done()) {
+          boost::beast::error_code error;
+          parser.put_eof(error);  // a body without length ends with the connection
+          ended = true;
+          if (!error && parser.is_done()) break;
+        }
+        if (!read) co_return fail(read.error());
+        answered = true;
+      }
+      if (const auto error = detail::feed(parser, buffer); error)
+        co_return fail(error == detail::http::error::body_limit ? Fault::exhausted : Fault::corrupt,
+                       fmt::format("{}:{}: answer is not readable as HTTP: {}", host(), options.endpoint.port, error.message()));
+      if (!parser.is_done() && !buffer.empty()) CO_TRY(co_await detail::read_more(*stream, buffer));
+    }
+    auto& message = parser.get();
+    HttpResponse response{.status = static_cast<int>(message.result_int()), .headers = detail::take_headers(message), .body = std::move(message.body())};
+    if (ended || !message.keep_alive()) drop();
+    co_return response;
+  }
+};
+
+HttpClient::HttpClient(HttpClientOptions options) : state_(std::make_shared<State>()) { state_->options = std::move(options); }
+HttpClient::~HttpClient() = default;
+HttpClient::HttpClient(HttpClient&&) noexcept = default;
+
+awaitable<Result<HttpResponse>> HttpClient::send(HttpRequest request) {
+  const auto state = state_;
+  const Bytes bytes = state->print(request);
+  const bool head = request.method == "HEAD";
+  while (true) {
+    const bool kept_alive = state->stream != nullptr;
+    CO_TRY(co_await state->ensure_connected());
+    bool answered = false;
+    auto response = co_await state->exchange(bytes, head, answered);
+    if (response) co_return response;
+    state->drop();
+    // RFC 9112 section 9.3.1: a kept connection may have been closed under our request; once more on a fresh one.
+    const bool again = kept_alive && !answered && response.error().fault == Fault::unavailable;
+    if (!again) co_return response;
+  }
+}
+
+}  // namespace nacelle::net

@@ -1,0 +1,195 @@
+#include "net/http/server.h"
+
+#include <exception>
+
+#include <boost/beast/http/status.hpp>
+#include <fmt/format.h>
+
+#include "codec/text/encoding.h"
+#include "foundation/log.h"
+#include "foundation/task_scope.h"
+#include "net/http/detail/reader.h"
+#include "net/socket/wake.h"
+
+namespace nacelle::net {
+namespace {
+
+using detail::http::error;
+using Parser = detail::http::request_parser<detail::http::string_body>;
+
+/// The answer to a request that cannot be read; the connection ends after it.
+HttpResponse refusal(const boost::beast::error_code& why) {
+  if (why == error::body_limit) return text_response(413, "the body is larger than this server takes\n");
+  if (why == error::header_limit) return text_response(431, "the header is larger than this server takes\n");
+  return text_response(400, fmt::format("not an HTTP/1.1 request: {}\n", why.message()));
+}
+
+Bytes print(const HttpResponse& response, bool keep_alive, bool with_body) {
+  Bytes out;
+  out.reserve(256 + response.body.size());
+  const auto reason = detail::http::obsolete_reason(static_cast<detail::http::status>(response.status));
+  out += fmt::format("HTTP/1.1 {} {}\r\n", response.status, std::string_view(reason.data(), reason.size()));
+  for (const auto& [name, value] : response.headers) detail::append_header(out, name, value);
+  // RFC 9110 section 8.6: none with 1xx and 204.
+  if (response.status != 204) out += fmt::format("Content-Length: {}\r\n", response.body.size());
+  out += keep_alive ? "Connection: keep-alive\r\n\r\n" : "Connection: close\r\n\r\n";
+  if (with_body && response.status != 204 && response.status != 304) out += response.body;
+  return out;
+}
+
+/// What handler and connection tell each other while a request is answered. On the connection's strand.
+struct Exchange {
+  Wake wake;
+  HttpResponse response;
+  bool handled = false;
+  bool peer_gone = false;
+};
+
+class Connection {
+ public:
+  Connection(StreamPtr stream, const HttpServer::Handler& handler, const HttpLimits& limits)
+      : stream_(std::move(stream)), handler_(handler), limits_(limits) {}
+
+  awaitable<void> serve() {
+    while (true) {
+      auto request = co_await receive();
+      if (!request) co_return;
+      const bool head = request->method == "HEAD";
+      const auto response = co_await answer(std::move(*request));
+      if (!response) co_return;
+      stream_->set_deadline(limits_.request);
+      const Bytes bytes = print(*response, keep_alive_, !head);
+      const auto sent = co_await stream_->write_all(bytes);
+      if (!sent || !keep_alive_) co_return;
+    }
+  }
+
+ private:
+  /// The next request; nothing when the connection is to end.
+  awaitable<std::optional<HttpRequest>> receive() {
+    Parser parser;
+    parser.eager(true);
+    parser.header_limit(static_cast<std::uint32_t>(limits_.max_header_bytes));
+    parser.body_limit(limits_.max_body_bytes);
+    stream_->set_deadline(buffer_.empty() ? limits_.idle : limits_.request);
+    bool begun = !buffer_.empty();
+    bool continued = false;
+    while (true) {
+      if (const auto why = detail::feed(parser, buffer_); why) {
+        const Bytes farewell = print(refusal(why), false, true);
+        co_await stream_->write_all(farewell);
+        co_return std::nullopt;
+      }
+      if (parser.is_done()) break;
+      if (parser.is_header_done() && !continued && text::equal_ignoring_case(view(parser.get()["Expect"]), "100-continue")) {
+        continued = true;
+        const auto asked = co_await stream_->write_all("HTTP/1.1 100 Continue\r\n\r\n");
+        if (!asked) co_return std::nullopt;
+      }
+      const auto read = co_await detail::read_more(*stream_, buffer_);
+      if (!read) {
+        if (begun && read.error().fault == Fault::timed_out) {
+          const Bytes farewell = print(text_response(408, "the request did not arrive in time\n"), false, true);
+          stream_->close_with(farewell);
+        }
+        co_return std::nullopt;
+      }
+      if (!begun) stream_->set_deadline(limits_.request);
+      begun = true;
+    }
+    co_return take(parser);
+  }
+
+  static std::string_view view(boost::beast::string_view text) { return {text.data(), text.size()}; }
+
+  HttpRequest take(Parser& parser) {
+    auto& message = parser.get();
+    keep_alive_ = message.keep_alive();
+    HttpRequest request;
+    request.method = view(message.method_string());
+    request.target = view(message.target());
+    request.headers = detail::take_headers(message);
+    request.body = std::move(message.body());
+    request.peer = stream_->peer_address();
+    request.peer_certificate_der = stream_->peer_certificate_der();
+    return request;
+  }
+
+  /// Runs the handler; a handler that waits is cancelled when the peer goes away. Nothing if it did.
+  awaitable<std::optional<HttpResponse>> answer(HttpRequest request) {
+    stream_->set_deadline(std::nullopt);
+    Exchange exchange;
+    TaskScope handling(stream_->executor());
+    TaskScope watching(stream_->executor());
+    handling.spawn(handle(std::move(request), exchange));
+    if (!exchange.handled) watching.spawn(watch(exchange));
+    while (!exchange.handled && !exchange.peer_gone) {
+      const bool going_on = co_await exchange.wake.wait();
+      if (!going_on) exchange.peer_gone = true;
+    }
+    co_await watching.close();
+    co_await handling.close();
+    if (!exchange.handled || exchange.peer_gone) co_return std::nullopt;
+    co_return std::move(exchange.response);
+  }
+
+  awaitable<void> handle(HttpRequest request, Exchange& exchange) {
+    const std::string what = fmt::format("{} {}", request.method, request.path());
+    try {
+      exchange.response = co_await handler_(std::move(request));
+    } catch (const std::exception& thrown) {
+      log::error("http", "{}: the handler threw: {}", what, thrown.what());
+      exchange.response = text_response(500, "internal error\n");
+    }
+    exchange.handled = true;
+    exchange.wake.notify();
+  }
+
+  /// Notices the peer's end. What it sends meanwhile is the start of its next request: one piece of it is kept.
+  awaitable<void> watch(Exchange& exchange) {
+    const auto read = co_await detail::read_more(*stream_, buffer_);
+    if (read || exchange.handled) co_return;
+    exchange.peer_gone = true;
+    exchange.wake.notify();
+  }
+
+  StreamPtr stream_;
+  const HttpServer::Handler& handler_;
+  const HttpLimits& limits_;
+  Bytes buffer_;  // read and not yet parsed
+  bool keep_alive_ = true;
+};
+
+class Server final : public HttpServer {
+ public:
+  Server(Handler handler, HttpLimits limits) : handler_(std::move(handler)), limits_(limits) {}
+
+  Result<> open(Executor executor, const Endpoint& endpoint, std::shared_ptr<TlsServerContext> tls) {
+    auto serve = [this](StreamPtr stream) { return serve_one(std::move(stream)); };
+    TRY_LET(listener_, Listener::listen(std::move(executor), endpoint, std::move(tls), std::move(serve), limits_.max_connections));
+    return {};
+  }
+  std::uint16_t port() const override { return listener_->port(); }
+  awaitable<void> close() override { co_await listener_->close(); }
+
+ private:
+  awaitable<void> serve_one(StreamPtr stream) {
+    Connection connection(std::move(stream), handler_, limits_);
+    co_await connection.serve();
+  }
+
+  Handler handler_;
+  HttpLimits limits_;
+  std::unique_ptr<Listener> listener_;  // last: its connections borrow the rest
+};
+
+}  // namespace
+
+Result<std::unique_ptr<HttpServer>> HttpServer::listen(Executor executor, const Endpoint& endpoint, std::shared_ptr<TlsServerContext> tls,
+                                                       Handler handler, HttpLimits limits) {
+  auto server = std::make_unique<Server>(std::move(handler), limits);
+  TRY(server->open(std::move(executor), endpoint, std::move(tls)));
+  return std::unique_ptr<HttpServer>(std::move(server));
+}
+
+}  // namespace nacelle::net
