@@ -1,0 +1,103 @@
+// nacelle avro: shows what Avro files hold, captured ones in the capture's own form.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include "app/commands/hub_access.h"
+#include "codec/avro/container.h"
+#include "codec/avro/schema.h"
+#include "domain/telemetry/capture.h"
+
+namespace nacelle::app {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct AvroSettings {
+  std::string path;
+  bool json = false;
+  bool count = false;
+};
+
+Result<std::vector<fs::path>> files_at(const fs::path& path) {
+  std::error_code error;
+  if (!fs::exists(path, error)) return fail(Fault::not_found, fmt::format("{} is not there", path.string()));
+  if (!fs::is_directory(path, error)) return std::vector<fs::path>{path};
+  std::vector<fs::path> files;
+  for (auto at = fs::recursive_directory_iterator(path, error); !error && at != fs::recursive_directory_iterator(); at.increment(error))
+    if (at->is_regular_file() && at->path().extension() == ".avro") files.push_back(at->path());
+  if (error) return fail(Fault::unavailable, fmt::format("{}: {}", path.string(), error.message()));
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+void print_message(const telemetry::Message& message, bool as_json) {
+  if (as_json) return print_line(telemetry::print_capture_line(message));
+  std::string sender(message.device_id());
+  if (!message.module_id().empty()) sender += "/" + std::string(message.module_id());
+  print_line(fmt::format("{} {} {}", format_iso8601(message.enqueued_at), sender, message.body));
+}
+
+/// Prints every record of the file, or only counts them; how many there were.
+Result<std::uint64_t> read_file(const fs::path& path, const AvroSettings& settings) {
+  auto stream = std::make_shared<std::ifstream>(path, std::ios::binary);
+  if (!*stream) return fail(Fault::not_found, "cannot be read");
+  const auto source = [stream](char* to, std::size_t room) -> Result<std::size_t> {
+    stream->read(to, static_cast<std::streamsize>(room));
+    if (stream->bad()) return fail(Fault::unavailable, "reading failed");
+    return static_cast<std::size_t>(stream->gcount());
+  };
+  TRY_LET(auto reader, avro::ContainerReader::open(source));
+  std::uint64_t records = 0;
+  const bool captured = reader.header().schema == telemetry::capture_schema;
+  if (captured) {
+    TRY(reader.each_record([&](avro::Decoder& decoder) -> Result<> {
+      TRY_LET(const telemetry::Message message, telemetry::read_capture_record(decoder));
+      ++records;
+      if (!settings.count) print_message(message, settings.json);
+      return {};
+    }));
+    return records;
+  }
+  TRY_LET(const avro::Schema schema, avro::Schema::parse(reader.header().schema));
+  TRY(reader.each_record([&](avro::Decoder& decoder) -> Result<> {
+    TRY_LET(const json::Value value, avro::decode(schema.root(), decoder));
+    ++records;
+    if (!settings.count) print_line(json::print(value));
+    return {};
+  }));
+  return records;
+}
+
+Result<> cat(const AvroSettings& settings) {
+  TRY_LET(const auto files, files_at(settings.path));
+  std::uint64_t records = 0;
+  for (const auto& file : files) {
+    TRY_LET(const std::uint64_t found, in(read_file(file, settings), file.string()));
+    records += found;
+  }
+  if (!settings.count) return {};
+  const auto number_of_files = static_cast<std::uint64_t>(files.size());
+  if (settings.json) print_line(json::print(json::Object{{"files", number_of_files}, {"records", records}}));
+  else print_line(fmt::format("{} records in {} files", records, number_of_files));
+  return {};
+}
+
+}  // namespace
+
+void add_avro(CLI::App& root, Outcome& outcome) {
+  CLI::App* avro = root.add_subcommand("avro", "Look into Avro files");
+  avro->require_subcommand(1);
+  avro->footer("Example:\n  nacelle avro cat nacelle-data/objects/capture/devicedata --json");
+  CLI::App* cats = avro->add_subcommand("cat", "Print the records of a file, or of all *.avro files below a folder");
+  const auto settings = std::make_shared<AvroSettings>();
+  cats->add_option("path", settings->path, "file or folder")->required();
+  cats->add_flag("--json", settings->json, "one line of JSON a record");
+  cats->add_flag("--count", settings->count, "only count them");
+  cats->footer("Example:\n  nacelle avro cat nacelle-data/objects/capture/devicedata --count");
+  cats->callback([&outcome, settings] { outcome.take(cat(*settings)); });
+}
+
+}  // namespace nacelle::app

@@ -1,0 +1,94 @@
+// nacelle events: reads messages back from the hub.
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "app/commands/hub_access.h"
+#include "codec/text/encoding.h"
+
+namespace nacelle::app {
+namespace {
+
+using endpoint::HubClient;
+
+struct EventSettings {
+  std::string hub;
+  std::string device;
+  std::string group = "$Default";
+  std::string from = "end";
+  std::uint64_t most = 0;
+  std::int64_t idle_seconds = 0;
+  bool checkpoint = false;
+  bool json = false;
+};
+using Settings = std::shared_ptr<EventSettings>;
+
+std::string text_at(const json::Value& event, std::initializer_list<std::string_view> path) {
+  const json::Value* value = event.at_path(path);
+  return value && value->is_string() ? value->as_string() : std::string();
+}
+
+void print_event(const json::Value& event, bool as_json) {
+  if (as_json) return print_line(json::print(event));
+  std::string sender = text_at(event, {"systemProperties", "connectionDeviceId"});
+  if (const auto module = text_at(event, {"systemProperties", "connectionModuleId"}); !module.empty()) sender += "/" + module;
+  const json::Value* body = event.find("body");
+  print_line(fmt::format("{} {} {}", text_at(event, {"enqueuedTimeUtc"}), sender, body ? json::print(*body) : "null"));
+}
+
+std::string target_of(const EventSettings& settings, const json::Value& next, std::uint64_t wanted, std::int64_t wait_seconds) {
+  std::string target = fmt::format("/events?consumerGroup={}&from={}&maxEvents={}&waitSeconds={}", text::percent_encode(settings.group), settings.from,
+                                   std::min<std::uint64_t>(wanted, 500), wait_seconds);
+  if (!settings.device.empty()) target += "&device=" + text::percent_encode(settings.device);
+  if (!next.is_null()) target += "&next=" + text::percent_encode(json::print(next));
+  return target;
+}
+
+awaitable<Result<>> watch(HubClient& hub, Settings settings) {
+  if (settings->from != "start" && settings->from != "end" && settings->from != "checkpoint")
+    co_return fail(Fault::invalid_input, fmt::format("--from: expected start, end or checkpoint, found '{}'", settings->from));
+  json::Value next;
+  std::uint64_t left = settings->most == 0 ? ~std::uint64_t{0} : settings->most;
+  const std::int64_t wait_seconds = settings->idle_seconds > 0 ? std::min<std::int64_t>(settings->idle_seconds, 20) : 20;
+  auto last_seen = std::chrono::steady_clock::now();
+  while (left > 0) {
+    const std::string target = target_of(*settings, next, left, wait_seconds);
+    CO_TRY_LET(const json::Value answer, co_await hub.get(target));
+    const json::Value* events = answer.find("events");
+    const json::Value* positions = answer.find("next");
+    if (!events || !events->is_array() || !positions) co_return fail(Fault::unavailable, "the hub's answer holds no events");
+    for (const auto& event : events->as_array()) print_event(event, settings->json);
+    left -= std::min<std::uint64_t>(left, events->as_array().size());
+    next = *positions;
+    if (!events->as_array().empty()) last_seen = std::chrono::steady_clock::now();
+    if (settings->checkpoint && !events->as_array().empty()) {
+      json::Value body = json::Object{{"consumerGroup", settings->group}, {"next", next}};
+      CO_TRY(co_await hub.post("/events/checkpoint", std::move(body)));
+    }
+    const bool idle = settings->idle_seconds > 0 && std::chrono::steady_clock::now() - last_seen >= std::chrono::seconds{settings->idle_seconds};
+    if (idle) break;
+  }
+  co_return Result<>{};
+}
+
+}  // namespace
+
+void add_events(CLI::App& root, Outcome& outcome) {
+  CLI::App* events = root.add_subcommand("events", "Read messages back from the hub");
+  events->require_subcommand(1);
+  events->footer("Example:\n  nacelle events watch --device Client_001");
+  CLI::App* watches = events->add_subcommand("watch", "Print messages as they arrive");
+  const auto settings = std::make_shared<EventSettings>();
+  add_hub_option(*watches, settings->hub);
+  watches->add_option("--device", settings->device, "only this device's");
+  watches->add_option("--group", settings->group, "consumer group")->capture_default_str();
+  watches->add_option("--from", settings->from, "start, end or checkpoint")->capture_default_str();
+  watches->add_option("--max", settings->most, "end after so many (default: never)")->type_name("N");
+  watches->add_option("--idle", settings->idle_seconds, "end when nothing came for so many seconds (default: never)")->type_name("SECONDS");
+  watches->add_flag("--checkpoint", settings->checkpoint, "remember the place for the consumer group");
+  watches->add_flag("--json", settings->json, "one line of JSON a message");
+  watches->footer("Example:\n  nacelle events watch --from start --max 10 --json");
+  watches->callback([&outcome, settings] { outcome.take(with_hub(settings->hub, [&](HubClient& hub) { return watch(hub, settings); })); });
+}
+
+}  // namespace nacelle::app

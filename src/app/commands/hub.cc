@@ -1,0 +1,75 @@
+// nacelle hub: runs the hub until SIGINT or SIGTERM.
+#include "service/hub/hub.h"
+
+#include <fmt/format.h>
+
+#include "app/command.h"
+#include "foundation/log.h"
+#include "net/socket/runtime.h"
+
+namespace nacelle::app {
+namespace {
+
+struct HubSettings {
+  std::string data = "nacelle-data";
+  std::string host = "localhost";
+  std::string bind = "0.0.0.0";
+  std::uint16_t mqtts = 8883;
+  std::uint16_t https = 8443;
+  std::uint16_t metrics = 9600;
+  int mqtt = -1;
+};
+
+void print_ready(const endpoint::HubFile& file) {
+  json::Object ready{{"ready", true}};
+  for (const auto& [name, value] : endpoint::ready_line_document(file).as_object()) ready.set(name, value);
+  const std::string line = json::print(ready) + "\n";
+  std::fwrite(line.data(), 1, line.size(), stdout);
+  std::fflush(stdout);
+}
+
+awaitable<Result<>> serve(hub::HubOptions options, const Clock& clock) {
+  const Executor executor = co_await asio::this_coro::executor;
+  CO_TRY_LET(const auto hub, hub::Hub::open(executor, std::move(options), clock, storage::real_file_system()));
+  print_ready(hub->found_at());
+  co_await net::until_cancelled();
+  co_await hub->close();
+  log::info("hub", "stopped");
+  co_return Result<>{};
+}
+
+Result<> run_hub(const HubSettings& settings) {
+  hub::HubOptions options;
+  options.directory = settings.data;
+  options.host = settings.host;
+  options.bind = settings.bind;
+  options.mqtts = settings.mqtts;
+  options.https = settings.https;
+  options.metrics = settings.metrics;
+  if (settings.mqtt > 65535) return fail(Fault::invalid_input, fmt::format("--mqtt: expected a port, found {}", settings.mqtt));
+  if (settings.mqtt >= 0) options.mqtt = static_cast<std::uint16_t>(settings.mqtt);
+  if (settings.host.empty() || settings.host.find_first_of(" /:;") != std::string::npos)
+    return fail(Fault::invalid_input, fmt::format("--host: expected a host name or an IPv4 address, found '{}'", settings.host));
+  const SystemClock clock;
+  net::Runtime runtime;
+  return runtime.run(serve(std::move(options), clock));
+}
+
+}  // namespace
+
+void add_hub(CLI::App& root, Outcome& outcome) {
+  const auto settings = std::make_shared<HubSettings>();
+  CLI::App* command = root.add_subcommand("hub", "Run the hub: devices, telemetry, twins, capture, deployments");
+  command->add_option("--data", settings->data, "folder of everything the hub keeps")->capture_default_str();
+  command->add_option("--host", settings->host, "the hub's name, as clients spell it")->capture_default_str();
+  command->add_option("--bind", settings->bind, "address of the two TLS ports")->capture_default_str();
+  command->add_option("--mqtts", settings->mqtts, "MQTT over TLS; 0: any free port, as for all")->capture_default_str();
+  command->add_option("--https", settings->https, "REST and file uploads")->capture_default_str();
+  command->add_option("--metrics", settings->metrics, "Prometheus, on loopback")->capture_default_str();
+  command->add_option("--mqtt", settings->mqtt, "MQTT without TLS, on loopback only (default: off)")->type_name("PORT");
+  command->footer("Prints one line of JSON when ready, and writes DATA/hub.json with the service connection string.\n\n"
+                  "Example:\n  nacelle hub --data ./nacelle-data --host localhost --mqtts 0 --https 0 --metrics 0");
+  command->callback([&outcome, settings] { outcome.take(run_hub(*settings)); });
+}
+
+}  // namespace nacelle::app
