@@ -6,16 +6,15 @@
 #include <fstream>
 #include <memory>
 
-#include "app/child_process.h"
 #include "app/command.h"
 #include "codec/json/value.h"
 #include "ml/dataset/cmapss.h"
 #include "net/socket/runtime.h"
 #include "service/endpoint/hub_client.h"
-#include "service/simulator/data_set.h"
 #include "service/simulator/physics.h"
 #include "service/simulator/registration.h"
 #include "service/simulator/replay.h"
+#include "service/workbench/data_source.h"
 #include "storage/file/file.h"
 
 namespace nacelle::app {
@@ -95,7 +94,7 @@ Result<simulator::Target> target_of(const ReplayFlags& flags, const HubAccess& h
 Result<std::shared_ptr<const dataset::FleetTable>> read_table(const ReplayFlags& flags) {
   fs::path file = flags.data;
   if (file.empty()) {
-    TRY_LET(file, simulator::find_data_file(simulator::find_data_folder(own_program()), flags.split, flags.data_set));
+    TRY_LET(file, workbench::find_data_file(flags.split + "_" + flags.data_set));
   }
   std::ifstream in(file, std::ios::binary);
   if (!in) return fail(Fault::not_found, file.string() + ": cannot be read");
