@@ -16,6 +16,7 @@
 namespace nacelle::net {
 
 /// One live connection of an accepted client. Shared with the policy; every member may be called from any thread.
+/// Order per client: connected(new) comes after disconnected(old) when a client id is taken over.
 class MqttConnection {
  public:
   virtual ~MqttConnection() = default;
@@ -53,6 +54,11 @@ class MqttPolicy {
   /// `done` must be called once, from any thread: success sends PUBACK (QoS 1); a fault of invalid_input or denied closes
   /// the connection; exhausted or unavailable withholds the PUBACK and keeps the connection. `publish` borrows for the call.
   virtual void publish(const MqttConnectionPtr& connection, const mqtt::Publish& publish, std::function<void(Result<>)> done) = 0;
+  /// The will of a client that left without DISCONNECT, before disconnected(); `done` only says what became of it. As long
+  /// as a policy makes no difference, a publish like any other.
+  virtual void will(const MqttConnectionPtr& connection, const mqtt::Publish& packet, std::function<void(Result<>)> done) {
+    publish(connection, packet, std::move(done));
+  }
 };
 
 /// Subscriptions that outlive a connection (clean session 0), kept by someone durable. Any thread.
@@ -81,6 +87,7 @@ class MqttServer {
   struct Options {
     MqttLimits limits;
     std::shared_ptr<MqttSessionStore> sessions;  ///< null: kept in memory only
+    const Clock* clock = nullptr;                ///< for `expires_at`; null: the system's
   };
   /// `policy` outlives the server. No listener yet.
   static std::unique_ptr<MqttServer> make(Executor executor, MqttPolicy& policy, Options options);
@@ -88,13 +95,15 @@ class MqttServer {
 
   /// Adds a listener; the port it got.
   virtual Result<std::uint16_t> listen(const Endpoint& endpoint, std::shared_ptr<TlsServerContext> tls) = 0;
-  /// Serves one stream that someone else accepted (WebSocket, tests).
+  /// Serves one stream that someone else accepted (WebSocket, tests), on the stream's executor; back when it has ended.
   virtual awaitable<void> serve(StreamPtr stream) = 0;
 
   using Delivered = std::function<void(Result<>)>;
   /// Sends to one client if it is connected and has a subscription that matches `topic`; the QoS is the lower of `qos`
   /// and the granted one. `done` is called when written (QoS 0) or acknowledged (QoS 1), with Fault::unavailable if the
-  /// client is not there, not subscribed, or left before acknowledging, Fault::exhausted if its queue is full. Any thread.
+  /// client is not there, not subscribed, or left for good before acknowledging, Fault::exhausted if its queue is full. A
+  /// client with a kept session that leaves gets its unacknowledged QoS 1 deliveries again (DUP) when it comes back, and
+  /// `done` waits for that; it is lost with the session (clean session 1, forget, close). Any thread.
   virtual void deliver(const std::string& client_id, std::string topic, Bytes payload, mqtt::QoS qos, Delivered done) = 0;
 
   virtual bool connected(const std::string& client_id) const = 0;

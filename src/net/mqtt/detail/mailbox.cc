@@ -1,0 +1,70 @@
+#include "net/mqtt/detail/mailbox.h"
+
+namespace nacelle::net {
+
+std::function<void(Result<>)> Mailbox::promise(std::uint64_t ticket) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (promised_++ == 0) self_ = shared_from_this();
+  }
+  // Two plain words: std::function keeps them inside itself.
+  return [this, ticket](Result<> result) { complete(ticket, std::move(result)); };
+}
+
+void Mailbox::complete(std::uint64_t ticket, Result<> result) {
+  std::shared_ptr<Mailbox> last;  // released after the mutex
+  const std::lock_guard lock(mutex_);
+  if (--promised_ == 0) last = std::move(self_);
+  if (shut_) return;
+  mail_.completions.push_back({ticket, result ? Answer::acknowledge : Answer::withhold});
+  if (!result && (result.error().fault == Fault::invalid_input || result.error().fault == Fault::denied) && !mail_.close)
+    mail_.close = std::move(result).error().message;
+  schedule();
+}
+
+Result<> Mailbox::deliver(Delivery& delivery) {
+  const ByteCount size = delivery.topic.size() + delivery.payload.size();
+  const std::lock_guard lock(mutex_);
+  if (shut_) return fail(Fault::unavailable, "the client is not connected");
+  if (bytes_ + size > max_bytes_) return fail(Fault::exhausted, "the client's queue is full");
+  bytes_ += size;
+  mail_.deliveries.push_back(std::move(delivery));
+  schedule();
+  return {};
+}
+
+void Mailbox::close(std::string reason) {
+  const std::lock_guard lock(mutex_);
+  if (shut_) return;
+  if (!mail_.close) mail_.close = std::move(reason);
+  schedule();
+}
+
+void Mailbox::schedule() {
+  if (scheduled_) return;
+  scheduled_ = true;
+  asio::post(strand_, [self = shared_from_this()] {
+    if (self->collect_) self->collect_();
+  });
+}
+
+void Mailbox::take(Mail& mail) {
+  mail.completions.clear();
+  mail.deliveries.clear();
+  mail.close.reset();
+  const std::lock_guard lock(mutex_);
+  std::swap(mail, mail_);
+  bytes_ = 0;
+  scheduled_ = false;
+}
+
+Mailbox::Mail Mailbox::shut() {
+  collect_ = nullptr;
+  Mail last;
+  const std::lock_guard lock(mutex_);
+  shut_ = true;
+  std::swap(last, mail_);
+  return last;
+}
+
+}  // namespace nacelle::net

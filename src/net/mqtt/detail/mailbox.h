@@ -1,0 +1,67 @@
+#pragma once
+// Mailbox: how other threads reach a connection: answers about its publishes, messages for its client, the order to
+// close. Whatever arrives together is collected with one visit to the strand. Private to net/mqtt.
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "codec/mqtt/packet.h"
+#include "foundation/async.h"
+
+namespace nacelle::net {
+
+class Mailbox : public std::enable_shared_from_this<Mailbox> {
+ public:
+  enum class Answer : std::uint8_t { pending, acknowledge, withhold };
+  struct Completion {
+    std::uint64_t ticket;
+    Answer answer;
+  };
+  struct Delivery {
+    std::string topic;
+    Bytes payload;
+    mqtt::QoS qos;
+    std::function<void(Result<>)> done;
+  };
+  struct Mail {
+    std::vector<Completion> completions;
+    std::vector<Delivery> deliveries;
+    std::optional<std::string> close;
+  };
+
+  /// `collect` is called on `strand` when there is mail.
+  Mailbox(Executor strand, ByteCount max_bytes, std::function<void()> collect)
+      : strand_(std::move(strand)), max_bytes_(max_bytes), collect_(std::move(collect)) {}
+
+  /// What the policy calls once about the publish with this ticket. It costs no allocation, and may outlive everybody
+  /// but the executor.
+  std::function<void(Result<>)> promise(std::uint64_t ticket);
+  /// Fault::exhausted or unavailable, and then `delivery` is untouched. Any thread.
+  Result<> deliver(Delivery& delivery);
+  void close(std::string reason);  ///< Any thread.
+
+  /// What has arrived since; `mail` is reused. On the strand.
+  void take(Mail& mail);
+  /// The last mail; from now on nothing is delivered and nobody is called. On the strand.
+  Mail shut();
+
+ private:
+  void complete(std::uint64_t ticket, Result<> result);
+  void schedule();  // with the mutex held
+
+  const Executor strand_;
+  const ByteCount max_bytes_;
+  std::function<void()> collect_;  // on the strand only
+  std::mutex mutex_;
+  Mail mail_;                      // guarded by mutex_
+  ByteCount bytes_ = 0;            // of deliveries; guarded by mutex_
+  bool scheduled_ = false;         // guarded by mutex_
+  bool shut_ = false;              // guarded by mutex_
+  std::size_t promised_ = 0;       // guarded by mutex_
+  std::shared_ptr<Mailbox> self_;  // while a promise is out; guarded by mutex_
+};
+
+}  // namespace nacelle::net

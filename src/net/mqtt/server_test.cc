@@ -1,0 +1,518 @@
+#include "net/mqtt/scripted_peer_test.h"
+
+#include <deque>
+
+namespace nacelle::net {
+namespace {
+
+using namespace test;
+using mqtt::ConnectCode;
+using mqtt::QoS;
+
+MqttServer::Options with_limits(MqttLimits limits) {
+  MqttServer::Options options;
+  options.limits = limits;
+  return options;
+}
+
+/// Runs one test's coroutine on a strand with a server; the server must then close without waiting for anyone.
+template <class Script>
+void with_bench(Script script, MqttServer::Options options = {}) {
+  Runtime runtime(2);
+  auto run = [](Script body, MqttServer::Options o) -> awaitable<void> {
+    const Executor strand = co_await asio::this_coro::executor;
+    Bench bench(strand, std::move(o));
+    co_await body(bench);
+    co_await bench.close();
+    EXPECT_EQ(bench.server->connections(), 0u);
+  };
+  runtime.block_on(run(script, std::move(options)));
+}
+
+awaitable<ConnectCode> knock(Bench& bench, Bytes connect) {
+  auto peer = bench.dial();
+  co_await peer->send_raw(std::move(connect));
+  const auto connack = co_await peer->expect<mqtt::Connack>();
+  const bool ended = co_await peer->ends();
+  EXPECT_TRUE(ended);
+  co_return connack.code;
+}
+
+Bytes encoded(const auto& packet) {
+  Bytes bytes;
+  mqtt::encode(bytes, packet);
+  return bytes;
+}
+
+TEST(MqttServer, the_first_packet_must_be_connect) {
+  with_bench([](Bench& bench) -> awaitable<void> {
+    auto peer = bench.dial();
+    co_await peer->send(mqtt::Pingreq{});
+    const bool ended = co_await peer->ends();
+    EXPECT_TRUE(ended);
+    EXPECT_TRUE(bench.policy.events.empty());
+  });
+}
+
+TEST(MqttServer, a_silent_connection_is_closed) {
+  with_bench([](Bench& bench) -> awaitable<void> {
+    auto peer = bench.dial();
+    co_await peer->send_raw(Bytes("\x10"));
+    co_await sleep_for({});
+    EXPECT_EQ(bench.deadline->deadline(), std::chrono::seconds{60});
+    bench.deadline->expire();
+    const bool ended = co_await peer->ends();
+    EXPECT_TRUE(ended);
+  });
+}
+
+TEST(MqttServer, other_protocol_versions_are_refused_with_code_1) {
+  with_bench([](Bench& bench) -> awaitable<void> {
+    Bytes five = encoded(connect_as("a"));
+    five[8] = 5;
+    const auto to_five = co_await knock(bench, five);
+    EXPECT_EQ(to_five, ConnectCode::unacceptable_protocol);
+    const Bytes three(BytesView("\x10\x0f\x00\x06MQIsdp\x03\x02\x00\x3c\x00\x01" "a", 17));
+    const auto to_three = co_await knock(bench, three);
+    EXPECT_EQ(to_three, ConnectCode::unacceptable_protocol);
+  });
+}
+
+TEST(MqttServer, a_kept_session_needs_a_client_id) {
+  with_bench([](Bench& bench) -> awaitable<void> {
+    const Bytes nameless = encoded(connect_as("", false));
+    const auto code = co_await knock(bench, nameless);
+    EXPECT_EQ(code, ConnectCode::identifier_rejected);
+  });
+}
+
+TEST(MqttServer, the_policys_refusal_reaches_the_client) {
+  with_bench([](Bench& bench) -> awaitable<void> {
+    bench.policy.verdict.code = ConnectCode::server_unavailable;
+    const Bytes connect = encoded(connect_as("a"));
+    const auto code = co_await knock(bench, connect);
+    EXPECT_EQ(code, ConnectCode::server_unavailable);
+    EXPECT_TRUE(bench.policy.events.empty());
+  });
+}
+
+TEST(MqttServer, acknowledgements_keep_the_order_of_arrival) {
+  with_bench([](Bench& bench) -> awaitable<void> {
+    bench.policy.answer_at_once = false;
+    auto peer = co_await bench.join(connect_as("a"));
+    for (mqtt::PacketId id : {11, 12, 0, 13}) co_await peer->send(message("t", "x", id));
+    co_await bench.policy.until_received(4);
+    for (std::size_t i : {3, 1, 2, 0}) bench.policy.received[i].done({});
+    for (mqtt::PacketId id : {11, 12, 13}) {
+      const auto puback = co_await peer->expect<mqtt::Puback>();
+      EXPECT_EQ(puback.packet_id, id);
+    }
+  });
+}
+
+TEST(MqttServer, a_message_that_could_not_be_stored_is_not_acknowledged) {
+  with_bench([](Bench& bench) -> awaitable<void> {
+    bench.policy.answer_at_once = false;
+    auto peer = co_await bench.join(connect_as("a"));
+    co_await peer->send(message("t", "x", 1));
+    co_await peer->send(message("t", "y", 2));
+    co_await bench.policy.until_received(2);
+    bench.policy.received[0].done(fail(Fault::exhausted, "disk full"));
+    bench.policy.received[1].done({});
+    const auto puback = co_await peer->expect<mqtt::Puback>();
+    EXPECT_EQ(puback.packet_id, 2);
+  });
+}
+
+TEST(MqttServer, a_denied_publish_closes_only_its_connection) {
+  with_bench([](Bench& bench) -> awaitable<void> {
+    auto bad = co_await bench.join(connect_as("bad"));
+    auto good = co_await bench.join(connect_as("good"));
+    co_await bad->send(message("denied", "x", 1));
+    const bool ended = co_await bad->ends();
+    EXPECT_TRUE(ended);
+    co_await bench.policy.until_event("!bad");
+    co_await good->send(message("t", "x", 7));
+    const auto puback = co_await good->expect<mqtt::Puback>();
+    EXPECT_EQ(puback.packet_id, 7);
+  });
+}
+
+TEST(MqttServer, every_violation_closes_only_its_connection) {
+  with_bench([](Bench& bench) -> awaitable<void> {
+    auto qos2 = message("t", "x", 1);
+    qos2.qos = QoS::exactly_once;
+    const std::vector<Bytes> violations{
+        encoded(qos2),
+        encoded(connect_as("again")),
+        encoded(mqtt::Connack{}),
+        encoded(mqtt::Pingresp{}),
+        encoded(mqtt::Pubrel{1}),
+        encoded(mqtt::Suback{1, {0}}),
+        Bytes(BytesView("\x00\x00", 2)),                  // reserved type
+        Bytes(BytesView("\xf0\x00", 2)),
+        Bytes(BytesView("\xc1\x00", 2)),                  // wrong flags
+        Bytes(BytesView("\x30\xff\xff\xff\xff\x7f", 6)),  // length of five bytes
+        Bytes(BytesView("\x30\xff\xff\xff\x7f", 5)),      // longer than allowed
+        Bytes(BytesView("\x30\x02\x00\x00", 4)),          // empty topic
+        Bytes(BytesView("\x32\x05\x00\x01t\x00\x00", 7)),  // packet id 0
+        Bytes(BytesView("\x36\x05\x00\x01t\x00\x01", 7)),  // QoS 3
+        Bytes(BytesView("\x82\x02\x00\x01", 4)),          // SUBSCRIBE for nothing
+    };
+    auto good = co_await bench.join(connect_as("good"));
+    for (const auto& violation : violations) {
+      auto bad = co_await bench.join(connect_as("bad"));
+      co_await bad->send_raw(violation);
+      const bool ended = co_await bad->ends();
+      EXPECT_TRUE(ended) << "violation " << (&violation - violations.data());
+    }
+    EXPECT_TRUE(bench.policy.received.empty());
+    co_await good->send(mqtt::Pingreq{});
+    co_await good->expect<mqtt::Pingresp>();
+  });
+}
+
+TEST(MqttServer, the_last_connection_of_a_client_wins) {
+  with_bench([](Bench& bench) -> awaitable<void> {
+    auto first = co_await bench.join(connect_as("a"));
+    auto second = co_await bench.join(connect_as("a"));
+    const bool ended = co_await first->ends();
+    EXPECT_TRUE(ended);
+    EXPECT_EQ(bench.policy.events, (std::vector<std::string>{"+a", "!a", "+a"}));
+    EXPECT_TRUE(bench.server->connected("a"));
+    co_await second->send(mqtt::Pingreq{});
+    co_await second->expect<mqtt::Pingresp>();
+  });
+}
+
+TEST(MqttServer, subscriptions_are_granted_refused_and_ended) {
+  with_bench([](Bench& bench) -> awaitable<void> {
+    auto peer = co_await bench.join(connect_as("a"));
+    mqtt::Subscribe subscribe = subscribe_to("t/#", QoS::exactly_once, 9);
+    subscribe.subscriptions.push_back({"forbidden", QoS::at_most_once});
+    co_await peer->send(subscribe);
+    const auto suback = co_await peer->expect<mqtt::Suback>();
+    EXPECT_EQ(suback.packet_id, 9);
+    EXPECT_EQ(suback.codes, (std::vector<std::uint8_t>{1, 0x80}));
+    EXPECT_TRUE(bench.server->subscribed("a", "t/1"));
+    EXPECT_FALSE(bench.server->subscribed("a", "forbidden"));
+    mqtt::Unsubscribe unsubscribe;
+    unsubscribe.packet_id = 10;
+    unsubscribe.filters = {"t/#"};
+    co_await peer->send(unsubscribe);
+    const auto unsuback = co_await peer->expect<mqtt::Unsuback>();
+    EXPECT_EQ(unsuback.packet_id, 10);
+    EXPECT_FALSE(bench.server->subscribed("a", "t/1"));
+  });
+}
+
+/// What `done` of a delivery was called with, once it was.
+struct Outcome {
+  std::optional<Result<>> result;
+  Wake changed;
+  MqttServer::Delivered callback() {
+    return [this](Result<> r) {
+      EXPECT_FALSE(result) << "done was called twice";
+      result = std::move(r);
+      changed.notify();
+    };
+  }
+  awaitable<bool> ok() {
+    while (!result) co_await changed.wait_for_good();
+    co_return result->has_value();
+  }
+  bool failed_with(Fault fault) const { return result && !*result && result->error().fault == fault; }
+};
+
+TEST(MqttServer, a_delivery_is_done_when_acknowledged) {
+  with_bench([](Bench& bench) -> awaitable<void> {
+    auto peer = co_await bench.join(connect_as("a"));
+    co_await peer->send(subscribe_to("q1/#", QoS::at_least_once));
+    co_await peer->expect<mqtt::Suback>();
+    co_await peer->send(subscribe_to("q0/#", QoS::at_most_once));
+    co_await peer->expect<mqtt::Suback>();
+    Outcome one;
+    bench.server->deliver("a", "q1/x", "hello", QoS::at_least_once, one.callback());
+    const auto publish = co_await peer->expect<mqtt::Publish>();
+    EXPECT_EQ(publish.payload, "hello");
+    EXPECT_EQ(publish.qos, QoS::at_least_once);
+    EXPECT_FALSE(publish.duplicate);
+    EXPECT_FALSE(one.result);
+    co_await peer->send(mqtt::Puback{publish.packet_id});
+    const bool acknowledged = co_await one.ok();
+    EXPECT_TRUE(acknowledged);
+    Outcome zero;
+    bench.server->deliver("a", "q0/x", "fast", QoS::at_least_once, zero.callback());
+    const auto lower = co_await peer->expect<mqtt::Publish>();
+    EXPECT_EQ(lower.qos, QoS::at_most_once);
+    const bool written = co_await zero.ok();
+    EXPECT_TRUE(written);
+    Outcome elsewhere;
+    bench.server->deliver("a", "other", "x", QoS::at_least_once, elsewhere.callback());
+    const bool delivered = co_await elsewhere.ok();
+    EXPECT_FALSE(delivered);
+    EXPECT_TRUE(elsewhere.failed_with(Fault::unavailable));
+    Outcome nobody;
+    bench.server->deliver("b", "q1/x", "x", QoS::at_least_once, nobody.callback());
+    EXPECT_TRUE(nobody.failed_with(Fault::unavailable));
+  });
+}
+
+TEST(MqttServer, deliveries_are_bounded) {
+  MqttLimits limits;
+  limits.max_deliveries = 2;
+  limits.max_outbound_bytes = 1000;
+  with_bench(
+      [](Bench& bench) -> awaitable<void> {
+        auto peer = co_await bench.join(connect_as("a"));
+        co_await peer->send(subscribe_to("#", QoS::at_least_once));
+        co_await peer->expect<mqtt::Suback>();
+        Outcome kept[2];
+        for (auto& outcome : kept) {
+          bench.server->deliver("a", "t", "x", QoS::at_least_once, outcome.callback());
+          co_await peer->expect<mqtt::Publish>();
+        }
+        Outcome third;
+        bench.server->deliver("a", "t", "x", QoS::at_least_once, third.callback());
+        co_await third.ok();
+        EXPECT_TRUE(third.failed_with(Fault::exhausted));
+        Outcome large;
+        bench.server->deliver("a", "t", Bytes(2000, 'x'), QoS::at_most_once, large.callback());
+        EXPECT_TRUE(large.failed_with(Fault::exhausted));
+        peer->drop();
+        for (auto& outcome : kept) {
+          co_await outcome.ok();
+          EXPECT_TRUE(outcome.failed_with(Fault::unavailable));
+        }
+      },
+      with_limits(limits));
+}
+
+TEST(MqttServer, a_client_that_does_not_read_is_refused_more) {
+  MqttLimits limits;
+  limits.max_outbound_bytes = 10'000;
+  with_bench(
+      [](Bench& bench) -> awaitable<void> {
+        auto peer = co_await bench.join(connect_as("a"));
+        co_await peer->send(subscribe_to("#", QoS::at_most_once));
+        co_await peer->expect<mqtt::Suback>();
+        std::deque<Outcome> outcomes;
+        while (outcomes.empty() || !outcomes.back().failed_with(Fault::exhausted)) {
+          EXPECT_LT(outcomes.size(), 200u);
+          if (outcomes.size() >= 200) break;
+          bench.server->deliver("a", "t", Bytes(1000, 'x'), QoS::at_most_once, outcomes.emplace_back().callback());
+          co_await sleep_for({});
+        }
+        peer->drop();
+        for (auto& outcome : outcomes) co_await outcome.ok();
+      },
+      with_limits(limits));
+}
+
+TEST(MqttServer, an_unacknowledged_delivery_is_sent_again_to_a_kept_session) {
+  with_bench([](Bench& bench) -> awaitable<void> {
+    auto peer = co_await bench.join(connect_as("a", false));
+    co_await peer->send(subscribe_to("#", QoS::at_least_once));
+    co_await peer->expect<mqtt::Suback>();
+    Outcome first, second;
+    bench.server->deliver("a", "t/1", "one", QoS::at_least_once, first.callback());
+    bench.server->deliver("a", "t/2", "two", QoS::at_least_once, second.callback());
+    const auto sent = co_await peer->expect<mqtt::Publish>();
+    const auto id = sent.packet_id;
+    peer->drop();
+    co_await bench.policy.until_event("!a");
+    EXPECT_FALSE(bench.server->connected("a"));
+    auto again = co_await bench.join(connect_as("a", false), true);
+    const auto resent = co_await again->expect<mqtt::Publish>();
+    EXPECT_EQ(resent.payload, "one");
+    EXPECT_EQ(resent.packet_id, id);
+    EXPECT_TRUE(resent.duplicate);
+    EXPECT_FALSE(first.result);
+    co_await again->send(mqtt::Puback{id});
+    const bool acknowledged = co_await first.ok();
+    EXPECT_TRUE(acknowledged);
+    co_await again->expect<mqtt::Publish>();
+    auto clean = co_await bench.join(connect_as("a", true), false);
+    const bool kept = co_await second.ok();
+    EXPECT_FALSE(kept);
+  });
+}
+
+TEST(MqttServer, a_kept_session_needs_no_second_subscribe_and_a_clean_one_forgets) {
+  with_bench([](Bench& bench) -> awaitable<void> {
+    {
+      auto peer = co_await bench.join(connect_as("a", false), false);
+      co_await peer->send(subscribe_to("t", QoS::at_least_once));
+      co_await peer->expect<mqtt::Suback>();
+      co_await peer->send(mqtt::Disconnect{});
+      const bool ended = co_await peer->ends();
+      EXPECT_TRUE(ended);
+      co_await bench.policy.until_event("-a");
+    }
+    auto again = co_await bench.join(connect_as("a", false), true);
+    EXPECT_TRUE(bench.server->subscribed("a", "t"));
+    auto clean = co_await bench.join(connect_as("a", true), false);
+    EXPECT_FALSE(bench.server->subscribed("a", "t"));
+    auto fresh = co_await bench.join(connect_as("a", false), false);
+    EXPECT_FALSE(bench.server->subscribed("a", "t"));
+    bench.server->forget("a");
+    const bool closed = co_await fresh->ends();
+    EXPECT_TRUE(closed);
+    auto forgotten = co_await bench.join(connect_as("a", false), false);
+  });
+}
+
+struct MapStore final : MqttSessionStore {
+  std::map<std::string, std::vector<mqtt::Subscription>> kept;
+  Result<std::vector<mqtt::Subscription>> load(const std::string& id) override { return kept[id]; }
+  Result<bool> exists(const std::string& id) override { return kept.contains(id); }
+  Result<> save(const std::string& id, const std::vector<mqtt::Subscription>& subscriptions) override {
+    if (id == "unlucky" && !subscriptions.empty()) return fail(Fault::exhausted, "disk full");
+    kept[id] = subscriptions;
+    return {};
+  }
+  Result<> forget(const std::string& id) override {
+    kept.erase(id);
+    return {};
+  }
+};
+
+TEST(MqttServer, stored_sessions_survive_the_server) {
+  auto store = std::make_shared<MapStore>();
+  MqttServer::Options options;
+  options.sessions = store;
+  with_bench(
+      [](Bench& bench) -> awaitable<void> {
+        auto peer = co_await bench.join(connect_as("a", false), false);
+        co_await peer->send(subscribe_to("t", QoS::at_least_once));
+        co_await peer->expect<mqtt::Suback>();
+        auto unlucky = co_await bench.join(connect_as("unlucky", false), false);
+        co_await unlucky->send(subscribe_to("t", QoS::at_least_once));
+        const auto suback = co_await unlucky->expect<mqtt::Suback>();
+        EXPECT_EQ(suback.codes, (std::vector<std::uint8_t>{0x80}));
+      },
+      options);
+  with_bench(
+      [](Bench& bench) -> awaitable<void> {
+        auto peer = co_await bench.join(connect_as("a", false), true);
+        EXPECT_TRUE(bench.server->subscribed("a", "t"));
+        auto clean = co_await bench.join(connect_as("a", true), false);
+      },
+      options);
+  EXPECT_FALSE(store->kept.contains("a"));
+}
+
+TEST(MqttServer, the_socket_is_not_read_while_too_much_is_in_flight) {
+  MqttLimits limits;
+  limits.max_in_flight = 4;
+  with_bench(
+      [](Bench& bench) -> awaitable<void> {
+        bench.policy.answer_at_once = false;
+        auto peer = co_await bench.join(connect_as("a"));
+        Bytes ten;
+        for (mqtt::PacketId id = 1; id <= 10; ++id) mqtt::encode(ten, message("t", "x", id));
+        co_await peer->send_raw(ten);
+        co_await bench.policy.until_received(4);
+        co_await sleep_for({});
+        EXPECT_EQ(bench.policy.received.size(), 4u);
+        bench.policy.received[0].done({});
+        co_await bench.policy.until_received(5);
+        bench.policy.answer_at_once = true;
+        for (std::size_t i = 1; i < 5; ++i) bench.policy.received[i].done({});
+        for (mqtt::PacketId id = 1; id <= 10; ++id) {
+          const auto puback = co_await peer->expect<mqtt::Puback>();
+          EXPECT_EQ(puback.packet_id, id);
+        }
+      },
+      with_limits(limits));
+}
+
+TEST(MqttServer, the_will_is_published_only_after_an_abnormal_end) {
+  with_bench([](Bench& bench) -> awaitable<void> {
+    mqtt::Connect connect = connect_as("a");
+    connect.will = mqtt::Will{"last/words", "gone", QoS::at_least_once, false};
+    auto polite = co_await bench.join(connect);
+    co_await polite->send(mqtt::Disconnect{});
+    co_await bench.policy.until_event("-a");
+    EXPECT_TRUE(bench.policy.received.empty());
+    auto rude = co_await bench.join(connect);
+    rude->drop();
+    co_await bench.policy.until_event("!a");
+    EXPECT_EQ(bench.policy.received.size(), 1u);
+    if (bench.policy.received.size() == 1) {
+      EXPECT_EQ(bench.policy.received[0].topic, "last/words");
+      EXPECT_EQ(bench.policy.received[0].payload, "gone");
+    }
+    auto open = co_await bench.join(connect);  // the server's own end is nobody's failure
+    co_await bench.server->close();
+    EXPECT_EQ(bench.policy.received.size(), 1u);
+  });
+}
+
+TEST(MqttServer, silence_beyond_the_keep_alive_closes) {
+  with_bench([](Bench& bench) -> awaitable<void> {
+    mqtt::Connect connect = connect_as("a");
+    connect.keep_alive_seconds = 10;
+    auto peer = co_await bench.join(connect);
+    co_await peer->send(mqtt::Pingreq{});
+    co_await peer->expect<mqtt::Pingresp>();
+    EXPECT_EQ(bench.deadline->deadline(), std::chrono::seconds{15});
+    bench.deadline->expire();
+    const bool ended = co_await peer->ends();
+    EXPECT_TRUE(ended);
+    auto lazy = co_await bench.join(connect_as("b"));
+    co_await lazy->send(mqtt::Pingreq{});
+    co_await lazy->expect<mqtt::Pingresp>();
+    EXPECT_EQ(bench.deadline->deadline(), std::chrono::seconds{1767});
+  });
+}
+
+TEST(MqttServer, expired_credentials_close) {
+  ManualClock clock;
+  MqttServer::Options options;
+  options.clock = &clock;
+  with_bench(
+      [&clock](Bench& bench) -> awaitable<void> {
+        bench.policy.verdict.expires_at = clock.now() + std::chrono::seconds{100};
+        auto peer = co_await bench.join(connect_as("a"));
+        clock.advance(std::chrono::seconds{99});
+        co_await peer->send(mqtt::Pingreq{});
+        co_await peer->expect<mqtt::Pingresp>();
+        EXPECT_EQ(bench.deadline->deadline(), std::chrono::seconds{1});
+        bench.deadline->expire();
+        const bool ended = co_await peer->ends();
+        EXPECT_TRUE(ended);
+      },
+      options);
+}
+
+TEST(MqttServer, a_packet_in_single_bytes_is_understood) {
+  with_bench([](Bench& bench) -> awaitable<void> {
+    auto peer = bench.dial();
+    Bytes bytes = encoded(connect_as("a"));
+    mqtt::encode(bytes, message("topic", Bytes(300, 'p'), 1));
+    for (const char c : bytes) co_await peer->send_raw(Bytes(1, c));
+    co_await peer->expect<mqtt::Connack>();
+    co_await peer->expect<mqtt::Puback>();
+    EXPECT_EQ(bench.policy.received[0].payload, Bytes(300, 'p'));
+    const Bytes large(200'000, 'L');
+    co_await peer->send(message("topic", large, 2));
+    co_await peer->expect<mqtt::Puback>();
+    EXPECT_EQ(bench.policy.received[1].payload, large);
+  });
+}
+
+TEST(MqttServer, answers_that_come_after_the_end_are_harmless) {
+  with_bench([](Bench& bench) -> awaitable<void> {
+    bench.policy.answer_at_once = false;
+    auto peer = co_await bench.join(connect_as("a"));
+    co_await peer->send(message("t", "x", 1));
+    co_await bench.policy.until_received(1);
+    peer->drop();
+    co_await bench.policy.until_event("!a");
+    bench.policy.received[0].done({});
+  });
+}
+
+}  // namespace
+}  // namespace nacelle::net
