@@ -73,7 +73,7 @@ class Core : public std::enable_shared_from_this<Core> {
   /// Any thread.
   void publish(Outgoing message) {
     const std::size_t bytes = message.bytes();
-    if (waiting_bytes_.fetch_add(bytes) + bytes > options_.max_waiting_bytes + bytes && waiting_ > 0) {
+    if (const auto before = waiting_bytes_.fetch_add(bytes); before > 0 && before + bytes > options_.max_waiting_bytes) {
       waiting_bytes_ -= bytes;
       return message.done(fail(Fault::exhausted, fmt::format("{}: {} bytes wait to be sent already", name(), options_.max_waiting_bytes)));
     }
@@ -319,6 +319,7 @@ class Core : public std::enable_shared_from_this<Core> {
   }
 
   void send(Subscribing& subscription) {
+    if (subscription.id != 0) used_.reset(subscription.id);  // asked on a connection that was lost
     subscription.id = take_id();
     subscription.confirmed = false;
     link_->writer.send(mqtt::Subscribe{.packet_id = subscription.id, .subscriptions = {subscription.wanted}});
