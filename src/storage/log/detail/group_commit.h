@@ -5,7 +5,7 @@
 #include <condition_variable>
 #include <thread>
 
-#include "storage/log/detail/segment_chain.h"
+#include "storage/log/detail/sync_crew.h"
 
 namespace nacelle::storage::detail {
 
@@ -32,6 +32,7 @@ class GroupCommit {
 
   void run();
   void commit();
+  void write_batch();
   void answer(std::span<Append* const> appends);
   void wake_listeners();
 
@@ -56,6 +57,9 @@ class GroupCommit {
   // The thread's own.
   std::vector<Append> batch_;
   std::vector<std::vector<Append*>> by_chain_;
+  std::vector<SegmentChain*> touched_;
+  std::vector<Append*> accepted_;
+  SyncCrew crew_;
   std::thread thread_;
 };
 

@@ -10,7 +10,9 @@
 namespace nacelle::storage::detail {
 namespace {
 
-constexpr std::size_t chunk_bytes = 256_KiB;  // read at a time: large against a system call, small against a segment
+// Read at a time: enough to find one record from its place in the index; and large against a system call.
+constexpr ByteCount smallest_chunk = 32_KiB;
+constexpr ByteCount largest_chunk = 256_KiB;
 constexpr std::size_t most_records = 100'000;  // read in one call: records may be empty
 constexpr ByteCount largest_file = 4_GiB;     // segments are far smaller; a larger file is not ours
 
@@ -161,7 +163,7 @@ Result<Segment::Place> Segment::place(std::uint64_t (*where)(const Index&, Offse
 
 /// Calls `visit` with each record of the place until it answers false.
 template <class Visit>
-Result<> Segment::walk(const Place& place, Visit visit) const {
+Result<> Segment::walk(const Place& place, std::size_t chunk_bytes, Visit visit) const {
   Bytes chunk;
   std::size_t used = 0;             // of the chunk
   std::uint64_t base = place.from;  // of the chunk in the file
@@ -187,7 +189,9 @@ Result<> Segment::walk(const Place& place, Visit visit) const {
 Result<> Segment::read(Offset from, ByteCount max_bytes, std::vector<LogRecord>& out, ByteCount& taken) {
   const auto where = [](const Index& index, Offset offset, Timestamp) { return index.position_of(offset); };
   TRY_LET(const Place start, place(where, from, {}));
-  return walk(start, [&](const RecordView& record) {
+  const ByteCount wanted = max_bytes > taken ? max_bytes - taken : 0;
+  const ByteCount chunk = std::min(largest_chunk, smallest_chunk + std::min(wanted, largest_chunk));
+  return walk(start, chunk, [&](const RecordView& record) {
     if (record.offset < from) return true;
     if (!out.empty() && taken + record.payload.size() > max_bytes) {
       taken = std::max(taken, max_bytes);
@@ -224,7 +228,7 @@ Result<std::optional<Offset>> Segment::find(Timestamp time) {
   const auto where = [](const Index& index, Offset, Timestamp t) { return index.position_before(t); };
   TRY_LET(const Place start, place(where, 0, time));
   std::optional<Offset> found;
-  TRY(walk(start, [&](const RecordView& record) {
+  TRY(walk(start, smallest_chunk, [&](const RecordView& record) {
     if (record.appended_at >= time) found = record.offset;
     return !found;
   }));

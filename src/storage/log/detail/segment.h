@@ -86,7 +86,7 @@ class Segment {
   void take(const Scan& scan, ByteCount bytes);
   Result<Place> place(std::uint64_t (*where)(const Index&, Offset, Timestamp), Offset offset, Timestamp time);
   template <class Visit>
-  Result<> walk(const Place& place, Visit visit) const;
+  Result<> walk(const Place& place, std::size_t chunk_bytes, Visit visit) const;
 
   FileSystem& files_;
   Counters& counters_;

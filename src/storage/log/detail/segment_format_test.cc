@@ -32,7 +32,8 @@ TEST(SegmentFormat, header_comes_back_from_either_of_its_copies) {
 TEST(SegmentFormat, record_comes_back_and_no_part_of_it_does) {
   Bytes bytes;
   encode_record(bytes, {77, noon, true, "payload"}, salt);
-  const auto record = decode_record(bytes + "more", salt);
+  const Bytes longer = bytes + "more";
+  const auto record = decode_record(longer, salt);
   ASSERT_TRUE(record);
   EXPECT_EQ(record->offset, 77u);
   EXPECT_EQ(record->appended_at, noon);

@@ -1,0 +1,134 @@
+// Appends a second, beside a raw write-and-fdatasync loop of the same bytes in the same run: the time of a sync depends so
+// much on the machine and its mood that only the ratio says something.
+//
+//   cmake --preset release && ninja -C build/release log_bench && build/release/bench/log_bench
+//
+// `window` appends are sent, then awaited; the raw loop writes as many bytes at once and syncs. Both write to the folder
+// for temporary files: TMPDIR=/some/disk to choose another disk.
+#include <benchmark/benchmark.h>
+#include <stdlib.h>
+
+#include <atomic>
+#include <chrono>
+#include <thread>
+
+#include "storage/log/log_testing.h"
+
+namespace nacelle::storage {
+namespace {
+
+constexpr std::size_t payload_bytes = 300;  // a turbofan reading with its envelope
+constexpr std::size_t framed_bytes = payload_bytes + 24;
+
+class TempFolder {
+ public:
+  TempFolder() {
+    std::string name = (fs::temp_directory_path() / "nacelle-bench-XXXXXX").string();
+    path = ::mkdtemp(name.data());
+  }
+  ~TempFolder() { fs::remove_all(path); }
+  fs::path path;
+};
+
+using Seconds = std::chrono::duration<double>;
+
+template <class Work>
+double time_of(Work work) {
+  const auto begin = std::chrono::steady_clock::now();
+  work();
+  return Seconds(std::chrono::steady_clock::now() - begin).count();
+}
+
+/// Counts answers down; one wake-up at the end, not one an answer.
+class Window {
+ public:
+  explicit Window(std::size_t size) : left_(size) {}
+  void answered(bool well) {
+    failed_ = failed_ || !well;
+    if (left_.fetch_sub(1) == 1) left_.notify_one();
+  }
+  bool wait() {
+    for (std::size_t left = left_; left != 0; left = left_) left_.wait(left);
+    return !failed_;
+  }
+
+ private:
+  std::atomic<std::size_t> left_;
+  std::atomic<bool> failed_{false};
+};
+
+/// One window: from `producers` threads, over all partitions.
+bool append_window(EventLog& log, std::size_t window, unsigned producers) {
+  Window answers(window);
+  const Bytes payload(payload_bytes, 'x');
+  const auto produce = [&](unsigned producer) {
+    for (std::size_t i = producer; i < window; i += producers)
+      log.append(static_cast<Partition>(i % log.partitions()), payload, [&](const Result<Offset>& at) { answers.answered(at.has_value()); });
+  };
+  std::vector<std::thread> threads;
+  for (unsigned producer = 1; producer < producers; ++producer) threads.emplace_back(produce, producer);
+  produce(0);
+  for (auto& thread : threads) thread.join();
+  return answers.wait();
+}
+
+void append_beside_raw(benchmark::State& state) {
+  const auto window = static_cast<std::size_t>(state.range(0));
+  const auto partitions = static_cast<Partition>(state.range(1));
+  const auto producers = static_cast<unsigned>(state.range(2));
+  const TempFolder folder;
+  const SystemClock clock;
+  auto& files = real_file_system();
+  auto log = EventLog::open({.directory = folder.path / "log", .partitions = partitions, .max_partition_bytes = 256_MiB}, clock, files).value();
+  auto raw = files.open(folder.path / "raw", OpenMode::create).value();
+  const Bytes bytes(window * framed_bytes, 'x');
+  double log_time = 0, raw_time = 0;
+  std::uint64_t raw_size = 0;
+  bool well = true;
+  for (auto _ : state) {
+    // Turn about, so that both meet the same weather.
+    const double took = time_of([&] { well = append_window(*log, window, producers) && well; });
+    state.SetIterationTime(took);
+    log_time += took;
+    raw_time += time_of([&] { well = raw->append(bytes).has_value() && raw->sync().has_value() && well; });
+    raw_size += bytes.size();
+    if (raw_size > 256_MiB) {
+      well = raw->truncate(0).has_value() && raw->sync().has_value() && well;
+      raw_size = 0;
+    }
+  }
+  if (!well) state.SkipWithError("an append or a sync failed");
+  const double appends = static_cast<double>(window) * static_cast<double>(state.iterations());
+  state.counters["appends/s"] = appends / log_time;
+  state.counters["raw/s"] = appends / raw_time;
+  state.counters["ratio"] = raw_time / log_time;
+  const auto statistics = log->statistics();
+  state.counters["appends/sync"] = static_cast<double>(statistics.appended) / static_cast<double>(statistics.syncs);
+}
+
+BENCHMARK(append_beside_raw)
+    ->ArgNames({"window", "partitions", "producers"})
+    ->ArgsProduct({{1, 16, 256, 1024, 4096, 16384}, {1, 4}, {1}})
+    ->Args({16384, 1, 4})
+    ->Args({16384, 4, 4})
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
+
+void read_back(benchmark::State& state) {
+  const TempFolder folder;
+  const SystemClock clock;
+  auto log = EventLog::open({.directory = folder.path, .partitions = 1}, clock, real_file_system()).value();
+  append_window(*log, 200'000, 1);
+  Offset next = 0;
+  std::size_t records = 0;
+  for (auto _ : state) {
+    const auto read = log->read(0, next, static_cast<ByteCount>(state.range(0))).value();
+    records += read.size();
+    next = read.empty() || read.back().offset + 1 == log->head(0) ? 0 : read.back().offset + 1;
+  }
+  state.SetItemsProcessed(static_cast<std::int64_t>(records));
+}
+BENCHMARK(read_back)->ArgName("bytes")->Arg(1)->Arg(64 << 10)->Arg(1 << 20);
+
+}  // namespace
+}  // namespace nacelle::storage
