@@ -120,6 +120,24 @@ Result<std::vector<double>> load_rul(const std::string& file_or_name) {
   return dataset::read_rul(in, path.string());
 }
 
+Result<TestSet> load_test_set(const std::string& data, const std::string& rul) {
+  std::error_code code;
+  const bool bare_name = is_set_name(data) && data.find('_') == std::string::npos && !fs::exists(data, code);
+  const bool test_name = data.starts_with("test_") && is_set_name(data) && !fs::exists(data, code);
+  TRY_LET(dataset::FleetTable table, load_table(bare_name ? "test_" + data : data));
+  if (!rul.empty() || bare_name || test_name) {
+    TRY_LET(std::vector<double> truth, load_rul(rul.empty() ? data : rul));
+    if (truth.size() != table.engines.size())
+      return fail(Fault::invalid_input, fmt::format("{}: expected one remaining life for each of {} engines, found {}", rul.empty() ? data : rul,
+                                                    table.engines.size(), truth.size()));
+    return TestSet{std::move(table), std::move(truth)};
+  }
+  if (table.end_rul.empty())
+    return fail(Fault::invalid_input, fmt::format("{}: nothing tells the true remaining lives; give --rul FILE, or a CSV with the column RUL", data));
+  std::vector<double> truth = table.end_rul;
+  return TestSet{std::move(table), std::move(truth)};
+}
+
 dataset::FleetTable join_tables(std::vector<dataset::FleetTable> tables) {
   dataset::FleetTable all = std::move(tables.front());
   const auto has_end_rul = [](const dataset::FleetTable& table) { return !table.end_rul.empty(); };

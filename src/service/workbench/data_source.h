@@ -25,6 +25,14 @@ Result<dataset::FleetTable> load_table(const std::string& file_or_name);
 /// A RUL list from a file or a set's name.
 Result<std::vector<double>> load_rul(const std::string& file_or_name);
 
+struct TestSet {
+  dataset::FleetTable table;
+  std::vector<double> truth;  ///< remaining life of each engine at its last row
+};
+/// What a model is to be judged on. A bare set's name means its test half and its RUL list; otherwise `rul` is a RUL list, or empty
+/// if the table tells remaining lives itself (a CSV with the column RUL). Fault::invalid_input if nothing tells them.
+Result<TestSet> load_test_set(const std::string& data, const std::string& rul);
+
 /// Several tables as one: the engines of the second are numbered on from the first's, and so on.
 dataset::FleetTable join_tables(std::vector<dataset::FleetTable> tables);
 

@@ -1,0 +1,205 @@
+// nacelle data: import captured or uploaded readings, label them, look at them.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <thread>
+
+#include "app/command.h"
+#include "app/commands/terminal.h"
+#include "codec/json/value.h"
+#include "ml/dataset/csv.h"
+#include "ml/dataset/labels.h"
+#include "service/workbench/data_source.h"
+#include "service/workbench/files.h"
+
+namespace nacelle::app {
+
+namespace {
+
+struct ImportFlags {
+  std::vector<std::string> captures;
+  std::vector<std::string> uploads;
+  std::string text;
+  std::string out;
+  bool json = false;
+};
+
+Result<workbench::Import> read_sources(const ImportFlags& flags) {
+  const int sources = !flags.captures.empty() + !flags.uploads.empty() + !flags.text.empty();
+  if (sources != 1) return fail(Fault::invalid_input, "data import: expected one of --capture, --uploads and --text");
+  if (!flags.text.empty()) {
+    workbench::Import import;
+    TRY_LET(import.table, workbench::load_table(flags.text));
+    import.files = 1;
+    import.counts.records = import.table.row_count();
+    return import;
+  }
+  const auto& told = flags.captures.empty() ? flags.uploads : flags.captures;
+  return workbench::import_avro({told.begin(), told.end()}, flags.captures.empty(), static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 8u)));
+}
+
+Result<> write_csv_file(const std::string& path, const dataset::FleetTable& table, const dataset::CsvOptions& options) {
+  return workbench::write_whole(path, [&](std::ostream& out) { dataset::write_csv(out, table, options); });
+}
+
+Result<> run_import(const ImportFlags& flags) {
+  TRY_LET(const workbench::Import import, read_sources(flags));
+  if (!flags.out.empty()) TRY(write_csv_file(flags.out, import.table, {}));
+  const dataset::ImportCounts& counts = import.counts;
+  if (flags.json) {
+    fmt::print("{}\n", json::print(json::Object{{"out", flags.out},
+                                                {"engines", import.table.engines.size()},
+                                                {"rows", import.table.row_count()},
+                                                {"files", import.files},
+                                                {"otherFiles", import.other_files},
+                                                {"records", counts.records},
+                                                {"duplicates", counts.duplicates},
+                                                {"skipped", counts.skipped},
+                                                {"unreadable", counts.unreadable},
+                                                {"sha256", import.table.content_hash()}}));
+    if (counts.unreadable > 0) fmt::print(stderr, "warning: {} readings could not be read; the first: {}\n", counts.unreadable, counts.first_complaint);
+    return {};
+  }
+  fmt::print("{} readings of {} engines from {} files ({} records; {} repeated, {} other messages", import.table.row_count(), import.table.engines.size(),
+             import.files, counts.records, counts.duplicates, counts.skipped);
+  if (counts.unreadable > 0) fmt::print(", {} unreadable", counts.unreadable);
+  fmt::print(")\n");
+  if (counts.unreadable > 0) fmt::print(stderr, "warning: the first unreadable one: {}\n", counts.first_complaint);
+  fmt::print("{}\n", flags.out.empty() ? "nothing was written; give --out FILE.csv" : "written to " + flags.out);
+  return {};
+}
+
+struct PrepareFlags {
+  std::string data, rul, out;
+  double cap = 125;
+  bool json = false;
+};
+
+Result<> run_prepare(const PrepareFlags& flags) {
+  TRY_LET(dataset::FleetTable table, workbench::load_table(flags.data));
+  if (!flags.rul.empty()) {
+    TRY_LET(std::vector<double> rul, workbench::load_rul(flags.rul));
+    TRY_LET(table, dataset::with_end_rul(std::move(table), std::move(rul), flags.rul));
+  }
+  TRY(write_csv_file(flags.out, table, {.labels = true, .rul_cap = flags.cap}));
+  std::array<std::size_t, 4> classes{};
+  for (const double rul : dataset::label_rul(table)) ++classes[static_cast<std::size_t>(dataset::life_class_of(rul))];
+  if (flags.json) {
+    fmt::print("{}\n", json::print(json::Object{{"out", flags.out},
+                                                {"engines", table.engines.size()},
+                                                {"rows", table.row_count()},
+                                                {"classes", json::Object{{"F25", classes[0]}, {"F75", classes[1]}, {"F150", classes[2]}, {"Full", classes[3]}}},
+                                                {"sha256", table.content_hash()}}));
+    return {};
+  }
+  fmt::print("{} readings of {} engines labelled: {} within 25 cycles of failure, {} within 75, {} within 150, {} beyond\nwritten to {}\n", table.row_count(),
+             table.engines.size(), classes[0], classes[1], classes[2], classes[3], flags.out);
+  return {};
+}
+
+struct ShowFlags {
+  std::string data;
+  std::size_t rows = 0;
+  bool json = false;
+};
+
+struct ColumnSummary {
+  double low = 0, mean = 0, high = 0;
+  std::size_t silent = 0;
+};
+
+ColumnSummary summarise(const std::vector<double>& column) {
+  ColumnSummary summary{.low = INFINITY, .high = -INFINITY};
+  std::size_t heard = 0;
+  for (const double value : column) {
+    if (!std::isfinite(value)) continue;
+    ++heard;
+    summary.low = std::min(summary.low, value);
+    summary.high = std::max(summary.high, value);
+    summary.mean += value;
+  }
+  summary.mean /= static_cast<double>(std::max<std::size_t>(heard, 1));
+  summary.silent = column.size() - heard;
+  return summary;
+}
+
+Result<> run_show(const ShowFlags& flags) {
+  TRY_LET(const dataset::FleetTable table, workbench::load_table(flags.data));
+  std::size_t shortest = table.row_count(), longest = 0;
+  for (const dataset::EngineRows& engine : table.engines) {
+    shortest = std::min(shortest, engine.size());
+    longest = std::max(longest, engine.size());
+  }
+  const auto& names = dataset::turbofan_columns();
+  if (flags.json) {
+    json::Object columns;
+    for (std::size_t c = 0; c < names.size(); ++c) {
+      const ColumnSummary s = summarise(table.columns[c]);
+      columns.set(names[c], json::Object{{"min", s.low}, {"mean", s.mean}, {"max", s.high}, {"silent", s.silent}});
+    }
+    fmt::print("{}\n", json::print(json::Object{{"engines", table.engines.size()}, {"rows", table.row_count()}, {"shortest", shortest},
+                                                {"longest", longest}, {"sha256", table.content_hash()}, {"columns", std::move(columns)}}));
+    return {};
+  }
+  fmt::print("{} engines, {} readings, {} to {} an engine\n\n", table.engines.size(), table.row_count(), shortest, longest);
+  std::vector<std::vector<std::string>> rows;
+  for (std::size_t c = 0; c < names.size(); ++c) {
+    const ColumnSummary s = summarise(table.columns[c]);
+    rows.push_back({names[c], fmt::format("{:.4f}", s.low), fmt::format("{:.4f}", s.mean), fmt::format("{:.4f}", s.high), fmt::format("{}", s.silent)});
+  }
+  print_table({"column", "min", "mean", "max", "silent"}, rows);
+  if (flags.rows == 0) return {};
+  fmt::print("\n");
+  dataset::FleetTable head = table;
+  const std::size_t shown = std::min(flags.rows, table.row_count());
+  for (auto& column : head.columns) column.resize(shown);
+  rows.clear();
+  for (std::size_t row = 0; row < shown; ++row) {
+    rows.push_back({fmt::format("{}", table.unit[row]), fmt::format("{}", table.cycle[row])});
+    for (const auto& column : head.columns) rows.back().push_back(fmt::format("{:.6g}", column[row]));
+  }
+  std::vector<std::string> header = {"unit", "cycle"};
+  header.insert(header.end(), names.begin(), names.end());
+  print_table(header, rows);
+  return {};
+}
+
+}  // namespace
+
+void add_data(CLI::App& root, Outcome& outcome) {
+  auto* data = root.add_subcommand("data", "Import, label and look at readings of engines");
+  data->require_subcommand(1);
+
+  auto* import = data->add_subcommand("import", "Make a table (CSV) of captured or uploaded Avro files, or of C-MAPSS text");
+  auto i = std::make_shared<ImportFlags>();
+  import->add_option("--capture", i->captures, "Folders of Avro files captured by a hub, or the hub's data folder");
+  import->add_option("--uploads", i->uploads, "Folders of Avro files uploaded by an edge, or the hub's data folder");
+  import->add_option("--text", i->text, "A C-MAPSS text file (plain or gzip) or a data set's name, such as FD001");
+  import->add_option("--out", i->out, "The CSV file to write");
+  import->add_flag("--json", i->json, "Print counts as JSON");
+  import->footer("Example:\n  nacelle data import --capture nacelle-data --out train.csv");
+  import->callback([&outcome, i] { outcome.take(run_import(*i)); });
+
+  auto* prepare = data->add_subcommand("prepare", "Add labels to a table: RUL, capped RUL, class of horizon");
+  auto p = std::make_shared<PrepareFlags>();
+  prepare->add_option("--data", p->data, "CSV or C-MAPSS file, or a data set's name")->required();
+  prepare->add_option("--rul", p->rul, "True remaining lives of engines that were cut off before failure: a RUL list or a set's name");
+  prepare->add_option("--cap", p->cap, "Cap of the capped label")->capture_default_str();
+  prepare->add_option("--out", p->out, "The CSV file to write")->required();
+  prepare->add_flag("--json", p->json, "Print counts as JSON");
+  prepare->footer("Example:\n  nacelle data prepare --data test_FD003 --rul FD003 --out test.csv");
+  prepare->callback([&outcome, p] { outcome.take(run_prepare(*p)); });
+
+  auto* show = data->add_subcommand("show", "Summarise a table");
+  auto s = std::make_shared<ShowFlags>();
+  show->add_option("--data", s->data, "CSV or C-MAPSS file, or a data set's name")->required();
+  show->add_option("--rows", s->rows, "Show the first rows, too");
+  show->add_flag("--json", s->json, "Print the summary as JSON");
+  show->footer("Example:\n  nacelle data show --data FD001 --rows 5");
+  show->callback([&outcome, s] { outcome.take(run_show(*s)); });
+}
+
+}  // namespace nacelle::app
