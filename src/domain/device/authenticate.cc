@@ -20,10 +20,7 @@ std::string_view without_port(std::string_view host) {
 /// The path behind the hub's name, without slashes at its ends; nothing if the resource names another hub.
 std::optional<std::string_view> path_in_hub(std::string_view resource, const std::vector<std::string>& hub_names) {
   const std::size_t slash = std::min(resource.find('/'), resource.size());
-  const std::string_view host = without_port(resource.substr(0, slash));
-  const bool ours = std::any_of(hub_names.begin(), hub_names.end(),
-                                [host](const std::string& name) { return text::equal_ignoring_case(without_port(name), host); });
-  if (!ours) return std::nullopt;
+  if (!is_hub_name(resource.substr(0, slash), hub_names)) return std::nullopt;
   std::string_view path = resource.substr(slash);
   if (const std::size_t version = path.find("/api-version="); version != std::string_view::npos) path = path.substr(0, version);
   if (path.starts_with('/')) path.remove_prefix(1);
@@ -65,6 +62,12 @@ Result<Timestamp> check_policy(const Policy& policy, const sas::Token& token, Ti
 }
 
 }  // namespace
+
+bool is_hub_name(std::string_view host, const std::vector<std::string>& hub_names) {
+  const std::string_view bare = without_port(host);
+  return std::any_of(hub_names.begin(), hub_names.end(),
+                     [bare](const std::string& name) { return text::equal_ignoring_case(without_port(name), bare); });
+}
 
 bool resource_covers(std::string_view resource, const std::vector<std::string>& hub_names, const IdentityName& name) {
   const auto path = path_in_hub(resource, hub_names);

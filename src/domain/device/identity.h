@@ -95,6 +95,8 @@ struct Policy {
 /// cover d's modules.
 bool resource_covers(std::string_view resource, const std::vector<std::string>& hub_names, const IdentityName& name);
 bool resource_covers_hub(std::string_view resource, const std::vector<std::string>& hub_names);
+/// Whether `host` is one of the names, without case and with or without a port.
+bool is_hub_name(std::string_view host, const std::vector<std::string>& hub_names);
 
 /// How far a client's clock may be behind ours.
 inline constexpr std::chrono::seconds allowed_skew{300};

@@ -1,0 +1,39 @@
+#pragma once
+// What the endpoint keeps with each connection, and the message it makes of a publish. Private to service/endpoint.
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "codec/mqtt/packet.h"
+#include "domain/device/identity.h"
+#include "domain/telemetry/message.h"
+#include "domain/telemetry/topic.h"
+#include "foundation/bounded_queue.h"
+#include "service/endpoint/detail/twin_call.h"
+
+namespace nacelle::endpoint {
+
+/// An accepted client. Written before it is shared; `twin_calls` belongs to the connection's strand.
+struct Client {
+  device::IdentityName who;
+  std::string client_id;
+  std::string generation_id;
+  std::string authentication;  ///< `sas` or `x509`
+  /// Made with the first twin call: most clients never make one.
+  std::optional<BoundedQueue<TwinCallPtr>> twin_calls;
+};
+using ClientPtr = std::shared_ptr<Client>;
+
+/// Who a message is from, as the hub has established it.
+struct Sender {
+  device::IdentityName who;
+  std::string_view generation_id;
+  std::string_view authentication;
+};
+
+/// The message of a telemetry publish, stamped with its sender (wire facts 1.6). Fault::invalid_input for a bag that cannot
+/// be read and for more than max_message_bytes.
+Result<telemetry::Message> read_message(const telemetry::EventTopic& topic, const mqtt::Publish& packet, const Sender& sender, Timestamp now);
+
+}  // namespace nacelle::endpoint

@@ -1,0 +1,270 @@
+#include "service/endpoint/device_endpoint.h"
+
+#include <algorithm>
+#include <limits>
+
+#include <fmt/format.h>
+
+#include "codec/text/encoding.h"
+#include "foundation/log.h"
+#include "foundation/task_scope.h"
+#include "service/endpoint/detail/admission.h"
+#include "service/endpoint/detail/client.h"
+#include "service/endpoint/detail/twin_call.h"
+
+namespace nacelle::endpoint {
+namespace {
+
+using device::IdentityName;
+using net::MqttConnectionPtr;
+using Done = std::function<void(Result<>)>;
+
+/// Twin calls of one client that wait for the one before; more are answered with 429.
+constexpr BoundedQueue<TwinCallPtr>::Bound twin_call_bound{100, 1_MiB};
+constexpr std::size_t max_topic_bytes = std::numeric_limits<std::uint16_t>::max();  // MQTT 3.1.1 section 1.5.3
+
+Client& client_of(const MqttConnectionPtr& connection) { return *static_cast<Client*>(connection->context.get()); }
+
+class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
+ public:
+  Endpoint(Executor executor, DeviceBackend& backend, const Clock& clock, Options options)
+      : executor_(executor), backend_(backend), clock_(clock), hub_names_(std::move(options.hub_names)), tasks_(executor) {
+    if (!options.server.clock) options.server.clock = &clock_;
+    server_ = net::MqttServer::make(std::move(executor), *this, std::move(options.server));
+  }
+
+  Result<std::uint16_t> listen(const net::Endpoint& at, std::shared_ptr<net::TlsServerContext> tls) override {
+    return server_->listen(at, std::move(tls));
+  }
+  bool connected(const IdentityName& who) const override { return server_->connected(who.client_id()); }
+  void disconnect(const IdentityName& who, std::string reason) override { server_->disconnect(who.client_id(), std::move(reason)); }
+  void forget(const IdentityName& who) override { server_->forget(who.client_id()); }
+  std::size_t connections() const override { return server_->connections(); }
+  net::MqttServer& server() override { return *server_; }
+
+  awaitable<void> close() override {
+    co_await server_->close();
+    co_await tasks_.close();
+  }
+
+  // -- To clients ----------------------------------------------------------------------------------------------------
+
+  void deliver_input(const IdentityName& module, const std::string& input, const telemetry::Message& message, Delivered done) override {
+    const std::string bag = telemetry::print_property_bag(message, true);
+    deliver(module, telemetry::input_topic(module.device.str(), module.module.str(), input, bag), message.body, std::move(done));
+  }
+
+  bool accepts_input(const IdentityName& module, const std::string& input) const override {
+    return server_->subscribed(module.client_id(), telemetry::input_topic(module.device.str(), module.module.str(), input, {}));
+  }
+
+  void deliver_cloud_to_device(const IdentityName& device, const telemetry::Message& message, Delivered done) override {
+    const std::string bag = telemetry::print_property_bag(message, false);
+    deliver(device, telemetry::cloud_to_device_topic(device.device.str(), bag), message.body, std::move(done));
+  }
+
+  void notify_desired(const IdentityName& who, const json::Value& notification, std::int64_t version) override {
+    const std::string topic = telemetry::desired_change_topic(version);
+    if (!server_->subscribed(who.client_id(), topic)) return;  // never queued: the client reads its twin when it is back
+    server_->deliver(who.client_id(), topic, json::print(notification), mqtt::QoS::at_most_once, log_undelivered(who, "a desired change"));
+  }
+
+  bool call_method(const IdentityName& who, const std::string& method, const std::string& request_id, Bytes payload) override {
+    // Node reads the topic as a URL, and a `+` or `#` would make it no topic at all.
+    const std::string topic = telemetry::method_topic(text::percent_encode(method), request_id);
+    if (!server_->subscribed(who.client_id(), topic)) return false;
+    server_->deliver(who.client_id(), topic, std::move(payload), mqtt::QoS::at_most_once, log_undelivered(who, "a method request"));
+    return true;
+  }
+
+ private:
+  void deliver(const IdentityName& who, std::string topic, Bytes body, Delivered done) {
+    if (topic.size() > max_topic_bytes)
+      return done(fail(Fault::invalid_input, fmt::format("the message's properties make a topic of {} bytes, MQTT allows {}", topic.size(), max_topic_bytes)));
+    server_->deliver(who.client_id(), std::move(topic), std::move(body), mqtt::QoS::at_least_once, std::move(done));
+  }
+
+  static Delivered log_undelivered(const IdentityName& who, std::string_view what) {
+    return [id = who.client_id(), what](const Result<>& delivered) {
+      if (!delivered) log::info("endpoint", "{}: {} was not delivered: {}", id, what, delivered.error().message);
+    };
+  }
+
+  // -- The policy: connections ---------------------------------------------------------------------------------------
+
+  awaitable<net::MqttAccept> accept(const mqtt::Connect& connect, const Bytes& certificate_der, std::string) override {
+    net::MqttAccept verdict;
+    Admission admission = examine(connect, hub_names_);
+    if (admission.refusal) {
+      verdict.code = admission.refusal->code;
+      verdict.reason = std::move(admission.refusal->reason);
+      co_return verdict;
+    }
+    const IdentityName who = admission.claim.who;
+    const std::string password = connect.password.value_or(std::string());
+    const Bytes certificate = certificate_der;
+    if (password.empty() && certificate.empty()) {
+      verdict.reason = "it shows neither a token nor a certificate";
+      co_return verdict;
+    }
+    const Result<Timestamp> until = co_await backend_.authenticate(who, admission.claim.user_name, password, certificate);
+    if (!until) {
+      verdict.code = refusal_code(until.error().fault);
+      verdict.reason = until.error().message;
+      co_return verdict;
+    }
+    auto client = std::make_shared<Client>();
+    client->who = who;
+    client->client_id = who.client_id();
+    client->generation_id = backend_.generation_id(who);
+    client->authentication = password.empty() ? "x509" : "sas";
+    verdict.code = mqtt::ConnectCode::accepted;
+    verdict.expires_at = *until;
+    verdict.context = std::move(client);
+    co_return verdict;
+  }
+
+  void connected(const MqttConnectionPtr& connection) override {
+    const IdentityName& who = client_of(connection).who;
+    backend_.connected(who);
+    backend_.subscriptions_changed(who);  // those of a kept session
+  }
+
+  void disconnected(const MqttConnectionPtr& connection, bool) override {
+    Client& client = client_of(connection);
+    if (client.twin_calls) client.twin_calls->close();
+    backend_.disconnected(client.who);
+  }
+
+  // -- The policy: subscriptions -------------------------------------------------------------------------------------
+
+  std::optional<mqtt::QoS> subscribe(const MqttConnectionPtr& connection, const mqtt::Subscription& wanted) override {
+    const IdentityName& who = client_of(connection).who;
+    const auto topic = telemetry::parse_subscribe_topic(wanted.filter);
+    if (!topic) {
+      log::info("endpoint", "{}: subscription refused: {}", who.client_id(), topic.error().message);
+      return std::nullopt;
+    }
+    const bool addressed = topic->kind == telemetry::SubscribeKind::cloud_to_device || topic->kind == telemetry::SubscribeKind::module_inputs;
+    if (addressed && (topic->device_id != who.device.str() || topic->module_id != who.module.str())) {
+      log::warn("endpoint", "{}: subscription refused: the filter is another identity's", who.client_id());
+      return std::nullopt;
+    }
+    return std::min(wanted.qos, mqtt::QoS::at_least_once);
+  }
+
+  void subscribed(const MqttConnectionPtr& connection, const std::string&) override { backend_.subscriptions_changed(client_of(connection).who); }
+
+  // -- The policy: publishes -----------------------------------------------------------------------------------------
+
+  void publish(const MqttConnectionPtr& connection, const mqtt::Publish& packet, Done done) override {
+    auto topic = telemetry::parse_publish_topic(packet.topic);
+    if (!topic) return done(fail(std::move(topic).error()));
+    if (const auto* events = std::get_if<telemetry::EventTopic>(&*topic)) return accept_telemetry(client_of(connection), *events, packet, false, std::move(done));
+    if (auto* get = std::get_if<telemetry::TwinGetTopic>(&*topic)) return enqueue_twin_call(connection, std::move(get->request_id), std::nullopt, {}, std::move(done));
+    if (auto* patch = std::get_if<telemetry::TwinPatchTopic>(&*topic))
+      return enqueue_twin_call(connection, std::move(patch->request_id), Bytes(packet.payload), std::move(patch->base_version), std::move(done));
+    const auto& response = std::get<telemetry::MethodResponseTopic>(*topic);
+    backend_.method_response(client_of(connection).who, response.request_id, response.status, Bytes(packet.payload));
+    done({});
+  }
+
+  void will(const MqttConnectionPtr& connection, const mqtt::Publish& packet, Done done) override {
+    const auto topic = telemetry::parse_publish_topic(packet.topic);
+    INVARIANT(topic && std::holds_alternative<telemetry::EventTopic>(*topic), "a will's topic was checked when its client connected");
+    accept_telemetry(client_of(connection), std::get<telemetry::EventTopic>(*topic), packet, true, std::move(done));
+  }
+
+  /// No coroutine and no queue: the backend is called on the connection's strand with the message.
+  void accept_telemetry(const Client& client, const telemetry::EventTopic& topic, const mqtt::Publish& packet, bool is_will, Done done) {
+    const bool own = topic.device_id == client.who.device.str() && topic.module_id == client.who.module.str();
+    auto message = own ? read_message(topic, packet, Sender{client.who, client.generation_id, client.authentication}, clock_.now())
+                       : read_on_behalf(client, topic, packet);
+    if (!message) return done(fail(std::move(message).error()));
+    if (is_will) message->application.set("iothub-MessageType", "Will");
+    backend_.telemetry(*std::move(message), std::move(done));
+  }
+
+  /// An edge's $edgeHub passing on what a leaf or module of its scope has said (docs/decisions/0041-on-behalf-publishing.md).
+  Result<telemetry::Message> read_on_behalf(const Client& client, const telemetry::EventTopic& topic, const mqtt::Publish& packet) {
+    IdentityName who;
+    TRY_LET(who.device, device::parse_device_id(topic.device_id));
+    if (!topic.module_id.empty()) {
+      TRY_LET(who.module, device::parse_module_id(topic.module_id));
+    }
+    if (!backend_.may_send_for(client.who, who)) return fail(Fault::denied, "telemetry for another identity");
+    const std::string generation = backend_.generation_id(who);
+    return read_message(topic, packet, Sender{who, generation, "sas"}, clock_.now());
+  }
+
+  // -- Twin calls: one after the other for each client, so that patches keep their order -----------------------------
+
+  void enqueue_twin_call(const MqttConnectionPtr& connection, std::string request_id, std::optional<Bytes> patch, std::string base_version, Done done) {
+    auto client = std::static_pointer_cast<Client>(connection->context);
+    auto call = std::make_shared<TwinCall>();
+    call->request_id = std::move(request_id);
+    call->patch = std::move(patch);
+    call->base_version = std::move(base_version);
+    call->done = std::move(done);
+    if (!client->twin_calls) {
+      const Executor strand = asio::make_strand(executor_);
+      client->twin_calls.emplace(strand, twin_call_bound);
+      tasks_.spawn(strand, serve_twin_calls(client));
+    }
+    const ByteCount size = call->patch ? call->patch->size() : 0;
+    if (client->twin_calls->push(call, size)) return;
+    const Error busy{Fault::exhausted, "too many twin calls are waiting"};
+    reply(client->who, error_reply(call->request_id, busy, clock_.now()));
+  }
+
+  awaitable<void> serve_twin_calls(ClientPtr client) {
+    while (true) {
+      std::optional<TwinCallPtr> call = co_await client->twin_calls->pop();
+      if (!call) co_return;
+      if ((*call)->patch)
+        co_await patch_twin(client, *call);
+      else
+        co_await read_twin(client, *call);
+    }
+  }
+
+  awaitable<void> read_twin(ClientPtr client, TwinCallPtr call) {
+    const Result<json::Value> view = co_await backend_.get_twin(client->who);
+    reply(client->who, view ? view_reply(call->request_id, *view) : refuse(*client, *call, view.error()));
+  }
+
+  awaitable<void> patch_twin(ClientPtr client, TwinCallPtr call) {
+    Result<ReportedPatch> patch = read_patch(*call);
+    if (!patch) {
+      reply(client->who, refuse(*client, *call, patch.error()));
+      co_return;
+    }
+    const Result<ReportedAnswer> answer = co_await backend_.patch_reported(client->who, std::move(patch->changes), patch->base_version);
+    reply(client->who, answer ? accepted_reply(call->request_id, answer->version) : refuse(*client, *call, answer.error()));
+  }
+
+  TwinReply refuse(const Client& client, const TwinCall& call, const Error& error) {
+    log::info("endpoint", "{}: twin {} refused: {}", client.client_id, call.patch ? "patch" : "read", error.message);
+    return error_reply(call.request_id, error, clock_.now());
+  }
+
+  void reply(const IdentityName& who, TwinReply reply) {
+    if (reply.topic.size() > max_topic_bytes) return log::warn("endpoint", "{}: a twin call's request id is too long to be answered", who.client_id());
+    server_->deliver(who.client_id(), std::move(reply.topic), std::move(reply.body), mqtt::QoS::at_most_once, log_undelivered(who, "a twin reply"));
+  }
+
+  const Executor executor_;
+  DeviceBackend& backend_;
+  const Clock& clock_;
+  const std::vector<std::string> hub_names_;
+  TaskScope tasks_;
+  std::unique_ptr<net::MqttServer> server_;
+};
+
+}  // namespace
+
+std::unique_ptr<DeviceEndpoint> DeviceEndpoint::make(Executor executor, DeviceBackend& backend, const Clock& clock, Options options) {
+  return std::make_unique<Endpoint>(std::move(executor), backend, clock, std::move(options));
+}
+
+}  // namespace nacelle::endpoint
