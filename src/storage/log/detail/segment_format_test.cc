@@ -1,6 +1,10 @@
 #include "storage/log/detail/segment_format.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+
+#include "storage/file/fault_file_system.h"
+#include "storage/log/detail/cursor.h"
 
 namespace nacelle::storage::detail {
 namespace {
@@ -49,6 +53,28 @@ TEST(SegmentFormat, record_comes_back_and_no_part_of_it_does) {
   EXPECT_FALSE(decode_record(bytes, salt + 1));
   EXPECT_FALSE(decode_record(Bytes(100, '\xff'), salt));
   EXPECT_FALSE(decode_record(Bytes(100, '\0'), salt));
+}
+
+std::string hex(BytesView bytes) {
+  std::string out;
+  for (const unsigned char byte : bytes) out += fmt::format("{:02x}", byte);
+  return out;
+}
+
+TEST(SegmentFormat, example_in_the_format_page) {
+  Bytes file = encode_segment_header({1, 42, 42, 0x12345678, false});
+  encode_record(file, {42, Timestamp{std::chrono::seconds(1'893'456'000)}, true, R"({"Sensor2":642.58})"}, 0x12345678);
+  const std::string copy =
+      "4e434c5345474d0a01000000010000002a000000000000002a00000000000000"
+      "785634120000000000000000bbcf7eac";
+  EXPECT_EQ(hex(file), copy + copy + "12000080a420227a2a00000000000000" "0020479416ba06007b2253656e736f72" "32223a3634322e35387d");
+}
+
+TEST(Cursor, example_in_the_format_page) {
+  FaultFileSystem disk(1);
+  ASSERT_TRUE(disk.make_directories("/s"));
+  ASSERT_TRUE(store_cursor(disk, "/s", 7));
+  EXPECT_EQ(hex(disk.contents("/s/cursor")), "4e434c43555253" "0a" "0100000007000000" "00000000a0a06901");
 }
 
 TEST(ScanSegment, intact_file_is_neither_torn_nor_damaged) {
