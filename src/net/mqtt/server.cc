@@ -264,6 +264,8 @@ class Server final : public MqttServer {
   awaitable<void> serve(StreamPtr stream) override { return Registry::serve(registry_, std::move(stream)); }
 
   void deliver(const std::string& client_id, std::string topic, Bytes payload, mqtt::QoS qos, Delivered done) override {
+    // Topics are made of what others sent; one that no packet can hold must not get as far as the encoder.
+    if (!mqtt::valid_topic_name(topic)) return done(fail(Fault::invalid_input, "the topic of a delivery is not a topic name"));
     Mailbox::Delivery delivery{std::move(topic), std::move(payload), qos, std::move(done)};
     const auto connection = registry_->live(client_id);
     const Result<> taken = connection ? connection->mailbox().deliver(delivery) : fail(Fault::unavailable, "the client is not connected");
