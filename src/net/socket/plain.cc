@@ -208,6 +208,8 @@ Result<std::unique_ptr<Listener>> listen_plain(Executor executor, const Endpoint
 
 awaitable<Result<StreamPtr>> connect_plain(Endpoint endpoint, std::chrono::steady_clock::duration timeout) {
   const Executor executor = co_await asio::this_coro::executor;
+  const auto cancellation = co_await asio::this_coro::cancellation_state;
+  if (cancellation.cancelled() != asio::cancellation_type::none) co_return fail(Fault::unavailable, "cancelled before connecting");
   auto attempt = std::make_shared<Attempt>(executor);
   attempt->give_up_after(timeout);
   CO_TRY_LET(const auto candidates, co_await resolve(attempt, endpoint));

@@ -107,7 +107,7 @@ awaitable<void> Connection::serve(std::shared_ptr<Session> session, bool session
   const auto self = shared_from_this();
   session_ = std::move(session);
   writer_running_ = true;
-  asio::co_spawn(stream_->executor(), write_all(), [self](std::exception_ptr failure) {
+  asio::co_spawn(stream_->executor(), writer_.run(), [self](std::exception_ptr failure) {
     if (failure) std::rethrow_exception(failure);
     self->writer_running_ = false;
     self->writer_ended_.notify();
@@ -123,11 +123,6 @@ awaitable<void> Connection::serve(std::shared_ptr<Session> session, bool session
   publish_will();
   answer_leftovers();
   host_.policy().disconnected(self, clean_);
-}
-
-awaitable<void> Connection::write_all() {
-  co_await asio::this_coro::throw_if_cancelled(false);
-  co_await writer_.run();
 }
 
 bool Connection::has_room() const {

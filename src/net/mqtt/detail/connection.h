@@ -59,7 +59,6 @@ class Connection final : public MqttConnection, public std::enable_shared_from_t
   awaitable<Result<mqtt::Connect>> read_connect();
   awaitable<void> refuse(mqtt::ConnectCode code);
   awaitable<void> read_all();
-  awaitable<void> write_all();
   bool has_room() const;
   void set_deadline();
   void begin_close(std::string_view reason);

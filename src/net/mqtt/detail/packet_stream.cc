@@ -49,6 +49,7 @@ awaitable<Result<>> PacketReader::fill() {
 }
 
 awaitable<void> PacketWriter::run() {
+  co_await asio::this_coro::throw_if_cancelled(false);
   while (true) {
     if (pending_.empty() && !closed_ && !finishing_) {
       co_await wake_.wait_for_good();

@@ -51,13 +51,13 @@ class PacketWriter {
   /// Called after each write; for those who wait for room.
   std::function<void()> on_progress;
 
-  /// Writes until close() or finish(), or until the stream fails.
+  /// Writes until close() or finish(), or until the stream fails. Spawned as a coroutine of its own.
   awaitable<void> run();
   /// Closes the stream; what is pending goes out as far as it does without waiting.
   void close();
   /// run() ends when all that is pending is written.
   void finish();
-  bool closed() const { return closed_; }
+  bool closed() const { return closed_ || finishing_; }
 
  private:
   Stream& stream_;
