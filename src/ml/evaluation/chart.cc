@@ -169,7 +169,7 @@ std::string render(const Chart& chart) {
   auto [x, y] = data_ranges(chart);
   const bool small = chart.width < 400;
   const std::vector<double> x_ticks = nice_ticks(x.low, x.high, small ? 4 : 7);
-  const std::vector<double> y_ticks = nice_ticks(y.low, y.high, small ? 4 : 6);
+  const std::vector<double> y_ticks = chart.equal_axes ? x_ticks : nice_ticks(y.low, y.high, small ? 4 : 6);
   widen(x, x_ticks);
   widen(y, y_ticks);
   const Frame frame{.x = x, .y = y, .left = 58, .top = 32, .right = chart.width - 14.0, .bottom = chart.height - 44.0, .reverse_x = chart.reverse_x};

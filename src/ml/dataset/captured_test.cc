@@ -1,0 +1,167 @@
+#include "ml/dataset/captured.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <sstream>
+
+#include "codec/avro/container.h"
+
+namespace nacelle::dataset {
+namespace {
+
+/// Azure wire facts, section 6.
+constexpr std::string_view message_schema = R"({"type":"record","name":"Message","namespace":"Microsoft.Azure.Devices","fields":[
+ {"name":"EnqueuedTimeUtc","type":"string"},{"name":"Properties","type":{"type":"map","values":"string"}},
+ {"name":"SystemProperties","type":{"type":"map","values":"string"}},{"name":"Body","type":["null","bytes"]}]})";
+
+struct Message {
+  std::string device;
+  std::optional<std::string> body;
+};
+
+std::string reading(int cycle, double sensor = 1.5) {
+  std::string body = fmt::format(R"({{"CycleTime":{})", cycle);
+  for (int i = 1; i <= 3; ++i) body += fmt::format(R"(,"OperationalSetting{}":{})", i, i);
+  for (int i = 1; i <= 21; ++i) body += fmt::format(R"(,"Sensor{}":{})", i, sensor + i);
+  return body + "}";
+}
+
+std::string container(std::string_view schema, const std::vector<std::string>& records) {
+  std::string file;
+  auto writer = avro::ContainerWriter::open({.schema = std::string(schema), .metadata = {}, .sync_marker = std::string(16, 'x')}, [&file](BytesView bytes) -> Result<> {
+    file += bytes;
+    return {};
+  });
+  EXPECT_TRUE(writer);
+  for (const std::string& record : records) EXPECT_TRUE(writer->add(record));
+  EXPECT_TRUE(writer->flush_block());
+  return file;
+}
+
+std::string capture(const std::vector<Message>& messages) {
+  std::vector<std::string> records;
+  for (const Message& message : messages) {
+    std::string record;
+    avro::Encoder out(record);
+    const std::map<std::string, std::string> properties = {{"a", "b"}}, system = {{"connectionDeviceId", message.device}, {"contentType", "application/json"}};
+    out.put_string("2030-01-01T00:00:00.0000000Z").put_map(properties).put_map(system).put_union(message.body ? 1 : 0);
+    if (message.body) out.put_bytes(*message.body);
+    records.push_back(record);
+  }
+  return container(message_schema, records);
+}
+
+struct Read {
+  Result<> outcome;
+  TableBuilder rows;
+  ImportCounts counts;
+};
+
+Read read(const std::string& file) {
+  Read result;
+  std::istringstream in(file);
+  result.outcome = read_avro(in, "f.avro", result.rows, result.counts);
+  return result;
+}
+
+TEST(ReadAvro, captured_readings_become_rows_of_their_engine) {
+  Read result = read(capture({{"Client_007", reading(2, 0.1)}, {"Client_007", reading(1)}, {"Client_012", reading(1)}}));
+  ASSERT_TRUE(result.outcome) << result.outcome.error().message;
+  const auto table = result.rows.finish();
+  ASSERT_TRUE(table);
+  ASSERT_EQ(table->engines.size(), 2u);
+  EXPECT_EQ(table->engines[0].unit, 7);
+  EXPECT_EQ(table->engines[1].unit, 12);
+  EXPECT_EQ(table->value(0, 3), 2.5);
+  EXPECT_EQ(table->value(1, 23), 0.1 + 21);  // the nearest double, not a shortened one
+}
+
+TEST(ReadAvro, messages_that_are_no_readings_are_skipped_and_counted) {
+  const Read result = read(capture({{"Client_001", R"({"ConnectionDeviceId":"Client_001","CycleTime":3,"PredictedRul":9})"},
+                                    {"Client_001", "not json"},
+                                    {"Client_001", std::nullopt},
+                                    {"Client_001", "[1,2]"},
+                                    {"gateway", reading(1)},
+                                    {"Client_001", reading(1)}}));
+  ASSERT_TRUE(result.outcome);
+  EXPECT_EQ(result.counts.records, 6u);
+  EXPECT_EQ(result.counts.skipped, 5u);
+  EXPECT_EQ(result.counts.unreadable, 0u);
+  EXPECT_EQ(result.rows.size(), 1u);
+}
+
+TEST(ReadAvro, readings_with_a_wrong_member_are_left_out_and_described) {
+  std::string wrong = reading(1);
+  wrong.replace(wrong.find("\"Sensor2\":3.5"), 13, "\"Sensor2\":\"3\"");
+  const Read result = read(capture({{"Client_001", reading(1)}, {"Client_001", wrong}, {"Client_001", reading(0)}}));
+  ASSERT_TRUE(result.outcome);
+  EXPECT_EQ(result.counts.unreadable, 2u);
+  EXPECT_EQ(result.counts.first_complaint, "f.avro, record 2 (engine 1): Sensor2: expected a number");
+  EXPECT_EQ(result.rows.size(), 1u);
+}
+
+TEST(ReadAvro, a_null_sensor_is_a_silent_channel) {
+  std::string body = reading(1);
+  body.replace(body.find("\"Sensor2\":3.5"), 13, "\"Sensor2\":null");
+  Read result = read(capture({{"Client_001", body}}));
+  ASSERT_TRUE(result.outcome);
+  EXPECT_TRUE(std::isnan(result.rows.finish()->value(0, 4)));
+}
+
+TEST(ReadAvro, the_edge_writers_records_become_rows) {
+  std::string schema = R"({"type":"record","name":"EngineData","namespace":"turbofan","fields":[{"name":"CorrelationId","type":"string"},
+   {"name":"ConnectionDeviceId","type":"string"},{"name":"CreationTimeUtc","type":"string"},{"name":"EnqueuedTimeUtc","type":"string"},
+   {"name":"Body","type":{"type":"record","name":"Reading","fields":[{"name":"CycleTime","type":"long"})";
+  for (int i = 1; i <= 3; ++i) schema += fmt::format(R"(,{{"name":"OperationalSetting{}","type":"double"}})", i);
+  for (int i = 1; i <= 21; ++i) schema += fmt::format(R"(,{{"name":"Sensor{}","type":["null","double"]}})", i);
+  schema += R"(,{"name":"PredictedRul","type":"double"}]}}]})";
+  std::string record;
+  avro::Encoder out(record);
+  out.put_string("c").put_string("Client_031").put_string("t").put_string("t").put_long(5);
+  for (int i = 1; i <= 3; ++i) out.put_double(i);
+  for (int i = 1; i <= 21; ++i) {
+    if (i == 2) out.put_union(0);
+    else out.put_union(1).put_double(i * 0.1);
+  }
+  out.put_double(99);
+  Read result = read(container(schema, {record}));
+  ASSERT_TRUE(result.outcome) << result.outcome.error().message;
+  const auto table = result.rows.finish();
+  ASSERT_TRUE(table);
+  EXPECT_EQ(table->unit[0], 31);
+  EXPECT_EQ(table->cycle[0], 5);
+  EXPECT_EQ(table->value(0, 0), 1);
+  EXPECT_EQ(table->value(0, 3), 0.1);
+  EXPECT_TRUE(std::isnan(table->value(0, 4)));
+}
+
+TEST(ReadAvro, other_schemas_and_cut_files_are_refused_by_name) {
+  const Read other = read(container(R"({"type":"record","name":"Other","fields":[{"name":"x","type":"int"}]})", {}));
+  ASSERT_FALSE(other.outcome);
+  EXPECT_EQ(other.outcome.error().fault, Fault::invalid_input);
+  EXPECT_NE(other.outcome.error().message.find("f.avro: expected captured messages"), std::string::npos) << other.outcome.error().message;
+
+  const std::string whole = capture({{"Client_001", reading(1)}});
+  for (std::size_t size = 0; size < whole.size(); size += 1 + size / 40) {
+    const Read cut = read(whole.substr(0, size));
+    if (!cut.outcome) {
+      EXPECT_NE(cut.outcome.error().message.find("f.avro"), std::string::npos);
+    } else {
+      EXPECT_EQ(cut.counts.records, 0u) << size;  // the header alone is a proper empty file
+    }
+  }
+}
+
+TEST(UnitOfDevice, is_the_number_at_the_end) {
+  EXPECT_EQ(unit_of_device("Client_007"), 7);
+  EXPECT_EQ(unit_of_device("42"), 42);
+  EXPECT_EQ(unit_of_device("Client_"), -1);
+  EXPECT_EQ(unit_of_device("Client_000"), -1);
+  EXPECT_EQ(unit_of_device("Client_99999999999999999999"), -1);
+  EXPECT_EQ(unit_of_device(""), -1);
+}
+
+}  // namespace
+}  // namespace nacelle::dataset

@@ -1,0 +1,246 @@
+#include "ml/feature/pipeline.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "ml/dataset/labels.h"
+#include "ml/dataset/seeded.h"
+#include "ml/dataset/synthetic.h"
+
+namespace nacelle::feature {
+namespace {
+
+using dataset::FleetTable;
+using Row = std::vector<float>;
+constexpr double silent = std::numeric_limits<double>::quiet_NaN();
+
+Pipeline learned(const FleetTable& table, const Recipe& recipe = {}) {
+  const std::vector<double> rul = dataset::label_rul(table);
+  Pipeline::TrainingRows rows{.row_count = table.row_count(), .inputs = {}, .cycle = table.cycle, .rul = rul, .engine_begin = {}};
+  for (const auto& column : table.columns) rows.inputs.emplace_back(column);
+  for (const auto& engine : table.engines) rows.engine_begin.push_back(engine.begin);
+  rows.engine_begin.push_back(table.row_count());
+  auto pipeline = Pipeline::learn(recipe, rows);
+  EXPECT_TRUE(pipeline) << pipeline.error().message;
+  return std::move(pipeline).value();
+}
+
+const FleetTable& fleet() {
+  static const FleetTable table = dataset::make_synthetic_fleet({.engines = 12, .regimes = 3, .seed = 5});
+  return table;
+}
+const Pipeline& pipeline() {
+  static const Pipeline made = learned(fleet());
+  return made;
+}
+
+Row step(EngineState& state, const Reading& reading) {
+  Row row(pipeline().feature_count());
+  const auto taken = pipeline().step(state, reading, row);
+  EXPECT_TRUE(taken) << taken.error().message;
+  return row;
+}
+
+bool same_bits(const Row& a, const Row& b) { return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0; }
+
+TEST(Recipe, reads_back_from_its_json_and_refuses_what_it_does_not_know) {
+  const Recipe recipe;
+  const auto back = Recipe::from_json(recipe.to_json());
+  ASSERT_TRUE(back);
+  EXPECT_EQ(json::print(back->to_json()), json::print(recipe.to_json()));
+  for (const char* wrong : {R"({"mean_windows":[5,5]})", R"({"mean_windows":[0]})", R"({"mean_windows":[201]})", R"({"ewma_rates":[1]})", R"({"colour":1})",
+                            R"({"sensors":[]})", R"({"sensors":["Sensor1","Sensor1"]})", R"({"settings":[{"name":"x","tolerance":0}]})", R"({"rul_cap":-1})", "[]"}) {
+    const auto refused = Recipe::from_json(*json::parse(wrong));
+    ASSERT_FALSE(refused) << wrong;
+    EXPECT_EQ(refused.error().fault, Fault::invalid_input);
+  }
+}
+
+TEST(Pipeline, recipe_a_has_61_features_of_the_sensors_that_move) {
+  EXPECT_EQ(pipeline().feature_count(), 61u);
+  EXPECT_EQ(pipeline().input_names().size(), 24u);
+  EXPECT_EQ(pipeline().input_names()[3], "Sensor1");
+  EXPECT_TRUE(pipeline().needs_cycle());
+  // The synthetic fleet's sensors 1, 6, 11, 16 and 21 are blind to wear.
+  EXPECT_EQ(pipeline().to_json().find("kept_sensors")->as_array().size(), 16u);
+  EXPECT_EQ(pipeline().to_json().find("regimes")->as_integer(), 3);
+}
+
+TEST(Pipeline, saved_and_read_again_it_gives_the_same_bits) {
+  const auto back = Pipeline::from_json(*json::parse(json::print(pipeline().to_json())));
+  ASSERT_TRUE(back) << back.error().message;
+  EXPECT_EQ(back->hash(), pipeline().hash());
+  EngineState a, b;
+  Row row_a(61), row_b(61);
+  for (std::size_t row = 0; row < 100; ++row) {
+    const Reading reading{fleet().cycle[row], fleet().row(row)};
+    ASSERT_TRUE(pipeline().step(a, reading, row_a));
+    ASSERT_TRUE(back->step(b, reading, row_b));
+    ASSERT_TRUE(same_bits(row_a, row_b)) << row;
+  }
+}
+
+TEST(Pipeline, windows_hold_what_their_names_say) {
+  // One regime, two opposite sensors that follow the cycle: every fused channel is linear in time.
+  Recipe recipe;
+  recipe.mean_windows = {5};
+  recipe.slope_windows = {5};
+  recipe.spread_windows = {5};
+  recipe.ewma_rates = {0.5};
+  const Pipeline small = learned(dataset::make_synthetic_fleet({.engines = 10, .noise = 0}), recipe);
+  EngineState state;
+  Row row(small.feature_count());
+  std::vector<double> last;
+  const std::size_t block = 5;
+  for (std::int64_t cycle = 1; cycle <= 12; ++cycle) {
+    std::vector<double> values = fleet().row(0);
+    values[0] = values[1] = 0, values[2] = 100;
+    for (std::size_t s = 3; s < values.size(); ++s) values[s] = 100 * static_cast<double>(s - 2) + 0.01 * static_cast<double>(cycle);
+    ASSERT_TRUE(small.step(state, {cycle, values}, row));
+    last.push_back(static_cast<double>(row[block - 1]));
+  }
+  const auto& names = small.feature_names();
+  EXPECT_EQ(names[0], "health.mean5");
+  EXPECT_EQ(names[block], "drift1.mean5");
+  EXPECT_EQ(names.back(), "cycle");
+  EXPECT_EQ(row.back(), 12.0f);
+  double mean = 0;
+  for (std::size_t i = 7; i < 12; ++i) mean += last[i] / 5;
+  EXPECT_NEAR(row[0], mean, 1e-4 * std::abs(mean) + 1e-6);
+  EXPECT_NEAR(row[1], last[11] - last[10], 1e-3 * std::abs(row[1]) + 1e-6);
+  const double spread = std::abs(last[11] - last[10]) * std::sqrt(2.0);  // of five equally spaced values
+  EXPECT_NEAR(row[2], spread, 1e-3 * spread + 1e-6);
+  double average = 0, weight = 0;
+  for (const double value : last) average = 0.5 * average + 0.5 * value, weight = 0.5 * weight + 0.5;
+  EXPECT_NEAR(row[3], average / weight, 1e-4 * std::abs(row[3]) + 1e-6);
+}
+
+TEST(Pipeline, repeated_and_late_readings_change_nothing) {
+  EngineState state;
+  Row newest;
+  for (std::size_t row = 0; row < 40; ++row) newest = step(state, {fleet().cycle[row], fleet().row(row)});
+  const Bytes before = state.serialise(pipeline());
+  Row again(61);
+  for (const std::size_t row : {39u, 12u, 0u}) {
+    const auto taken = pipeline().step(state, {fleet().cycle[row], fleet().row(row)}, again);
+    ASSERT_TRUE(taken);
+    EXPECT_FALSE(*taken);
+    EXPECT_TRUE(same_bits(again, newest));
+  }
+  EXPECT_EQ(state.serialise(pipeline()), before);
+}
+
+TEST(Pipeline, refused_readings_leave_the_state_as_it_was) {
+  EngineState state;
+  step(state, {1, fleet().row(0)});
+  const Bytes before = state.serialise(pipeline());
+  Row row(61);
+  for (const Reading& wrong : {Reading{2, {1, 2, 3}}, Reading{0, fleet().row(1)}, Reading{-3, fleet().row(1)}, Reading{2'000'000'000, fleet().row(1)}}) {
+    const auto taken = pipeline().step(state, wrong, row);
+    ASSERT_FALSE(taken);
+    EXPECT_EQ(taken.error().fault, Fault::invalid_input);
+  }
+  EXPECT_EQ(state.serialise(pipeline()), before);
+}
+
+TEST(Pipeline, silent_and_absurd_values_leave_finite_features) {
+  EngineState state;
+  const double infinity = std::numeric_limits<double>::infinity();
+  std::int64_t cycle = 0;
+  for (const double value : {silent, infinity, -infinity, 1e308, -1e308, 0.0, silent}) {
+    const Row row = step(state, {++cycle, std::vector<double>(24, value)});
+    for (const float feature : row) EXPECT_TRUE(std::isfinite(feature)) << value;
+  }
+}
+
+/// Random streams with gaps, repeats, late readings and silent channels: an engine's state that goes through its bytes at random
+/// points, or is copied, gives the same bits as one that stays.
+TEST(Pipeline, a_state_restored_at_any_point_goes_on_with_the_same_bits) {
+  dataset::Seeded random(2026);
+  for (int stream = 0; stream < 40; ++stream) {
+    EngineState kept, restored;
+    std::int64_t cycle = 0;
+    for (int i = 0; i < 300; ++i) {
+      if (random.uniform() < 0.9)
+        cycle += random.uniform() < 0.8 ? 1 : 1 + static_cast<std::int64_t>(random.below(random.uniform() < 0.1 ? 5000 : 10));
+      const std::int64_t told = cycle > 3 && random.uniform() < 0.1 ? cycle - static_cast<std::int64_t>(random.below(3)) : std::max<std::int64_t>(cycle, 1);
+      Reading reading{told, fleet().row(random.below(fleet().row_count()))};
+      for (double& value : reading.values)
+        if (random.uniform() < 0.05) value = silent;
+      if (random.uniform() < 0.2) {
+        auto parsed = EngineState::parse(restored.serialise(pipeline()), pipeline());
+        ASSERT_TRUE(parsed) << parsed.error().message;
+        restored = random.uniform() < 0.5 ? EngineState(*parsed) : std::move(parsed).value();
+      }
+      ASSERT_TRUE(same_bits(step(kept, reading), step(restored, reading))) << "stream " << stream << ", reading " << i;
+      ASSERT_EQ(kept.last_cycle(), restored.last_cycle());
+    }
+    EXPECT_EQ(kept.serialise(pipeline()), restored.serialise(pipeline()));
+    EXPECT_LT(kept.serialise(pipeline()).size(), 8u << 10);
+  }
+}
+
+TEST(EngineState, damaged_bytes_are_refused_at_every_cut_and_flip) {
+  EngineState state;
+  for (std::size_t row = 0; row < 10; ++row) step(state, {fleet().cycle[row], fleet().row(row)});
+  const Bytes bytes = state.serialise(pipeline());
+  for (std::size_t size = 0; size < bytes.size(); ++size) {
+    const auto parsed = EngineState::parse(BytesView(bytes).substr(0, size), pipeline());
+    ASSERT_FALSE(parsed) << size;
+    EXPECT_EQ(parsed.error().fault, Fault::corrupt);
+  }
+  for (std::size_t at = 0; at < bytes.size(); ++at) {
+    Bytes flipped = bytes;
+    flipped[at] = static_cast<char>(flipped[at] ^ 0x10);
+    EXPECT_FALSE(EngineState::parse(flipped, pipeline())) << at;
+  }
+  EXPECT_FALSE(EngineState::parse(bytes + "x", pipeline()));
+}
+
+TEST(EngineState, another_pipelines_state_is_a_conflict) {
+  Recipe recipe;
+  recipe.mean_windows = {7};
+  const Pipeline other = learned(fleet(), recipe);
+  EngineState state;
+  step(state, {1, fleet().row(0)});
+  const auto parsed = EngineState::parse(state.serialise(pipeline()), other);
+  ASSERT_FALSE(parsed);
+  EXPECT_EQ(parsed.error().fault, Fault::conflict);
+  Row row(other.feature_count());
+  const auto taken = other.step(state, {2, fleet().row(1)}, row);
+  ASSERT_FALSE(taken);
+  EXPECT_EQ(taken.error().fault, Fault::conflict);
+}
+
+TEST(ReadingFromJson, takes_members_by_name_and_lets_absent_ones_be_silent) {
+  const auto reading = reading_from_json(pipeline(), *json::parse(R"({"Sensor2":7,"CycleTime":4,"Sensor1":null,"Other":"x"})"));
+  ASSERT_TRUE(reading) << reading.error().message;
+  EXPECT_EQ(reading->cycle, 4);
+  EXPECT_EQ(reading->values[4], 7);
+  EXPECT_TRUE(std::isnan(reading->values[3]));
+  for (const char* wrong : {"[]", "{}", R"({"Sensor1":1})", R"({"CycleTime":1})", R"({"CycleTime":"1","Sensor1":1})", R"({"CycleTime":1.5,"Sensor1":1})",
+                            R"({"CycleTime":0,"Sensor1":1})", R"({"CycleTime":1,"Sensor1":"1"})", R"({"CycleTime":1e300,"Sensor1":1})"}) {
+    const auto refused = reading_from_json(pipeline(), *json::parse(wrong));
+    ASSERT_FALSE(refused) << wrong;
+    EXPECT_EQ(refused.error().fault, Fault::invalid_input);
+  }
+}
+
+TEST(PipelineFromJson, damaged_documents_are_corrupt) {
+  for (const char* member : {"recipe", "regimes", "set_points", "kept_sensors", "mean", "inverse_spread", "fusion"}) {
+    json::Value document = pipeline().to_json();
+    document.as_object().erase(member);
+    const auto without = Pipeline::from_json(document);
+    ASSERT_FALSE(without) << member;
+    EXPECT_EQ(without.error().fault, Fault::corrupt);
+    document.as_object().set(member, json::Array{json::Value("x")});
+    EXPECT_FALSE(Pipeline::from_json(document)) << member;
+  }
+}
+
+}  // namespace
+}  // namespace nacelle::feature
