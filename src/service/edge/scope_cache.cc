@@ -1,0 +1,65 @@
+#include "service/edge/scope_cache.h"
+
+#include "foundation/log.h"
+
+namespace nacelle::edge {
+
+namespace {
+
+Result<> add_all(const json::Value& document, std::string_view key, ScopeCache::Identities& found) {
+  const json::Value* list = document.find(key);
+  if (!list) return {};
+  if (!list->is_array()) return fail(Fault::invalid_input, "scope document: '" + std::string(key) + "': expected an array");
+  for (const json::Value& entry : list->as_array()) {
+    TRY_LET(const std::string device, json::get_string(entry, "deviceId", "scope document"));
+    TRY_LET(const std::string module, json::get_string_or(entry, "moduleId", "", "scope document"));
+    const device::IdentityName name{device::DeviceId(device), device::ModuleId(module)};
+    TRY_LET(device::Identity identity, in(device::from_json(entry, name), "scope document, " + name.client_id()));
+    TRY_LET(std::string generation, json::get_string_or(entry, "generationId", identity.generation_id, "scope document"));
+    identity.generation_id = std::move(generation);
+    found.insert_or_assign(name, std::move(identity));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<ScopeCache::Identities> parse_scope(const json::Value& document) {
+  if (!document.is_object()) return fail(Fault::invalid_input, "scope document: expected an object");
+  ScopeCache::Identities found;
+  TRY(add_all(document, "devices", found));
+  TRY(add_all(document, "modules", found));
+  return found;
+}
+
+ScopeCache::ScopeCache(const EdgeFiles& files, const HubClient& hub, const Clock& clock) : files_(files), hub_(hub), clock_(clock) {
+  const auto cached = files_.load(files_.scope());
+  if (!cached) return;
+  if (auto identities = parse_scope(*cached)) identities_.publish(std::move(*identities));
+  else log::warn("edge", "the cached scope is not used: {}", identities.error().message);
+}
+
+std::optional<device::Identity> ScopeCache::find(const device::IdentityName& who) const {
+  const auto identities = identities_.get();
+  const auto at = identities->find(who);
+  if (at == identities->end()) return std::nullopt;
+  return at->second;
+}
+
+awaitable<Result<>> ScopeCache::refresh(std::chrono::seconds timeout) {
+  last_try_ = clock_.now();
+  auto document = co_await hub_.scope(timeout);
+  if (!document) co_return fail(std::move(document).error());
+  CO_TRY_LET(Identities identities, parse_scope(*document));
+  CO_TRY(files_.save(files_.scope(), *document));
+  log::debug("edge", "scope: {} identities", identities.size());
+  identities_.publish(std::move(identities));
+  co_return Result<>{};
+}
+
+awaitable<Result<>> ScopeCache::refresh_for_stranger() {
+  if (clock_.now() < last_try_ + min_age) co_return fail(Fault::exhausted, "the scope was asked for a moment ago");
+  co_return co_await refresh();
+}
+
+}  // namespace nacelle::edge

@@ -1,0 +1,47 @@
+#pragma once
+// ScopeCache: who belongs to this edge, with keys, as the hub last told; on disk, so that everybody can be authenticated
+// offline (P4). Refreshed at start, hourly, when the manifest changes, and for a stranger (at most every few seconds).
+// find() from any thread; the rest on the edge's strand.
+
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "domain/device/identity.h"
+#include "foundation/async.h"
+#include "foundation/snapshot.h"
+#include "service/edge/edge_files.h"
+#include "service/edge/hub_client.h"
+
+namespace nacelle::edge {
+
+class ScopeCache {
+ public:
+  using Identities = std::map<device::IdentityName, device::Identity>;
+
+  /// Starts from what is on disk. All borrowed for life.
+  ScopeCache(const EdgeFiles& files, const HubClient& hub, const Clock& clock);
+
+  std::optional<device::Identity> find(const device::IdentityName& who) const;
+  std::shared_ptr<const Identities> all() const { return identities_.get(); }
+  bool known() const { return !all()->empty(); }
+
+  /// Asks the hub; keeps the old scope if it cannot.
+  awaitable<Result<>> refresh(std::chrono::seconds timeout = std::chrono::seconds(30));
+  /// refresh(), unless the last try is younger than `min_age`: strangers cannot make us flood the hub.
+  awaitable<Result<>> refresh_for_stranger();
+
+  static constexpr std::chrono::seconds min_age{5};
+
+ private:
+  const EdgeFiles& files_;
+  const HubClient& hub_;
+  const Clock& clock_;
+  Snapshot<Identities> identities_;
+  Timestamp last_try_{};
+};
+
+/// Reads the hub's scope document. Fault::invalid_input names the identity that does not fit.
+Result<ScopeCache::Identities> parse_scope(const json::Value& document);
+
+}  // namespace nacelle::edge

@@ -1,0 +1,218 @@
+#include "service/turbofan/classifier_store.h"
+
+#include <bit>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "codec/digest/digest.h"
+#include "foundation/log.h"
+
+namespace nacelle::turbofan {
+
+namespace {
+
+constexpr std::string_view magic = "NCLSTAT1";
+constexpr std::size_t hash_bytes = 32;
+constexpr std::size_t reading_bytes = 8 + 8 + 8 + 8 * channels;
+
+// Little-endian writing and bounded reading.
+void put(Bytes& out, std::uint64_t number, int bytes = 8) {
+  for (int i = 0; i < bytes; ++i) out += static_cast<char>(number >> (8 * i) & 0xff);
+}
+void put_text(Bytes& out, std::string_view text) {
+  put(out, text.size(), 4);
+  out += text;
+}
+void put_reading(Bytes& out, const SeenReading& reading) {
+  put(out, static_cast<std::uint64_t>(reading.cycle));
+  put(out, reading.message);
+  put(out, std::bit_cast<std::uint64_t>(reading.prediction));
+  for (const double value : reading.values) put(out, std::bit_cast<std::uint64_t>(value));
+}
+
+class Reader {
+ public:
+  explicit Reader(BytesView bytes) : bytes_(bytes) {}
+  Result<std::uint64_t> number(int count = 8) {
+    TRY_LET(const BytesView raw, take(static_cast<std::size_t>(count)));
+    std::uint64_t value = 0;
+    for (int i = 0; i < count; ++i) value |= static_cast<std::uint64_t>(static_cast<unsigned char>(raw[static_cast<std::size_t>(i)])) << (8 * i);
+    return value;
+  }
+  Result<BytesView> text() {
+    TRY_LET(const std::uint64_t size, number(4));
+    return take(size);
+  }
+  Result<SeenReading> reading() {
+    if (bytes_.size() < reading_bytes) return corrupt();
+    SeenReading reading;
+    TRY_LET(const std::uint64_t cycle, number());
+    TRY_LET(reading.message, number());
+    TRY_LET(const std::uint64_t prediction, number());
+    reading.cycle = static_cast<std::int64_t>(cycle);
+    reading.prediction = std::bit_cast<double>(prediction);
+    for (double& value : reading.values) {
+      TRY_LET(const std::uint64_t bits, number());
+      value = std::bit_cast<double>(bits);
+    }
+    return reading;
+  }
+  Result<BytesView> take(std::size_t count) {
+    if (count > bytes_.size()) return corrupt();
+    const BytesView taken = bytes_.substr(0, count);
+    bytes_.remove_prefix(count);
+    return taken;
+  }
+  bool at_end() const { return bytes_.empty(); }
+
+ private:
+  static Failure corrupt() { return fail(Fault::corrupt, "classifier state: ends inside a value"); }
+  BytesView bytes_;
+};
+
+Bytes print_snapshot(const EngineMemory& memory, storage::Offset journal_next) {
+  Bytes out(magic);
+  put_text(out, memory.model().content_hash());
+  put_text(out, memory.model().pipeline().hash());
+  put(out, journal_next);
+  put(out, memory.engines().size(), 4);
+  for (const auto& [name, engine] : memory.engines()) {
+    put_text(out, name);
+    put(out, engine.first_message);
+    put_text(out, engine.state.serialise(memory.model().pipeline()));
+    put(out, engine.readings.size(), 4);
+    for (const SeenReading& reading : engine.readings) put_reading(out, reading);
+  }
+  out += digest::sha256(out);
+  return out;
+}
+
+}  // namespace
+
+Bytes encode_reading(const std::string& engine, const SeenReading& reading) {
+  Bytes out;
+  put_text(out, engine);
+  put_reading(out, reading);
+  return out;
+}
+
+Result<std::pair<std::string, SeenReading>> decode_reading(BytesView record) {
+  Reader reader(record);
+  TRY_LET(const BytesView engine, reader.text());
+  TRY_LET(SeenReading reading, reader.reading());
+  if (!reader.at_end()) return fail(Fault::corrupt, "classifier journal: bytes after a reading");
+  return std::pair{std::string(engine), std::move(reading)};
+}
+
+Result<std::unique_ptr<ClassifierStore>> ClassifierStore::open(const std::filesystem::path& folder, const Clock& clock, storage::FileSystem& files) {
+  TRY(files.make_directories(folder / "journal"));
+  auto store = std::unique_ptr<ClassifierStore>(new ClassifierStore(folder, files));
+  storage::SpoolOptions options;
+  options.directory = folder / "journal";
+  options.segment_bytes = 4_MiB;
+  TRY_LET(store->journal_, storage::Spool::open(std::move(options), clock, files));
+  store->next_ = store->journal_->head();
+  const auto path = folder / "engines.state";
+  auto bytes = storage::read_file(files, path, 4_GiB);
+  if (!bytes && bytes.error().fault != Fault::not_found) return fail(std::move(bytes).error());
+  if (!bytes) return store;
+  const bool whole = bytes->size() > magic.size() + hash_bytes && bytes->starts_with(magic) &&
+                     digest::sha256(BytesView(*bytes).substr(0, bytes->size() - hash_bytes)) == BytesView(*bytes).substr(bytes->size() - hash_bytes);
+  if (!whole) {
+    log::error("classifier", "{} is damaged and set aside; the engines begin anew", path.string());
+    TRY(files.rename(path, path.string() + ".quarantined"));
+    return store;
+  }
+  bytes->resize(bytes->size() - hash_bytes);
+  Reader reader(BytesView(*bytes).substr(magic.size()));
+  TRY_LET(const BytesView model, reader.text());
+  store->model_hash_ = model;
+  store->snapshot_bytes_ = std::move(*bytes);
+  return store;
+}
+
+Result<> ClassifierStore::restore(EngineMemory& memory) {
+  TRY(in(read_snapshot(memory), "restoring the classifier's snapshot"));
+  snapshot_bytes_ = {};
+  return in(read_journal(memory), "restoring the classifier's journal");
+}
+
+Result<> ClassifierStore::read_snapshot(EngineMemory& memory) {
+  if (snapshot_bytes_.empty()) return {};
+  Reader reader(BytesView(snapshot_bytes_).substr(magic.size()));
+  TRY(reader.text());  // the model
+  TRY_LET(const BytesView pipeline, reader.text());
+  TRY_LET(snapshot_next_, reader.number());
+  TRY_LET(const std::uint64_t engines, reader.number(4));
+  const bool same_pipeline = pipeline == memory.model().pipeline().hash();
+  for (std::uint64_t i = 0; i < engines; ++i) {
+    TRY_LET(const BytesView name, reader.text());
+    EngineMemory::Engine engine;
+    TRY_LET(engine.first_message, reader.number());
+    TRY_LET(const BytesView state, reader.text());
+    TRY_LET(const std::uint64_t readings, reader.number(4));
+    for (std::uint64_t r = 0; r < readings; ++r) {
+      TRY_LET(SeenReading reading, reader.reading());
+      engine.readings.push_back(std::move(reading));
+    }
+    if (same_pipeline) {
+      TRY_LET(engine.state, feature::EngineState::parse(state, memory.model().pipeline()));
+    }
+    memory.engines().insert_or_assign(std::string(name), std::move(engine));
+  }
+  if (!reader.at_end()) return fail(Fault::corrupt, "classifier state: bytes after the last engine");
+  if (!same_pipeline) TRY(memory.rebuild());
+  return {};
+}
+
+Result<> ClassifierStore::read_journal(EngineMemory& memory) {
+  storage::Offset at = std::max(snapshot_next_, journal_->committed());
+  while (at < journal_->head()) {
+    TRY_LET(const auto records, journal_->read(at, 1_MiB));
+    if (records.empty()) break;
+    for (const storage::LogRecord& record : records) {
+      TRY_LET(auto entry, decode_reading(record.payload));
+      const double answered = entry.second.prediction;
+      TRY_LET(const EngineMemory::Answer again, memory.step(entry.first, entry.second));
+      // What was answered stays answered, whatever model is in place now.
+      if (again.is_new) memory.engines()[entry.first].readings.back().prediction = answered;
+      at = record.offset + 1;
+    }
+  }
+  return {};
+}
+
+void ClassifierStore::append(const std::string& engine, const SeenReading& reading, std::function<void(Result<>)> done) {
+  {
+    const std::lock_guard lock(unsynced_->mutex);
+    ++unsynced_->count;
+  }
+  ++next_;
+  journal_->append(encode_reading(engine, reading), [unsynced = unsynced_, done = std::move(done)](Result<storage::Offset> at) {
+    {
+      const std::lock_guard lock(unsynced->mutex);
+      if (!at) unsynced->failed = true;
+      if (--unsynced->count == 0) unsynced->none_left.notify_all();
+    }
+    if (at) done({});
+    else done(fail(std::move(at).error()));
+  });
+}
+
+Result<> ClassifierStore::snapshot(const EngineMemory& memory, bool now_anyway) {
+  if (!now_anyway && next_ < snapshot_next_ + snapshot_every) return {};
+  {
+    // Memory must not be ahead of the journal: its readings would be numbered again after a crash.
+    std::unique_lock lock(unsynced_->mutex);
+    unsynced_->none_left.wait(lock, [&] { return unsynced_->count == 0; });
+    if (unsynced_->failed) return fail(Fault::unavailable, "the classifier's journal has failed");
+  }
+  next_ = journal_->head();  // offsets leap where a torn write was cut off: they cannot be counted
+  TRY(storage::write_file_atomic(files_, folder_ / "engines.state", print_snapshot(memory, next_), 0600));
+  snapshot_next_ = next_;
+  model_hash_ = memory.model().content_hash();
+  return journal_->commit(next_);
+}
+
+}  // namespace nacelle::turbofan
