@@ -1,0 +1,158 @@
+// Steps 10 and 11: retrained on the grown data, compared, rolled out while messages flow; then everything stopped.
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "app/demo/manifest.h"
+#include "app/demo/stage.h"
+#include "codec/text/encoding.h"
+#include "service/workbench/files.h"
+#include "storage/file/file.h"
+
+namespace nacelle::app::demo {
+namespace {
+
+constexpr std::chrono::seconds patience{180};
+
+/// Splits a labelled table by engine: every second engine into each half. An engine is never in both.
+Result<> split_by_engine(const std::filesystem::path& table, const std::filesystem::path& odd, const std::filesystem::path& even) {
+  TRY_LET(const Bytes text, storage::read_file(storage::real_file_system(), table));
+  std::string halves[2];
+  std::string_view last_unit;
+  std::size_t engine = 1;  // the first data line makes it 0
+  bool header = true;
+  for (const std::string_view line : text::split(text, '\n')) {
+    if (line.empty()) continue;
+    if (std::exchange(header, false)) {
+      for (std::string& half : halves) half = std::string(line) + "\n";
+      continue;
+    }
+    const std::string_view unit = line.substr(0, line.find(','));
+    if (unit != last_unit) ++engine;
+    last_unit = unit;
+    halves[engine % 2] += std::string(line) + "\n";
+  }
+  TRY(workbench::write_whole(odd, halves[0]));
+  return workbench::write_whole(even, halves[1]);
+}
+
+struct Judged {
+  double squared_errors = 0;
+  std::uint64_t engines = 0;
+  double rmse() const { return std::sqrt(squared_errors / static_cast<double>(engines)); }
+};
+
+Result<> judge(const Stage& stage, const std::string& model, const std::string& held_out, Judged& judged) {
+  TRY_LET(const json::Value answer, stage.cli.json({"evaluate", "--model", model, "--data", held_out, "--workbench", stage.text("workbench")}));
+  TRY_LET(const double rmse, number_in(answer, {"capped", "rmse"}));
+  TRY_LET(const std::uint64_t engines, count_in(answer, {"capped", "count"}));
+  judged.squared_errors += rmse * rmse * static_cast<double>(engines);
+  judged.engines += engines;
+  return {};
+}
+
+/// The challenger's way of learning (old and new engines) against the champion, on engines that neither has seen: the
+/// uploaded ones, in two folds.
+Result<> compare(const Stage& stage, Judged& champion, Judged& challenger) {
+  TRY_LET(const json::Value labelled,
+          stage.cli.json({"data", "prepare", "--data", stage.text("uploaded.csv"), "--rul", stage.data.rul.string(), "--out", stage.text("uploaded-labelled.csv")}));
+  TRY(split_by_engine(stage.path("uploaded-labelled.csv"), stage.path("half-1.csv"), stage.path("half-2.csv")));
+  const std::string halves[2] = {stage.text("half-1.csv"), stage.text("half-2.csv")};
+  for (int fold = 0; fold < 2; ++fold) {
+    const std::string out = stage.text(fmt::format("challenger-fold-{}", fold + 1));
+    TRY_LET(const json::Value trained, stage.cli.json({"train", "--data", stage.text("train-labelled.csv"), "--data", halves[fold], "--folds", "2", "--out", out}));
+    TRY(judge(stage, out, halves[1 - fold], challenger));
+    TRY(judge(stage, std::string(model_name) + ":1", halves[1 - fold], champion));
+  }
+  return {};
+}
+
+/// Trains the challenger on everything and registers it; its artifact's hash.
+Result<std::string> train_challenger(const Stage& stage) {
+  TRY_LET(const json::Value result,
+          stage.cli.json({"train", "--data", stage.text("train-labelled.csv"), "--data", stage.text("uploaded-labelled.csv"), "--experiment", "demo-grown", "--trainers",
+                          "xgboost", "--folds", "3", "--register", model_name, "--workbench", stage.text("workbench")}));
+  TRY_LET(const std::uint64_t version, count_in(result, {"registered", "version"}));
+  if (version != 2) return fail(Fault::conflict, fmt::format("expected the challenger to be version 2, found {}", version));
+  TRY_LET(const json::Value shown, stage.cli.json({"models", "show", std::string(model_name) + ":2", "--workbench", stage.text("workbench")}));
+  return text_in(shown, {"sha256"});
+}
+
+/// New leaf engines send at an even pace; when a third of their predictions is there, the edge is given the new model.
+Result<> roll_out_under_way(Stage& stage, Step& step, const std::string& sha256) {
+  const std::size_t engines = std::min<std::size_t>(stage.options.quick ? 3 : 10, stage.test_engines());
+  const auto wanted = keys_of(*stage.data.test_table, engines, stage.first_late_leaf());
+  TRY_LET(const std::uint64_t before, stage.hub_view.routed("RulMessageRoute"));
+  TRY_LET(const std::uint64_t port, count_in(stage.edge->ready, {"mqtts"}));
+  TRY_LET(ChildProcess sender, stage.cli.begin({"simulate", "--data", stage.data.test.string(), "--hub", stage.text("hub"), "--gateway", fmt::format("localhost:{}", port),
+                                                "--parent", edge_device, "--first-unit", std::to_string(stage.first_late_leaf()), "--max-devices",
+                                                std::to_string(engines), "--rate", "20"}));
+  const auto arrived = [&]() -> Result<std::uint64_t> {
+    TRY_LET(const std::uint64_t now, stage.hub_view.routed("RulMessageRoute"));
+    return now - before;
+  };
+  TRY(wait_until("a third of the predictions", patience, [&]() -> Result<bool> {
+    TRY_LET(const std::uint64_t so_far, arrived());
+    return so_far * 3 >= wanted.size();
+  }));
+  TRY_LET(const json::Value given, stage.cli.json({"deploy", "--device", edge_device, "--model", std::string(model_name) + ":2", "--workbench", stage.text("workbench"),
+                                                   "--hub", stage.text("hub")}));
+  TRY(wait_until("the classifier to take the new model", patience, [&] { return model_is_active(stage, sha256); }));
+  TRY_LET(const std::uint64_t at_swap, arrived());
+  TRY(step.check("swapped while messages flow", at_swap < wanted.size(), "every message had been answered before the swap"));
+
+  TRY_LET(const json::Value sent, stage.cli.finish(std::move(sender), "simulate", patience));
+  TRY_LET(const std::uint64_t acked, count_in(sent, {"acked"}));
+  TRY(step.check("acknowledged", wanted.size(), acked));
+  TRY(wait_until("every prediction at the hub", patience, [&]() -> Result<bool> {
+    TRY_LET(const std::uint64_t so_far, arrived());
+    return so_far >= wanted.size();
+  }));
+  auto everything = keys_of(*stage.data.test_table, stage.test_engines(), stage.first_leaf());
+  everything.insert(wanted.begin(), wanted.end());
+  TRY_LET(const Predictions predictions, read_predictions(stage.cli, stage.hub_view));
+  TRY(step.check("predictions", wanted.size(), predictions.present(wanted)));
+  TRY(step.check("missing of all so far", 0, everything.size() - predictions.present(everything)));
+  TRY(step.check("twice", 0, predictions.repeated()));
+  TRY_LET(const std::uint64_t records, uploaded_records(stage, stage.uploaded + wanted.size()));
+  TRY(step.check("full records at the hub", stage.uploaded + wanted.size(), records));
+  step.note(fmt::format("at {} messages/s {}", 20 * engines, latency_text(predictions, wanted)));
+  return {};
+}
+
+/// Stops a service by SIGTERM; its exit code.
+int stop_service(std::optional<Cli::Service>& service) {
+  if (!service) return 0;
+  const int code = service->process.stop(std::chrono::seconds{20});
+  service.reset();
+  return code;
+}
+
+}  // namespace
+
+Result<> retrain_and_roll_out(Stage& stage) {
+  Step step(10, "retrained, compared, rolled out");
+  Judged champion, challenger;
+  TRY(compare(stage, champion, challenger));
+  TRY(step.check("held-out engines judged", stage.test_engines(), challenger.engines));
+  TRY_LET(const std::string sha256, train_challenger(stage));
+  TRY(step.check("the challenger is another model", sha256 != stage.champion_sha256, "it has the champion's hash"));
+  const bool better = challenger.rmse() <= champion.rmse();
+  step.note(fmt::format("RMSE {:.2f} against the champion's {:.2f}{}", challenger.rmse(), champion.rmse(),
+                        better ? ": promoted" : ": not better, not promoted (rolled out here all the same, to show a swap)"));
+  if (better) TRY(stage.cli.json({"models", "alias", std::string(model_name) + ":2", "champion", "--workbench", stage.text("workbench")}));
+  TRY(roll_out_under_way(stage, step, sha256));
+  step.done();
+  return {};
+}
+
+Result<> stop_everything(Stage& stage) {
+  Step step(11, "everything stopped");
+  TRY(step.check("exit code of the edge", 0, static_cast<std::uint64_t>(stop_service(stage.edge))));
+  TRY(step.check("of the hub", 0, static_cast<std::uint64_t>(stop_service(stage.hub))));
+  step.done();
+  return {};
+}
+
+}  // namespace nacelle::app::demo
