@@ -38,9 +38,9 @@ Result<> CaptureStream::recover(bool begin_at_head) {
     if (begin_at_head) state_.next = std::max(state_.next, parts_.log.head(partition_));
   }
   TRY(settle_plan());
-  if (state_.next > parts_.log.head(partition_)) {
+  if (state_.next > parts_.log.next(partition_)) {
     log::warn("hub", "capture into '{}', partition {}: the cursor {} is beyond the log's end {}: this is another log; beginning with its oldest",
-              route_.storage.container, partition_, state_.next, parts_.log.head(partition_));
+              route_.storage.container, partition_, state_.next, parts_.log.next(partition_));
     state_.next = parts_.log.oldest(partition_);
   }
   looked_ = state_.next;
@@ -131,10 +131,10 @@ Result<> CaptureStream::look(Offset until) {
     TRY_LET(const auto records, parts_.log.read(partition_, looked_, read_bytes));
     if (records.empty()) break;
     for (const LogRecord& record : records) {
-      if (record.offset > looked_) {
-        lost_ += record.offset - looked_;
+      if (record.follows > looked_) {
+        lost_ += record.follows - looked_;
         log::error("hub", "capture into '{}', partition {}: messages {} to {} are no longer in the log and were not captured",
-                   route_.storage.container, partition_, looked_, record.offset - 1);
+                   route_.storage.container, partition_, looked_, record.follows - 1);
       }
       take(record);
       looked_ = record.offset + 1;

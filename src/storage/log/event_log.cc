@@ -40,6 +40,7 @@ class SegmentedLog final : public EventLog {
 
   Offset head(Partition partition) const override { return chain(partition).head(); }
   Offset oldest(Partition partition) const override { return chain(partition).oldest(); }
+  Offset next(Partition partition) const override { return chain(partition).next(); }
   Offset offset_at(Partition partition, Timestamp time) const override { return chain(partition).offset_at(time); }
   std::function<void()> on_commit(std::function<void()> wake) override { return commit_->on_commit(std::move(wake)); }
   Partition partitions() const override { return options_.partitions; }

@@ -19,7 +19,7 @@
 namespace nacelle::storage {
 
 using Partition = std::uint32_t;
-/// A record's number within its partition: from 0, never repeated, never reused.
+/// A record's number within its partition: from 0, rising, never reused. There may be gaps: never count by offsets.
 using Offset = std::uint64_t;
 
 struct LogOptions {
@@ -36,6 +36,9 @@ struct LogRecord {
   Offset offset = 0;
   Timestamp appended_at{};
   Bytes payload;
+  /// The offset after the record that stood before it. Usually its own; lower where a refused or torn write left a gap.
+  /// A reader whose last record ended below it has missed records: dropped by retention, or damaged.
+  Offset follows = 0;
 };
 
 struct LogStatistics {
@@ -64,6 +67,8 @@ class EventLog {
 
   virtual Offset head(Partition partition) const = 0;    ///< the offset after the last synced record
   virtual Offset oldest(Partition partition) const = 0;  ///< the first offset kept
+  /// The lowest offset the next record may get: the head, or higher after a gap. A cursor beyond it is of another log.
+  virtual Offset next(Partition partition) const = 0;
   /// The first offset appended at or after `time` (head if none).
   virtual Offset offset_at(Partition partition, Timestamp time) const = 0;
 

@@ -230,6 +230,24 @@ TEST_F(EventLogTest, failed_sync_is_never_acknowledged_and_its_offsets_are_not_u
   EXPECT_EQ(all.front().payload, "one");
   EXPECT_EQ(all.back().payload, "three");
   EXPECT_EQ(all.back().offset, third);
+  EXPECT_EQ(all.back().follows, 1u) << "the gap holds nothing that was lost";
+}
+
+TEST_F(EventLogTest, next_is_never_below_a_cursor_even_if_the_last_record_is_destroyed) {
+  for (int i = 0; i < 10; ++i) append(0, "record");
+  EXPECT_EQ(log->next(0), 10u);
+  log.reset();
+  const std::string path = "/events/0000/00000000000000000000.log";
+  Bytes bytes = disk.contents(path);
+  bytes.back() ^= 1;
+  disk.set_contents(path, bytes);
+  log = EventLog::open(options, clock, disk).value();
+  EXPECT_EQ(log->head(0), 9u);
+  EXPECT_GE(log->next(0), 10u);
+  const Offset at = append(0, "new");
+  EXPECT_GE(at, 10u);
+  EXPECT_EQ(log->read(0, 9, 1).value().at(0).offset, at);
+  EXPECT_EQ(log->read(0, 9, 1).value().at(0).follows, 9u);
 }
 
 TEST_F(EventLogTest, write_that_can_neither_be_finished_nor_cut_off_ends_the_segment) {
@@ -353,6 +371,13 @@ TEST_F(EventLogTest, damage_met_by_a_reader_is_put_aside_and_the_rest_served) {
   EXPECT_EQ(log->statistics().quarantined_segments, 1u);
   EXPECT_TRUE(disk.exists(path + ".quarantined").value());
   EXPECT_EQ(disk.contents(path + ".quarantined"), bytes);
+  Offset at = 0;
+  std::uint64_t missed = 0;
+  for (const auto& record : all) {
+    missed += record.follows > at ? record.follows - at : 0;
+    at = record.offset + 1;
+  }
+  EXPECT_EQ(missed, 1u) << "a reader can tell";
   reopen();
   EXPECT_EQ(read_all(*log, 0).value().size(), 59u);
   EXPECT_EQ(log->statistics().quarantined_segments, 0u) << "mended for good";

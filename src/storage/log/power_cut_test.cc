@@ -114,6 +114,7 @@ class Story {
     ASSERT_TRUE(read) << where() << ": " << read.error().message;
     std::map<Offset, Bytes> found;
     std::size_t last_attempt = 0;
+    Offset at = 0;
     for (const auto& record : *read) {
       ASSERT_TRUE(found.emplace(record.offset, record.payload).second) << where();
       ASSERT_EQ(found.rbegin()->first, record.offset) << where() << ": offsets must rise";
@@ -121,6 +122,8 @@ class Story {
       ASSERT_EQ(record.payload, attempts_[p].at(attempt)) << where() << ": altered";
       ASSERT_TRUE(found.size() == 1 || attempt > last_attempt) << where() << ": order or repetition";
       last_attempt = attempt;
+      ASSERT_LE(record.follows, at) << where() << ": a reader would think that records are missing";
+      at = record.offset + 1;
     }
     for (const auto& [offset, payload] : promised_[p]) {
       ASSERT_TRUE(found.contains(offset)) << where() << ": record " << offset << " of partition " << p << " is lost";

@@ -111,6 +111,7 @@ void Segment::take(const Scan& scan, ByteCount bytes) {
   // If only the first part of a damaged file is served, the places of the later records are not in it.
   std::erase_if(index_.entries, [&](const IndexEntry& entry) { return entry.position >= bytes; });
   salt_ = scan.salt;
+  follows_ = scan.follows;
 }
 
 Result<> Segment::quarantine(const Scan& scan) {
@@ -158,7 +159,7 @@ Result<Segment::Place> Segment::place(std::uint64_t (*where)(const Index&, Offse
   if (!file) {
     TRY_LET(file, files_.open(path_, OpenMode::read));
   }
-  return Place{std::move(file), where(index_, offset, time), bytes_, salt_};
+  return Place{std::move(file), where(index_, offset, time), bytes_, salt_, follows_};
 }
 
 /// Calls `visit` with each record of the place until it answers false.
@@ -197,7 +198,8 @@ Result<> Segment::read(Offset from, ByteCount max_bytes, std::vector<LogRecord>&
       taken = std::max(taken, max_bytes);
       return false;
     }
-    out.push_back({record.offset, record.appended_at, Bytes(record.payload)});
+    const Offset follows = record.offset == first_ ? std::min(start.follows, first_) : record.offset;
+    out.push_back({record.offset, record.appended_at, Bytes(record.payload), follows});
     taken += record.payload.size();
     return taken < max_bytes && out.size() < most_records;
   });

@@ -80,6 +80,7 @@ class Segment {
     std::uint64_t from;
     std::uint64_t end;
     std::uint32_t salt;
+    Offset follows;
   };
   Result<> load();
   Result<> salvage(const Scan& scan);
@@ -102,6 +103,7 @@ class Segment {
   std::shared_ptr<File> file_;     // while appended to
   Extent extent_;
   Index index_;
+  Offset follows_ = unknown_offset;  // the segment before ends there
   std::uint32_t salt_ = 0;
   std::optional<Timestamp> first_time_;
 };

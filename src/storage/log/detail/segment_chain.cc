@@ -87,6 +87,7 @@ void SegmentChain::refuse(std::span<Append* const> batch, const Error& error) {
 void SegmentChain::skip_to(Offset next) {
   if (next <= next_) return;
   next_ = next;
+  begun_ = next;
   needs_roll_ = true;
 }
 

@@ -2,6 +2,7 @@
 // SegmentChain: one folder of segments, oldest to newest: a partition of the event log, or a spool.
 // One thread appends (write, sync); any thread reads.
 
+#include <algorithm>
 #include <deque>
 #include <functional>
 #include <utility>
@@ -34,6 +35,8 @@ class SegmentChain {
   Result<std::vector<LogRecord>> read(Offset from, ByteCount max_bytes);
   Offset head() const { return head_; }
   Offset oldest() const;
+  /// See EventLog::next.
+  Offset next() const { return std::max<Offset>(head_, begun_); }
   Offset offset_at(Timestamp time);
   ByteCount bytes() const;
   std::size_t segments() const;
@@ -69,6 +72,7 @@ class SegmentChain {
   FileSystem& files_;
   Counters& counters_;
   std::atomic<Offset> head_ = 0;
+  std::atomic<Offset> begun_ = 0;  // the first offset of the last segment, or of the one to come
 
   mutable std::mutex mutex_;            // guards segments_
   std::deque<SegmentPointer> segments_;  // by first offset; once it has one, never empty again

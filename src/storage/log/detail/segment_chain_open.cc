@@ -28,6 +28,7 @@ Result<std::unique_ptr<SegmentChain>> SegmentChain::open(Options options, FileSy
   TRY(chain->recover_last(0));
   chain->check_recent();
   chain->find_head();
+  chain->begun_ = chain->next_;
   return chain;
 }
 
@@ -90,6 +91,7 @@ Result<> SegmentChain::recover_last(Offset at_least) {
   salt_ = scan.salt;
   written_ = synced_ = scan.intact_bytes;
   last_->begin(std::move(file), scan);
+  needs_roll_ = next_ > scan.next;  // gaps stand between segments, where the header tells of them
   return {};
 }
 
@@ -138,6 +140,7 @@ Result<> SegmentChain::make_segment(Offset first, Offset follows) {
   Scan nothing;
   nothing.next = first;
   nothing.salt = header.salt;
+  nothing.follows = follows;
   nothing.intact_bytes = bytes.size();
   segment->begin(*made, nothing);
   if (last_) last_->seal(follows);
@@ -145,6 +148,7 @@ Result<> SegmentChain::make_segment(Offset first, Offset follows) {
   file_ = *made;
   salt_ = header.salt;
   next_ = first;
+  begun_ = first;
   written_ = synced_ = bytes.size();
   needs_roll_ = false;
   const std::lock_guard lock(mutex_);
@@ -161,7 +165,7 @@ void SegmentChain::check_recent() {
 }
 
 void SegmentChain::find_head() {
-  head_ = segments_.empty() ? next_ : segments_.back()->first();
+  head_ = segments_.empty() ? next_ : std::min(segments_.back()->first(), segments_.back()->follows());
   for (auto at = segments_.rbegin(); at != segments_.rend(); ++at) {
     const auto extent = (*at)->extent();
     if (!extent || extent->records == 0) continue;

@@ -52,7 +52,8 @@ Result<std::vector<LogRecord>> SegmentChain::read(Offset from, ByteCount max_byt
 
 Offset SegmentChain::oldest() const {
   const std::lock_guard lock(mutex_);
-  return segments_.empty() ? head_.load() : segments_.front()->first();
+  // Of a chain without a record, the head: the gap before the first record to come holds nothing.
+  return segments_.empty() ? head_.load() : std::min(segments_.front()->first(), head_.load());
 }
 
 Offset SegmentChain::offset_at(Timestamp time) {
@@ -99,9 +100,6 @@ SegmentChain::SegmentPointer SegmentChain::drop_oldest_if(const std::function<bo
   const std::lock_guard lock(mutex_);
   if (segments_.front() != oldest) return nullptr;  // another thread was quicker
   segments_.pop_front();
-  // If no record is left, the head is where the next will be. The log's thread may be moving it on meanwhile.
-  for (Offset head = head_; head < next->first() && !head_.compare_exchange_weak(head, next->first());) {
-  }
   return oldest;
 }
 
