@@ -10,16 +10,6 @@ namespace {
 
 using device::IdentityName;
 
-/// `HUB/devices/{d}[/modules/{m}]`, the resource of a device's own token.
-Result<IdentityName> name_in_resource(std::string_view resource) {
-  const auto parts = text::split(resource, '/');
-  const bool device = parts.size() >= 3 && parts[1] == "devices" && !parts[2].empty();
-  if (!device) return fail(Fault::denied, "the token names no device, and no policy either");
-  IdentityName name{device::DeviceId(parts[2]), {}};
-  if (parts.size() >= 5 && parts[3] == "modules") name.module = device::ModuleId(parts[4]);
-  return name;
-}
-
 // A certificate ends with its dates, which net/tls does not tell us; the session is checked again after a day.
 constexpr std::chrono::hours certificate_session{24};
 
@@ -52,21 +42,24 @@ bool allowed(Need need, const Caller& caller, const IdentityName& target) {
   return false;
 }
 
-std::vector<std::string> spell_hub_names(const std::vector<std::string>& hosts, const std::vector<std::uint16_t>& ports) {
-  std::vector<std::string> names;
-  for (const auto& host : hosts) {
-    names.push_back(host);
-    for (const std::uint16_t port : ports)
-      if (port != 0) names.push_back(fmt::format("{}:{}", host, port));
-  }
-  return names;
-}
-
 Result<IdentityPtr> Access::enabled_identity(const IdentityName& name) const {
   IdentityPtr identity = registry_.identities().find(name);
   if (!identity) return fail(Fault::denied, fmt::format("'{}' is not registered", name.client_id()));
   if (!registry_.identities().enabled(*identity)) return fail(Fault::denied, fmt::format("'{}' is disabled", name.client_id()));
   return identity;
+}
+
+/// The identity that `HUB/devices/{d}[/modules/{m}]` names: the resource of a device's own token. Some clients encode
+/// ids of odd characters once more inside it (`%24edgeHub`).
+Result<IdentityPtr> Access::identity_in(std::string_view resource) const {
+  const auto parts = text::split(resource, '/');
+  if (parts.size() < 3 || parts[1] != "devices") return fail(Fault::denied, "the token names no device, and no policy either");
+  const bool module = parts.size() >= 5 && parts[3] == "modules";
+  const IdentityName literal{device::DeviceId(parts[2]), device::ModuleId(module ? parts[4] : std::string_view())};
+  if (registry_.identities().find(literal)) return enabled_identity(literal);
+  TRY_LET(const std::string device_id, text::percent_decode(literal.device.str()));
+  TRY_LET(const std::string module_id, text::percent_decode(literal.module.str()));
+  return enabled_identity({device::DeviceId(device_id), device::ModuleId(module_id)});
 }
 
 Result<Caller> Access::identify(std::string_view authorization, const IdentityName& target) const {
@@ -75,13 +68,11 @@ Result<Caller> Access::identify(std::string_view authorization, const IdentityNa
   if (!token) return fail(Fault::denied, "the Authorization header is not a shared access signature");
   if (!token->policy.empty()) return identify_service(*token, authorization, target);
 
-  TRY_LET(const IdentityName name, name_in_resource(token->resource));
-  TRY_LET(const IdentityPtr identity, enabled_identity(name));
-  const auto names = hub_names();
-  TRY(device::authenticate(*identity, authorization, *names, clock_.now()));
+  TRY_LET(const IdentityPtr identity, identity_in(token->resource));
+  TRY(device::authenticate(*identity, authorization, hub_names_, clock_.now()));
   Caller caller;
-  caller.name = name;
-  const IdentityPtr device = registry_.identities().find({name.device, {}});
+  caller.name = identity->name;
+  const IdentityPtr device = registry_.identities().find({caller.name.device, {}});
   caller.edge = device && device->edge;
   return caller;
 }
@@ -89,16 +80,15 @@ Result<Caller> Access::identify(std::string_view authorization, const IdentityNa
 Result<Caller> Access::identify_service(const sas::Token& token, std::string_view text, const IdentityName& target) const {
   const device::Policy* policy = registry_.policy(token.policy);
   if (!policy) return fail(Fault::denied, fmt::format("there is no shared access policy '{}'", token.policy));
-  const auto names = hub_names();
   Caller caller;
   caller.service = true;
   caller.rights = policy->rights;
-  if (device::resource_covers_hub(token.resource, *names)) {
-    TRY(device::authenticate_service(*policy, text, *names, clock_.now()));
+  if (device::resource_covers_hub(token.resource, hub_names_)) {
+    TRY(device::authenticate_service(*policy, text, hub_names_, clock_.now()));
     return caller;
   }
   // A policy's token for one device speaks for that device and for nothing else.
-  TRY(device::authenticate_with_policy(*policy, target, text, *names, clock_.now()));
+  TRY(device::authenticate_with_policy(*policy, target, text, hub_names_, clock_.now()));
   caller.rights = {};
   caller.rights.device_connect = policy->rights.device_connect;
   return caller;
@@ -117,11 +107,10 @@ Result<Timestamp> Access::check_device(const IdentityName& name, std::string_vie
   }
   const auto token = sas::parse_token(password);
   if (!token) return fail(Fault::denied, fmt::format("the password of '{}' is not a shared access signature", name.client_id()));
-  const auto names = hub_names();
-  if (token->policy.empty()) return device::authenticate(*identity, password, *names, clock_.now());
+  if (token->policy.empty()) return device::authenticate(*identity, password, hub_names_, clock_.now());
   const device::Policy* policy = registry_.policy(token->policy);
   if (!policy) return fail(Fault::denied, fmt::format("there is no shared access policy '{}'", token->policy));
-  return device::authenticate_with_policy(*policy, name, password, *names, clock_.now());
+  return device::authenticate_with_policy(*policy, name, password, hub_names_, clock_.now());
 }
 
 }  // namespace nacelle::hub

@@ -8,7 +8,6 @@
 
 #include "domain/device/identity.h"
 #include "foundation/clock.h"
-#include "foundation/snapshot.h"
 #include "service/hub/registry.h"
 
 namespace nacelle::hub {
@@ -35,15 +34,11 @@ struct Caller {
 /// Whether `caller` may do what `need` says to `target` (the device or module named in the path; empty if none).
 bool allowed(Need need, const Caller& caller, const device::IdentityName& target);
 
-/// The hub's names as clients spell them: `host`, its aliases, each alone and with each port.
-std::vector<std::string> spell_hub_names(const std::vector<std::string>& hosts, const std::vector<std::uint16_t>& ports);
-
 class Access {
  public:
-  Access(const Registry& registry, const Clock& clock) : registry_(registry), clock_(clock) {}
-
-  void set_hub_names(std::vector<std::string> names) { names_.publish(std::move(names)); }
-  std::shared_ptr<const std::vector<std::string>> hub_names() const { return names_.get(); }
+  /// `hub_names`: the hub's name and its aliases; with any port they are the same.
+  Access(const Registry& registry, std::vector<std::string> hub_names, const Clock& clock)
+      : registry_(registry), hub_names_(std::move(hub_names)), clock_(clock) {}
 
   /// The caller behind an Authorization header. Fault::denied says which check failed, without secrets. Any thread.
   Result<Caller> identify(std::string_view authorization, const device::IdentityName& target) const;
@@ -54,11 +49,12 @@ class Access {
 
  private:
   Result<Caller> identify_service(const sas::Token& token, std::string_view text, const device::IdentityName& target) const;
+  Result<IdentityPtr> identity_in(std::string_view resource) const;
   Result<IdentityPtr> enabled_identity(const device::IdentityName& name) const;
 
   const Registry& registry_;
+  const std::vector<std::string> hub_names_;
   const Clock& clock_;
-  Snapshot<std::vector<std::string>> names_;
 };
 
 }  // namespace nacelle::hub

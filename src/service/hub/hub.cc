@@ -65,7 +65,7 @@ Result<> Hub::open_stores() {
 
 Result<> Hub::open_parts() {
   TRY_LET(Routes routes, load_routes(options_.directory / "routes.json", files_));
-  access_.emplace(*registry_, clock_);
+  access_.emplace(*registry_, every_host_name(server_names(options_.host)), clock_);
   commits_.emplace(executor_, *log_);
   const CaptureStream::Parts capture{*log_, *objects_, *capture_tables_, clock_, options_.host};
   capture_ = std::make_unique<Capture>(capture, disk_, *commits_);
@@ -83,9 +83,8 @@ Result<> Hub::listen() {
 }
 
 Result<> Hub::listen_for_devices(const std::shared_ptr<net::TlsServerContext>& tls) {
-  const auto hosts = every_host_name(server_names(options_.host));
   endpoint::DeviceEndpoint::Options options;
-  options.hub_names = spell_hub_names(hosts, {options_.mqtts, options_.https, options_.mqtt.value_or(0)});
+  options.hub_names = every_host_name(server_names(options_.host));
   TRY_LET(storage::Database session_tables, open_session_tables(options_.directory));
   options.server.sessions = std::make_shared<Sessions>(std::move(session_tables));
   endpoint_ = endpoint::DeviceEndpoint::make(executor_, *ingest_, clock_, std::move(options));
@@ -110,7 +109,6 @@ Result<> Hub::listen_for_calls(const std::shared_ptr<net::TlsServerContext>& tls
   const auto metrics = [this](net::HttpRequest request) { return scrape(std::move(request)); };
   TRY_LET(metrics_, net::HttpServer::listen(executor_, {"127.0.0.1", options_.metrics, {}}, nullptr, metrics));
   file_.metrics = metrics_->port();
-  access_->set_hub_names(spell_hub_names(every_host_name(server_names(options_.host)), {file_.mqtts, file_.https, file_.mqtt}));
   return {};
 }
 
