@@ -82,7 +82,7 @@ Result<> run_image(const RunFlags& flags) {
   TRY_LET(const oci::UnpackedImage image, in(scorer::unpack_image(tar, root), flags.image.string()));
   TRY_LET(const std::vector<std::string> command, scorer::plain_command(image, root, {"--host", flags.host, "--port", std::to_string(flags.port)}));
   const InterruptGuard guard;
-  TRY_LET(ChildProcess child, ChildProcess::start(command, {.log = {}, .environment = {{"LD_LIBRARY_PATH", (root / "lib").string()}}, .inherit_output = true}));
+  TRY_LET(ChildProcess child, ChildProcess::start(command, {.log = {}, .environment = {}, .inherit_output = true}));
   while (child.running() && !InterruptGuard::interrupted()) std::this_thread::sleep_for(std::chrono::milliseconds{50});
   const int code = child.stop();
   if (code == 0 || InterruptGuard::interrupted()) return {};
