@@ -181,24 +181,24 @@ Result<> SliceFiles::save_notes() {
     devices.set(device, json::Object{{"lastCycle", recent.last_cycle}, {"records", std::move(identities)}});
   }
   const json::Object notes{{"slice", last_slice_}, {"number", last_number_}, {"devices", std::move(devices)}};
-  return storage::write_file_atomic(files_, options_.folder / "notes.json", json::print(notes));
+  return storage::write_file_atomic(files_, options_.notes, json::print(notes));
 }
 
 Result<> SliceFiles::load_notes() {
-  auto bytes = storage::read_file(files_, options_.folder / "notes.json");
+  auto bytes = storage::read_file(files_, options_.notes);
   if (!bytes) return bytes.error().fault == Fault::not_found ? Result<>() : fail(std::move(bytes).error());
   const auto notes = json::parse(*bytes);
   if (!notes || !notes->is_object()) {
-    log::error("avro-writer", "notes.json is damaged and set aside");
-    return files_.rename(options_.folder / "notes.json", options_.folder / "notes.json.quarantined");
+    log::error("avro-writer", "{} is damaged and set aside", options_.notes.string());
+    return files_.rename(options_.notes, options_.notes.string() + ".quarantined");
   }
-  TRY_LET(last_slice_, json::get_string_or(*notes, "slice", "", "notes.json"));
-  TRY_LET(last_number_, json::get_integer_or(*notes, "number", 0, "notes.json"));
-  TRY_LET(const json::Object* devices, json::get_object_or_null(*notes, "devices", "notes.json"));
+  TRY_LET(last_slice_, json::get_string_or(*notes, "slice", "", "the writer's notes"));
+  TRY_LET(last_number_, json::get_integer_or(*notes, "number", 0, "the writer's notes"));
+  TRY_LET(const json::Object* devices, json::get_object_or_null(*notes, "devices", "the writer's notes"));
   if (!devices) return {};
   for (const auto& [device, value] : *devices) {
     Recent recent;
-    TRY_LET(recent.last_cycle, json::get_integer_or(value, "lastCycle", 0, "notes.json"));
+    TRY_LET(recent.last_cycle, json::get_integer_or(value, "lastCycle", 0, "the writer's notes"));
     const json::Value* records = value.find("records");
     if (records && records->is_array())
       for (const json::Value& record : records->as_array()) {

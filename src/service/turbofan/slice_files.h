@@ -20,6 +20,7 @@ namespace nacelle::turbofan {
 
 struct SliceOptions {
   std::filesystem::path folder;
+  std::filesystem::path notes;            ///< a file, not in the folder: what must be known of files that are gone
   std::chrono::seconds slice{300};        ///< a file holds what came in one of these
   std::chrono::seconds idle{600};         ///< a file nothing was added to for so long is complete
   ByteCount max_file_bytes = 64_MiB;

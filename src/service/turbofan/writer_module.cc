@@ -144,6 +144,7 @@ awaitable<Result<>> run_avro_writer(Executor strand, ModuleEnvironment me, Varia
   SliceOptions options;
   const char* folder = variables("AVRO_FOLDER");
   options.folder = folder ? std::filesystem::path(folder) : me.folder / "avrofiles";
+  options.notes = me.folder / "written.json";
   options.slice = times.slice;
   options.idle = times.idle;
   CO_TRY_LET(auto files, SliceFiles::open(std::move(options), clock, storage::real_file_system()));
