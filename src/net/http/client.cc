@@ -11,6 +11,7 @@ using Parser = detail::http::response_parser<detail::http::string_body>;
 
 struct HttpClient::State {
   HttpClientOptions options;
+  Executor strand;   // of the stream; the callers may run anywhere
   StreamPtr stream;  // null: not connected
   Bytes buffer;      // read and not yet parsed
 
@@ -48,6 +49,10 @@ struct HttpClient::State {
     co_return Result<>{};
   }
 
+  using Answer = std::optional<Result<HttpResponse>>;
+  static awaitable<void> run(std::shared_ptr<State> state, HttpRequest request, std::shared_ptr<Answer> answer);
+  awaitable<Result<HttpResponse>> send(HttpRequest request);
+
   /// One request and its response on the connection there is. `answered` tells whether any byte of an answer came.
   awaitable<Result<HttpResponse>> exchange(const Bytes& bytes, bool head, bool& answered) {
     stream->set_deadline(options.timeout);
@@ -82,24 +87,45 @@ struct HttpClient::State {
 };
 
 HttpClient::HttpClient(HttpClientOptions options) : state_(std::make_shared<State>()) { state_->options = std::move(options); }
-HttpClient::~HttpClient() = default;
+HttpClient::~HttpClient() {
+  // The stream is closed where it lives.
+  if (!state_ || !state_->strand) return;
+  const Executor strand = state_->strand;
+  asio::post(strand, [state = std::move(state_)] { state->drop(); });
+}
 HttpClient::HttpClient(HttpClient&&) noexcept = default;
 
-awaitable<Result<HttpResponse>> HttpClient::send(HttpRequest request) {
-  const auto state = state_;
-  const Bytes bytes = state->print(request);
+awaitable<Result<HttpResponse>> HttpClient::State::send(HttpRequest request) {
+  const Bytes bytes = print(request);
   const bool head = request.method == "HEAD";
   while (true) {
-    const bool kept_alive = state->stream != nullptr;
-    CO_TRY(co_await state->ensure_connected());
+    const bool kept_alive = stream != nullptr;
+    CO_TRY(co_await ensure_connected());
     bool answered = false;
-    auto response = co_await state->exchange(bytes, head, answered);
+    auto response = co_await exchange(bytes, head, answered);
     if (response) co_return response;
-    state->drop();
+    drop();
     // RFC 9112 section 9.3.1: a kept connection may have been closed under our request; once more on a fresh one.
     const bool again = kept_alive && !answered && response.error().fault == Fault::unavailable;
     if (!again) co_return response;
   }
+}
+
+awaitable<void> HttpClient::State::run(std::shared_ptr<State> state, HttpRequest request, std::shared_ptr<Answer> answer) {
+  co_await asio::this_coro::throw_if_cancelled(false);
+  auto response = co_await state->send(std::move(request));
+  answer->emplace(std::move(response));
+}
+
+awaitable<Result<HttpResponse>> HttpClient::send(HttpRequest request) {
+  const auto state = state_;
+  const Executor caller = co_await asio::this_coro::executor;
+  if (!state->strand) state->strand = asio::make_strand(caller);
+  auto answer = std::make_shared<State::Answer>();
+  auto work = State::run(state, std::move(request), answer);
+  const auto [failure] = co_await asio::co_spawn(state->strand, std::move(work), as_result);
+  if (failure || !*answer) co_return fail(Fault::unavailable, state->host() + ": the request was cancelled");
+  co_return std::move(**answer);
 }
 
 }  // namespace nacelle::net

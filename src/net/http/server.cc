@@ -14,6 +14,16 @@
 namespace nacelle::net {
 namespace {
 
+/// A refused request may still be on its way: closing with unread bytes resets the connection, and the answer with it.
+constexpr auto linger_for = std::chrono::seconds{2};
+constexpr std::size_t linger_bytes = 4 * 1024 * 1024;
+
+/// The connection's own business, whatever a handler says.
+bool is_framing(std::string_view name) {
+  return text::equal_ignoring_case(name, "Content-Length") || text::equal_ignoring_case(name, "Connection") ||
+         text::equal_ignoring_case(name, "Transfer-Encoding");
+}
+
 using detail::http::error;
 using Parser = detail::http::request_parser<detail::http::string_body>;
 
@@ -29,7 +39,8 @@ Bytes print(const HttpResponse& response, bool keep_alive, bool with_body) {
   out.reserve(256 + response.body.size());
   const auto reason = detail::http::obsolete_reason(static_cast<detail::http::status>(response.status));
   out += fmt::format("HTTP/1.1 {} {}\r\n", response.status, std::string_view(reason.data(), reason.size()));
-  for (const auto& [name, value] : response.headers) detail::append_header(out, name, value);
+  for (const auto& [name, value] : response.headers)
+    if (!is_framing(name)) detail::append_header(out, name, value);
   // RFC 9110 section 8.6: none with 1xx and 204.
   if (response.status != 204) out += fmt::format("Content-Length: {}\r\n", response.body.size());
   out += keep_alive ? "Connection: keep-alive\r\n\r\n" : "Connection: close\r\n\r\n";
@@ -76,8 +87,7 @@ class Connection {
     bool continued = false;
     while (true) {
       if (const auto why = detail::feed(parser, buffer_); why) {
-        const Bytes farewell = print(refusal(why), false, true);
-        co_await stream_->write_all(farewell);
+        co_await refuse(refusal(why));
         co_return std::nullopt;
       }
       if (parser.is_done()) break;
@@ -98,6 +108,20 @@ class Connection {
       begun = true;
     }
     co_return take(parser);
+  }
+
+  awaitable<void> refuse(HttpResponse response) {
+    const Bytes farewell = print(response, false, true);
+    stream_->set_deadline(linger_for);
+    const auto sent = co_await stream_->write_all(farewell);
+    if (!sent) co_return;
+    co_await stream_->end_writing();
+    for (std::size_t read = 0; read < linger_bytes;) {
+      buffer_.clear();
+      const auto more = co_await detail::read_more(*stream_, buffer_);
+      if (!more) co_return;
+      read += buffer_.size();
+    }
   }
 
   static std::string_view view(boost::beast::string_view text) { return {text.data(), text.size()}; }

@@ -32,6 +32,8 @@ class Stream {
   /// `set_deadline`.
   virtual awaitable<Result<std::size_t>> read_some(char* data, std::size_t size) = 0;
   virtual awaitable<Result<>> write_all(BytesView bytes) = 0;
+  /// Tells the peer that nothing more comes; it can still be read. Where that is not possible, nothing happens.
+  virtual awaitable<void> end_writing() { co_return; }
   virtual void close() = 0;  ///< on the stream's executor; ends waiting reads and writes
   /// As close(), after handing over what of `farewell` goes out without waiting.
   virtual void close_with(BytesView farewell) { static_cast<void>(farewell), close(); }

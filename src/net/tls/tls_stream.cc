@@ -75,6 +75,13 @@ class TlsStream final : public Stream {
     co_return Result<>{};
   }
 
+  awaitable<void> end_writing() override {
+    ERR_clear_error();
+    SSL_shutdown(session_.get());
+    const auto sent = co_await flush();
+    if (sent) co_await inner_->end_writing();
+  }
+
   void close() override { close_with({}); }
   void close_with(BytesView farewell) override {
     if (closed_) return;

@@ -78,6 +78,12 @@ class SocketStream final : public Stream {
     co_return Result<>{};
   }
 
+  awaitable<void> end_writing() override {
+    boost::system::error_code ignored;
+    state_->socket.shutdown(asio::socket_base::shutdown_send, ignored);
+    co_return;
+  }
+
   void close() override {
     boost::system::error_code ignored;
     ++state_->timer_round;
