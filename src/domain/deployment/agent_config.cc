@@ -11,11 +11,12 @@ namespace nacelle::deployment {
 namespace {
 
 constexpr std::string_view agent_members[] = {"schemaVersion", "runtime", "systemModules", "modules", "integrity"};
-constexpr std::string_view module_members[] = {"version", "type", "status", "restartPolicy", "imagePullPolicy", "startupOrder", "env", "settings",
-                                               "configuration"};
+constexpr std::string_view module_members[] = {"version",      "type", "status",   "restartPolicy", "imagePullPolicy",
+                                               "startupOrder", "env",  "settings", "configuration"};
 constexpr std::string_view env_members[] = {"value"};
 
-constexpr std::pair<std::string_view, DesiredStatus> statuses[] = {{"running", DesiredStatus::running}, {"stopped", DesiredStatus::stopped}};
+constexpr std::pair<std::string_view, DesiredStatus> statuses[] = {{"running", DesiredStatus::running},
+                                                                   {"stopped", DesiredStatus::stopped}};
 constexpr std::pair<std::string_view, RestartPolicy> restarts[] = {{"always", RestartPolicy::always},
                                                                    {"never", RestartPolicy::never},
                                                                    {"on-failure", RestartPolicy::on_failure},
@@ -41,7 +42,8 @@ Result<json::Value> create_options(const Reader& settings) {
 
 bool is_create_options_part(std::string_view key) {
   constexpr std::string_view stem = "createOptions";
-  return key.size() == stem.size() + 2 && key.starts_with(stem) && key[13] >= '0' && key[13] <= '9' && key[14] >= '0' && key[14] <= '9';
+  return key.size() == stem.size() + 2 && key.starts_with(stem) && key[13] >= '0' && key[13] <= '9' && key[14] >= '0' &&
+         key[14] <= '9';
 }
 
 Result<std::string> env_value(const Reader& env, const std::string& name) {
@@ -50,7 +52,8 @@ Result<std::string> env_value(const Reader& env, const std::string& name) {
   const json::Value* value = entry.find("value");
   if (!value) return std::string();
   if (value->is_string()) return value->as_string();
-  if (value->is_object() || value->is_array()) return entry.wrong("value", "a string, a number or a Boolean", json::type_name(*value));
+  if (value->is_object() || value->is_array())
+    return entry.wrong("value", "a string, a number or a Boolean", json::type_name(*value));
   return json::print(*value);
 }
 
@@ -91,7 +94,8 @@ Result<ModuleSpec> read_module(const Reader& modules, const std::string& name, b
   ModuleSpec spec;
   spec.name = name;
   TRY_LET(spec.type, module.text("type", "docker"));
-  if (spec.type != "docker" && spec.type != "process") return module.wrong("type", "docker or process", fmt::format("'{}'", spec.type));
+  if (spec.type != "docker" && spec.type != "process")
+    return module.wrong("type", "docker or process", fmt::format("'{}'", spec.type));
   TRY_LET(spec.version, module.text("version", ""));
   TRY_LET(spec.status, module.choice("status", statuses, DesiredStatus::running));
   TRY_LET(spec.restart, module.choice("restartPolicy", restarts, RestartPolicy::always));

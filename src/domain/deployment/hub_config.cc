@@ -42,7 +42,8 @@ Result<> read_store(const Reader& hub, HubConfig& config) {
   TRY_LET(config.time_to_live_seconds, store.integer("timeToLiveSecs", config.time_to_live_seconds, -1, any_integer));
   TRY_LET(const Reader limits, store.child("storeLimits"));
   TRY(limits.only(limit_members));
-  TRY_LET(const std::int64_t bytes, limits.integer("maxSizeBytes", static_cast<std::int64_t>(config.max_store_bytes), 1, any_integer));
+  TRY_LET(const std::int64_t bytes,
+          limits.integer("maxSizeBytes", static_cast<std::int64_t>(config.max_store_bytes), 1, any_integer));
   config.max_store_bytes = static_cast<std::uint64_t>(bytes);
   return {};
 }

@@ -9,8 +9,8 @@ namespace nacelle::deployment {
 namespace {
 
 constexpr std::string_view content_keys[] = {"modulesContent", "moduleContent"};
-constexpr std::string_view manifest_members[] = {"modulesContent", "moduleContent", "content", "id", "schemaVersion", "labels", "targetCondition",
-                                                 "priority", "metrics"};
+constexpr std::string_view manifest_members[] = {"modulesContent", "moduleContent",   "content",  "id",     "schemaVersion",
+                                                 "labels",         "targetCondition", "priority", "metrics"};
 constexpr std::string_view desired_key = "properties.desired";
 
 /// The object that maps module ids to their content.
@@ -48,7 +48,8 @@ Result<json::Value> desired_of(const Reader& content, const std::string& module)
     if (key == desired_key) continue;
     const std::string prefix = std::string(desired_key) + '.';
     if (!key.starts_with(prefix) || key.size() == prefix.size())
-      return fail(Fault::invalid_input, fmt::format("{}: unknown member '{}', expected properties.desired or a path below it", section.where(), key));
+      return fail(Fault::invalid_input,
+                  fmt::format("{}: unknown member '{}', expected properties.desired or a path below it", section.where(), key));
     set_at(desired, std::string_view(key).substr(prefix.size()), value);
   }
   return desired;
@@ -63,7 +64,8 @@ Result<Manifest> parse_manifest(const json::Value& document) {
   for (const auto& [module, value] : content.object()) {
     TRY_LET(manifest.desired[module], desired_of(content, module));
   }
-  if (manifest.desired.empty()) return fail(Fault::invalid_input, fmt::format("{}: expected modules such as $edgeAgent, found none", content.where()));
+  if (manifest.desired.empty())
+    return fail(Fault::invalid_input, fmt::format("{}: expected modules such as $edgeAgent, found none", content.where()));
   if (const auto agent = manifest.desired.find("$edgeAgent"); agent != manifest.desired.end()) {
     TRY_LET(manifest.agent, in(parse_agent_config(agent->second), "manifest"));
   }

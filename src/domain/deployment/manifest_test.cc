@@ -82,7 +82,9 @@ TEST(AgentConfigReading, defaults_processes_and_env_of_every_type) {
 }
 
 TEST(AgentConfigReading, create_options_as_object_text_parts_or_nothing) {
-  const auto options = [](std::string_view settings) { return agent(R"({"settings":{"image":"i",)" + std::string(settings) + "}}").modules.at("m").create_options; };
+  const auto options = [](std::string_view settings) {
+    return agent(R"({"settings":{"image":"i",)" + std::string(settings) + "}}").modules.at("m").create_options;
+  };
   const json::Value wanted = doc(R"({"Env":["a=b"]})");
   EXPECT_EQ(options(R"("createOptions":{"Env":["a=b"]})"), wanted);
   EXPECT_EQ(options(R"("createOptions":"{\"Env\":[\"a=b\"]}")"), wanted);
@@ -107,23 +109,35 @@ TEST(AgentConfigReading, mistakes_name_the_member_and_the_nearest_name) {
       {R"({"schemaVersion":"1.1","module":{}})", "$edgeAgent: unknown member 'module', did you mean 'modules'?"},
       {R"({"schemaVersion":"1.1","modules":[]})", "$edgeAgent.modules: expected an object, found array"},
       {R"({"schemaVersion":"1.1","modules":{"m":"x"}})", "$edgeAgent.modules.m: expected an object, found string"},
-      {R"({"schemaVersion":"1.1","modules":{"m":{}}})", "$edgeAgent.modules.m.settings.image: expected an image's name, found none"},
-      {R"({"schemaVersion":"1.1","modules":{"m":{"type":"process"}}})", "settings.image: expected a program's name or path, found none"},
+      {R"({"schemaVersion":"1.1","modules":{"m":{}}})",
+       "$edgeAgent.modules.m.settings.image: expected an image's name, found none"},
+      {R"({"schemaVersion":"1.1","modules":{"m":{"type":"process"}}})",
+       "settings.image: expected a program's name or path, found none"},
       {R"({"schemaVersion":"1.1","modules":{"m":{"type":"podman"}}})", "m.type: expected docker or process, found 'podman'"},
-      {R"({"schemaVersion":"1.1","modules":{"m":{"restartpolicy":"always"}}})", "m: unknown member 'restartpolicy', did you mean 'restartPolicy'?"},
-      {R"({"schemaVersion":"1.1","modules":{"m":{"restartPolicy":"sometimes"}}})", "m.restartPolicy: expected one of always, never, on-failure, on-unhealthy, found 'sometimes'"},
-      {R"({"schemaVersion":"1.1","modules":{"m":{"status":"Running"}}})", "m.status: expected one of running, stopped, found 'Running'"},
-      {R"({"schemaVersion":"1.1","modules":{"m":{"startupOrder":-1}}})", "m.startupOrder: expected an integer from 0 to 4294967295, found -1"},
+      {R"({"schemaVersion":"1.1","modules":{"m":{"restartpolicy":"always"}}})",
+       "m: unknown member 'restartpolicy', did you mean 'restartPolicy'?"},
+      {R"({"schemaVersion":"1.1","modules":{"m":{"restartPolicy":"sometimes"}}})",
+       "m.restartPolicy: expected one of always, never, on-failure, on-unhealthy, found 'sometimes'"},
+      {R"({"schemaVersion":"1.1","modules":{"m":{"status":"Running"}}})",
+       "m.status: expected one of running, stopped, found 'Running'"},
+      {R"({"schemaVersion":"1.1","modules":{"m":{"startupOrder":-1}}})",
+       "m.startupOrder: expected an integer from 0 to 4294967295, found -1"},
       {R"({"schemaVersion":"1.1","modules":{"m":{"startupOrder":1.5}}})", "m.startupOrder: expected an integer"},
       {R"({"schemaVersion":"1.1","modules":{"m":{"env":{"A":"5"}}}})", "m.env.A: expected an object, found string"},
-      {R"({"schemaVersion":"1.1","modules":{"m":{"env":{"A":{"val":"5"}}}}})", "m.env.A: unknown member 'val', did you mean 'value'?"},
-      {R"({"schemaVersion":"1.1","modules":{"m":{"env":{"A":{"value":[1]}}}}})", "m.env.A.value: expected a string, a number or a Boolean, found array"},
-      {R"({"schemaVersion":"1.1","modules":{"m":{"settings":{"imge":"x"}}}})", "m.settings: unknown member 'imge', did you mean 'image'?"},
+      {R"({"schemaVersion":"1.1","modules":{"m":{"env":{"A":{"val":"5"}}}}})",
+       "m.env.A: unknown member 'val', did you mean 'value'?"},
+      {R"({"schemaVersion":"1.1","modules":{"m":{"env":{"A":{"value":[1]}}}}})",
+       "m.env.A.value: expected a string, a number or a Boolean, found array"},
+      {R"({"schemaVersion":"1.1","modules":{"m":{"settings":{"imge":"x"}}}})",
+       "m.settings: unknown member 'imge', did you mean 'image'?"},
       {R"({"schemaVersion":"1.1","modules":{"m":{"settings":{"image":"x","createOptions":"{"}}}})", "m.settings.createOptions: "},
-      {R"({"schemaVersion":"1.1","modules":{"m":{"settings":{"image":"x","createOptions":"[]"}}}})", "createOptions: expected a JSON object as text, found array"},
+      {R"({"schemaVersion":"1.1","modules":{"m":{"settings":{"image":"x","createOptions":"[]"}}}})",
+       "createOptions: expected a JSON object as text, found array"},
       {R"({"schemaVersion":"1.1","modules":{"m":{"settings":{"image":"x","arguments":["a"]}}}})", "unknown member 'arguments'"},
-      {R"({"schemaVersion":"1.1","modules":{"m":{"type":"process","settings":{"image":"x","arguments":"a"}}}})", "arguments: expected an array of strings, found string"},
-      {R"({"schemaVersion":"1.1","systemModules":{"edgehub":{}}})", "$edgeAgent.systemModules: unknown member 'edgehub', did you mean 'edgeHub'?"},
+      {R"({"schemaVersion":"1.1","modules":{"m":{"type":"process","settings":{"image":"x","arguments":"a"}}}})",
+       "arguments: expected an array of strings, found string"},
+      {R"({"schemaVersion":"1.1","systemModules":{"edgehub":{}}})",
+       "$edgeAgent.systemModules: unknown member 'edgehub', did you mean 'edgeHub'?"},
   };
   for (const auto& c : cases) {
     const auto config = parse_agent_config(doc(c.text));
@@ -144,7 +158,9 @@ TEST(HubConfigReading, store_defaults_and_never_expiring) {
   ASSERT_TRUE(plain);
   EXPECT_EQ(plain->time_to_live_seconds, 7200);
   EXPECT_EQ(plain->max_store_bytes, 1073741824u);
-  EXPECT_EQ(parse_hub_config(doc(R"({"schemaVersion":"1.0","storeAndForwardConfiguration":{"timeToLiveSecs":-1}})"))->time_to_live_seconds, -1);
+  EXPECT_EQ(parse_hub_config(doc(R"({"schemaVersion":"1.0","storeAndForwardConfiguration":{"timeToLiveSecs":-1}})"))
+                ->time_to_live_seconds,
+            -1);
 }
 
 TEST(HubConfigReading, mistakes_name_the_route_and_the_place) {
@@ -153,14 +169,20 @@ TEST(HubConfigReading, mistakes_name_the_route_and_the_place) {
     const char* message;
   } cases[] = {
       {R"({"schemaVersion":"1.1","route":{}})", "$edgeHub: unknown member 'route', did you mean 'routes'?"},
-      {R"({"schemaVersion":"1.1","routes":{"r":5}})", "$edgeHub.routes.r: expected a route as a text, or an object with the member 'route', found number"},
-      {R"({"schemaVersion":"1.1","routes":{"r":"FROM /messages/* INTO upstream"}})", "$edgeHub.routes.r: route, line 1, column 23: expected $upstream"},
+      {R"({"schemaVersion":"1.1","routes":{"r":5}})",
+       "$edgeHub.routes.r: expected a route as a text, or an object with the member 'route', found number"},
+      {R"({"schemaVersion":"1.1","routes":{"r":"FROM /messages/* INTO upstream"}})",
+       "$edgeHub.routes.r: route, line 1, column 23: expected $upstream"},
       {R"({"schemaVersion":"1.1","routes":{"r":{"priority":1}}})", "$edgeHub.routes.r.route: expected a text"},
-      {R"({"schemaVersion":"1.1","routes":{"r":{"route":"FROM /* INTO $upstream","priority":10}}})", "r.priority: expected an integer from 0 to 9, found 10"},
-      {R"({"schemaVersion":"1.1","routes":{"r":{"route":"FROM /* INTO $upstream","timeToLive":1}}})", "r: unknown member 'timeToLive'"},
+      {R"({"schemaVersion":"1.1","routes":{"r":{"route":"FROM /* INTO $upstream","priority":10}}})",
+       "r.priority: expected an integer from 0 to 9, found 10"},
+      {R"({"schemaVersion":"1.1","routes":{"r":{"route":"FROM /* INTO $upstream","timeToLive":1}}})",
+       "r: unknown member 'timeToLive'"},
       {R"({"schemaVersion":"1.1","storeAndForwardConfiguration":{"timeToLive":1}})", "unknown member 'timeToLive'"},
-      {R"({"schemaVersion":"1.1","storeAndForwardConfiguration":{"timeToLiveSecs":-2}})", "timeToLiveSecs: expected an integer from -1"},
-      {R"({"schemaVersion":"1.1","storeAndForwardConfiguration":{"storeLimits":{"maxSizeBytes":0}}})", "maxSizeBytes: expected an integer from 1"},
+      {R"({"schemaVersion":"1.1","storeAndForwardConfiguration":{"timeToLiveSecs":-2}})",
+       "timeToLiveSecs: expected an integer from -1"},
+      {R"({"schemaVersion":"1.1","storeAndForwardConfiguration":{"storeLimits":{"maxSizeBytes":0}}})",
+       "maxSizeBytes: expected an integer from 1"},
   };
   for (const auto& c : cases) {
     const auto config = parse_hub_config(doc(c.text));
@@ -178,8 +200,10 @@ TEST(Manifest, mistakes_outside_the_modules) {
       {R"({})", "manifest: expected the member modulesContent"},
       {R"({"moduleContents":{}})", "did you mean 'moduleContent'?"},
       {R"({"modulesContent":{}})", "manifest.modulesContent: expected modules such as $edgeAgent, found none"},
-      {R"({"modulesContent":{"m":{"propertiesDesired":{}}}})", "manifest.modulesContent.m: unknown member 'propertiesDesired', expected properties.desired"},
-      {R"({"modulesContent":{"m":{"properties.desired":1}}})", "manifest.modulesContent.m.properties.desired: expected an object, found number"},
+      {R"({"modulesContent":{"m":{"propertiesDesired":{}}}})",
+       "manifest.modulesContent.m: unknown member 'propertiesDesired', expected properties.desired"},
+      {R"({"modulesContent":{"m":{"properties.desired":1}}})",
+       "manifest.modulesContent.m.properties.desired: expected an object, found number"},
       {R"({"content":{}})", "manifest.content: expected the member modulesContent"},
   };
   for (const auto& c : cases) {

@@ -79,11 +79,13 @@ bool resource_covers_hub(std::string_view resource, const std::vector<std::strin
   return path && path->empty();
 }
 
-Result<Timestamp> authenticate(const Identity& identity, std::string_view token_text, const std::vector<std::string>& hub_names, Timestamp now) {
+Result<Timestamp> authenticate(const Identity& identity, std::string_view token_text, const std::vector<std::string>& hub_names,
+                               Timestamp now) {
   if (!identity.enabled) return fail(Fault::denied, "the identity is disabled");
   if (identity.authentication != Authentication::sas) return fail(Fault::denied, "the identity does not authenticate with tokens");
   TRY_LET(const sas::Token token, read_token(token_text));
-  if (!token.policy.empty()) return fail(Fault::denied, "the token names a shared access policy, the identity's own key was expected");
+  if (!token.policy.empty())
+    return fail(Fault::denied, "the token names a shared access policy, the identity's own key was expected");
   TRY_LET(const Timestamp until, check_signed(token, identity.primary_key, identity.secondary_key, now));
   const auto path = path_in_hub(token.resource, hub_names);
   if (!path) return fail(Fault::denied, "the token is for another hub");
@@ -100,7 +102,8 @@ Result<Timestamp> authenticate_with_policy(const Policy& policy, const IdentityN
   return until;
 }
 
-Result<Timestamp> authenticate_service(const Policy& policy, std::string_view token_text, const std::vector<std::string>& hub_names, Timestamp now) {
+Result<Timestamp> authenticate_service(const Policy& policy, std::string_view token_text, const std::vector<std::string>& hub_names,
+                                       Timestamp now) {
   TRY_LET(const sas::Token token, read_token(token_text));
   TRY_LET(const Timestamp until, check_policy(policy, token, now));
   if (!resource_covers_hub(token.resource, hub_names)) return fail(Fault::denied, "the token does not cover this hub");

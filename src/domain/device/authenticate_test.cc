@@ -14,7 +14,8 @@ const IdentityName edge_hub{DeviceId("edge1"), ModuleId("$edgeHub")};
 const Timestamp expiry = from_unix_seconds(1'893'456'000);
 const Timestamp before = expiry - std::chrono::hours(1);
 
-std::string token_for(const std::string& resource, const std::string& with = key, Timestamp until = expiry, std::string_view policy = {}) {
+std::string token_for(const std::string& resource, const std::string& with = key, Timestamp until = expiry,
+                      std::string_view policy = {}) {
   auto token = sas::make_token(resource, with, until, policy);
   EXPECT_TRUE(token);
   return token ? *std::move(token) : std::string();
@@ -75,9 +76,10 @@ TEST(Authenticate, either_key_opens) {
 }
 
 TEST(Authenticate, the_published_token_is_accepted) {
-  EXPECT_TRUE(authenticate(identity_of(dev1),
-                           "SharedAccessSignature sr=hub.example.net%2Fdevices%2Fdev1&sig=ncXfJXbeyTiRLDz9kvk1ElOCiWr2fUvGO9PPFIYKEFA%3D&se=1893456000",
-                           hubs, before));
+  EXPECT_TRUE(authenticate(
+      identity_of(dev1),
+      "SharedAccessSignature sr=hub.example.net%2Fdevices%2Fdev1&sig=ncXfJXbeyTiRLDz9kvk1ElOCiWr2fUvGO9PPFIYKEFA%3D&se=1893456000",
+      hubs, before));
 }
 
 TEST(Authenticate, a_clock_five_minutes_behind_is_forgiven_and_no_more) {
@@ -127,9 +129,12 @@ TEST(Authenticate, every_refusal_is_denied_says_why_and_shows_no_secret) {
 TEST(AuthenticateWithPolicy, needs_the_right_the_name_and_the_cover) {
   Policy device{"device", key, other_key, {.device_connect = true}};
   EXPECT_TRUE(authenticate_with_policy(device, dev1, token_for("hub.example.net", key, expiry, "device"), hubs, before));
-  EXPECT_TRUE(authenticate_with_policy(device, filter, token_for("hub.example.net%2Fdevices", other_key, expiry, "device"), hubs, before));
-  EXPECT_TRUE(authenticate_with_policy(device, dev1, token_for("hub.example.net%2Fdevices%2Fdev1", key, expiry, "device"), hubs, before));
-  EXPECT_FALSE(authenticate_with_policy(device, dev1, token_for("hub.example.net%2Fdevices%2Fdev2", key, expiry, "device"), hubs, before));
+  EXPECT_TRUE(
+      authenticate_with_policy(device, filter, token_for("hub.example.net%2Fdevices", other_key, expiry, "device"), hubs, before));
+  EXPECT_TRUE(
+      authenticate_with_policy(device, dev1, token_for("hub.example.net%2Fdevices%2Fdev1", key, expiry, "device"), hubs, before));
+  EXPECT_FALSE(
+      authenticate_with_policy(device, dev1, token_for("hub.example.net%2Fdevices%2Fdev2", key, expiry, "device"), hubs, before));
   EXPECT_FALSE(authenticate_with_policy(device, dev1, token_for("hub.example.net", key, expiry, "service"), hubs, before));
   EXPECT_FALSE(authenticate_with_policy(device, dev1, token_for("hub.example.net", key, expiry), hubs, before));
   device.rights = {.service_connect = true};

@@ -59,7 +59,8 @@ Result<std::string> key_member(const json::Value& keys, std::string_view key) {
   if (text.empty()) return sas::random_key();
   const auto bytes = text::base64_decode(text);
   if (!bytes || bytes->size() < 16 || bytes->size() > 64)
-    return fail(Fault::invalid_input, fmt::format("device document: authentication.symmetricKey.{}: expected base64 of 16 to 64 bytes", key));
+    return fail(Fault::invalid_input,
+                fmt::format("device document: authentication.symmetricKey.{}: expected base64 of 16 to 64 bytes", key));
   return text;
 }
 
@@ -67,22 +68,27 @@ Result<std::string> thumbprint_member(const json::Value& thumbprints, std::strin
   TRY_LET(std::string text, text_member(thumbprints, key, "device document: authentication.x509Thumbprint"));
   const bool hex = text::hex_decode(text).has_value();
   if (text.empty() || (hex && (text.size() == 40 || text.size() == 64))) return text::to_lower(text);
-  return fail(Fault::invalid_input,
-              fmt::format("device document: authentication.x509Thumbprint.{}: expected 40 (SHA-1) or 64 (SHA-256) hexadecimal digits", key));
+  return fail(
+      Fault::invalid_input,
+      fmt::format("device document: authentication.x509Thumbprint.{}: expected 40 (SHA-1) or 64 (SHA-256) hexadecimal digits",
+                  key));
 }
 
 Result<Authentication> authentication_member(const json::Value& authentication, const Identity& identity) {
   TRY_LET(const std::string type, text_member(authentication, "type", "device document: authentication"));
   const bool thumbprints = !identity.primary_thumbprint.empty() || !identity.secondary_thumbprint.empty();
   if (type.empty()) return thumbprints ? Authentication::self_signed : Authentication::sas;
-  for (const auto candidate : {Authentication::sas, Authentication::self_signed, Authentication::certificate_authority, Authentication::none}) {
+  for (const auto candidate :
+       {Authentication::sas, Authentication::self_signed, Authentication::certificate_authority, Authentication::none}) {
     if (!text::equal_ignoring_case(type, authentication_name(candidate))) continue;
     if (candidate == Authentication::self_signed && !thumbprints)
       return fail(Fault::invalid_input, "device document: authentication: selfSigned needs a thumbprint in x509Thumbprint");
     return candidate;
   }
-  return fail(Fault::invalid_input,
-              fmt::format("device document: authentication.type: expected sas, selfSigned, certificateAuthority or none, found '{}'", type));
+  return fail(
+      Fault::invalid_input,
+      fmt::format("device document: authentication.type: expected sas, selfSigned, certificateAuthority or none, found '{}'",
+                  type));
 }
 
 Result<> read_authentication(const json::Value& document, Identity& identity) {
@@ -117,10 +123,12 @@ Result<std::vector<std::string>> scopes_member(const json::Value& document) {
   const json::Value* found = document.find("parentScopes");
   if (absent(found)) return scopes;
   if (!found->is_array())
-    return fail(Fault::invalid_input, fmt::format("device document: parentScopes: expected an array, found {}", json::type_name(*found)));
+    return fail(Fault::invalid_input,
+                fmt::format("device document: parentScopes: expected an array, found {}", json::type_name(*found)));
   for (const json::Value& scope : found->as_array()) {
     if (!scope.is_string())
-      return fail(Fault::invalid_input, fmt::format("device document: parentScopes: expected strings, found {}", json::type_name(scope)));
+      return fail(Fault::invalid_input,
+                  fmt::format("device document: parentScopes: expected strings, found {}", json::type_name(scope)));
     scopes.push_back(scope.as_string());
   }
   return scopes;

@@ -14,15 +14,18 @@ bool is_alphanumeric(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <
 
 /// Wire facts 1.2, and no `.` or `..`: ids become parts of paths.
 Result<> check_id(std::string_view text, std::string_view what, std::string_view more_specials) {
-  if (text.empty()) return fail(Fault::invalid_input, fmt::format("{} id: expected 1 to {} characters, found none", what, max_id_size));
+  if (text.empty())
+    return fail(Fault::invalid_input, fmt::format("{} id: expected 1 to {} characters, found none", what, max_id_size));
   if (text.size() > max_id_size)
-    return fail(Fault::invalid_input, fmt::format("{} id: expected at most {} characters, found {}", what, max_id_size, text.size()));
+    return fail(Fault::invalid_input,
+                fmt::format("{} id: expected at most {} characters, found {}", what, max_id_size, text.size()));
   const auto bad = std::find_if(text.begin(), text.end(), [&](char c) {
     return !is_alphanumeric(c) && id_specials.find(c) == std::string_view::npos && more_specials.find(c) == std::string_view::npos;
   });
   if (bad != text.end())
-    return fail(Fault::invalid_input, fmt::format("{} id: expected ASCII letters, digits and {}{}, found byte 0x{:02x} at {}", what, id_specials,
-                                                  more_specials, static_cast<unsigned char>(*bad), bad - text.begin() + 1));
+    return fail(Fault::invalid_input,
+                fmt::format("{} id: expected ASCII letters, digits and {}{}, found byte 0x{:02x} at {}", what, id_specials,
+                            more_specials, static_cast<unsigned char>(*bad), bad - text.begin() + 1));
   if (text == "." || text == "..") return fail(Fault::invalid_input, fmt::format("{} id: '{}' is not one", what, text));
   return {};
 }

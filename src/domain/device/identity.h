@@ -104,13 +104,15 @@ inline constexpr std::chrono::seconds allowed_skew{300};
 /// Checks a device's or module's own token: enabled, signature with either key, expiry (with allowed_skew), resource.
 /// Fault::denied says which check failed, without secrets. Answers with the time from which the token is no longer
 /// taken: its expiry plus allowed_skew.
-Result<Timestamp> authenticate(const Identity& identity, std::string_view token, const std::vector<std::string>& hub_names, Timestamp now);
+Result<Timestamp> authenticate(const Identity& identity, std::string_view token, const std::vector<std::string>& hub_names,
+                               Timestamp now);
 
 /// The same with a policy's key (`skn`): the policy must have device_connect.
 Result<Timestamp> authenticate_with_policy(const Policy& policy, const IdentityName& name, std::string_view token,
                                            const std::vector<std::string>& hub_names, Timestamp now);
 
 /// A service call's token: the policy must be the one `skn` names; rights are then the caller's business.
-Result<Timestamp> authenticate_service(const Policy& policy, std::string_view token, const std::vector<std::string>& hub_names, Timestamp now);
+Result<Timestamp> authenticate_service(const Policy& policy, std::string_view token, const std::vector<std::string>& hub_names,
+                                       Timestamp now);
 
 }  // namespace nacelle::device

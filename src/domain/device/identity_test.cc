@@ -21,8 +21,9 @@ TEST(DeviceIds, every_allowed_character_up_to_128) {
 }
 
 TEST(DeviceIds, everything_else_is_refused) {
-  for (const std::string& text : {std::string(), std::string(129, 'x'), std::string("a/b"), std::string("a b"), std::string("ä"), std::string("a\0", 2),
-                                 std::string("a\"b"), std::string("a\\b"), std::string("."), std::string(".."), std::string("a\n"), std::string("a<b")}) {
+  for (const std::string& text :
+       {std::string(), std::string(129, 'x'), std::string("a/b"), std::string("a b"), std::string("ä"), std::string("a\0", 2),
+        std::string("a\"b"), std::string("a\\b"), std::string("."), std::string(".."), std::string("a\n"), std::string("a<b")}) {
     EXPECT_FALSE(parse_device_id(text)) << text;
     EXPECT_FALSE(parse_module_id(text)) << text;
   }
@@ -125,8 +126,11 @@ TEST(DeviceDocument, refusals_name_the_member) {
 }
 
 TEST(DeviceDocument, nulls_and_unknown_members_are_passed_over) {
-  EXPECT_TRUE(from_json(document(R"({"deviceId":null,"status":null,"authentication":{"type":null,"symmetricKey":null,"x509Thumbprint":{"primaryThumbprint":null}},
-      "capabilities":null,"deviceScope":null,"parentScopes":null,"tags":{"a":1},"etag":"x"})"), dev1));
+  EXPECT_TRUE(from_json(
+      document(
+          R"({"deviceId":null,"status":null,"authentication":{"type":null,"symmetricKey":null,"x509Thumbprint":{"primaryThumbprint":null}},
+      "capabilities":null,"deviceScope":null,"parentScopes":null,"tags":{"a":1},"etag":"x"})"),
+      dev1));
 }
 
 }  // namespace

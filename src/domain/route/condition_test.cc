@@ -5,9 +5,11 @@
 namespace nacelle::route {
 namespace {
 
-telemetry::Message reading(std::string body = R"({"temp":81.5,"deep":{"list":[{"c":"x"},[1,2]]},"nothing":null,"on":true,"word":"Ünï","obj":{},"n":5})") {
+telemetry::Message reading(
+    std::string body = R"({"temp":81.5,"deep":{"list":[{"c":"x"},[1,2]]},"nothing":null,"on":true,"word":"Ünï","obj":{},"n":5})") {
   telemetry::Message m;
-  m.system = {{"connectionDeviceId", "leaf1"}, {"contentType", "application/json"}, {"contentEncoding", "utf-8"}, {"dt-subject", "pump"}};
+  m.system = {
+      {"connectionDeviceId", "leaf1"}, {"contentType", "application/json"}, {"contentEncoding", "utf-8"}, {"dt-subject", "pump"}};
   m.application = {{"level", "high"}, {"severity", "2"}, {"a-b", "dash"}, {"$odd", "dollar"}, {"empty", ""}};
   m.body = std::move(body);
   return m;
@@ -171,25 +173,68 @@ TEST(Condition, functions) {
     const char* text;
     char truth;
   } cases[] = {
-      {"abs(-2) = 2", 't'},          {"exp(0) = 1", 't'},              {"power(2, 10) = 1024", 't'},   {"square(3) = 9", 't'},
-      {"ceiling(1.2) = 2", 't'},     {"FLOOR(-1.2) = -2", 't'},        {"sign(-9) = -1", 't'},         {"sign(0) = 0", 't'},
-      {"sqrt(16) = 4", 't'},         {"sqrt(-1) = 0", 'u'},            {"abs($body.word) = 1", 'u'},   {"abs(null) = 0", 'u'},
-      {"as_number(severity) <= 2", 't'}, {"as_number('x') = 1", 'u'},  {"as_number(' +2.5 ') = 2.5", 't'}, {"as_number('inf') > 1", 'u'},
-      {"as_number('') = 0", 'u'},    {"as_number('1e2') = 100", 't'},  {"as_number(3) = 3", 't'},      {"as_number($body.on) = 1", 'u'},
-      {"concat('a', 'b', level) = 'abhigh'", 't'}, {"concat('a', missing) = 'a'", 'u'},
-      {"length('Ünï') = 3", 't'},    {"length('\\uD83D\\uDE00') = 2", 't'}, {"length('') = 0", 't'},
-      {"lower('ABÜ') = 'abÜ'", 't'}, {"upper(level) = 'HIGH'", 't'},
-      {"substring('hello', 1) = 'ello'", 't'}, {"substring('hello', 1, 3) = 'ell'", 't'}, {"substring('hello', 5) = ''", 't'},
-      {"substring('hello', 6) = ''", 'u'}, {"substring('hello', -1) = ''", 'u'}, {"substring('hello', 2, 4) = ''", 'u'},
-      {"substring('Ünï', 1, 1) = 'n'", 't'}, {"substring('a\\uD83D\\uDE00', 0, 2) = 'a\\uFFFD'", 't'},
-      {"index_of('hello', 'll') = 2", 't'}, {"index_of('hello', 'x') = -1", 't'}, {"index_of('Üxy', 'y') = 2", 't'},
-      {"starts_with(level, 'hi')", 't'}, {"STARTSWITH(level, 'HI')", 'f'}, {"ends_with(level, 'gh')", 't'}, {"contains(level, 'ig')", 't'},
-      {"contains($body.n, 'x')", 'u'}, {"contains(missing, 'x')", 'u'},
-      {"is_defined($body.nothing)", 't'}, {"is_defined(undefined)", 'f'}, {"is_defined($body.obj)", 't'}, {"is_defined(0/0)", 'f'},
-      {"is_null($body.nothing)", 't'}, {"is_null(null)", 't'}, {"is_null($body.n)", 'f'}, {"is_null($body.missing)", 'f'},
-      {"is_bool($body.on)", 't'},    {"is_number($body.n)", 't'},      {"is_string(level)", 't'},      {"is_string($body.n)", 'f'},
-      {"is_array($body.deep.list)", 't'}, {"is_object($body.obj)", 't'}, {"is_object($body.n)", 'f'},
-      {"is_primitive($body.nothing)", 't'}, {"is_primitive($body.obj)", 'f'}, {"is_primitive($body.missing)", 'f'},
+      {"abs(-2) = 2", 't'},
+      {"exp(0) = 1", 't'},
+      {"power(2, 10) = 1024", 't'},
+      {"square(3) = 9", 't'},
+      {"ceiling(1.2) = 2", 't'},
+      {"FLOOR(-1.2) = -2", 't'},
+      {"sign(-9) = -1", 't'},
+      {"sign(0) = 0", 't'},
+      {"sqrt(16) = 4", 't'},
+      {"sqrt(-1) = 0", 'u'},
+      {"abs($body.word) = 1", 'u'},
+      {"abs(null) = 0", 'u'},
+      {"as_number(severity) <= 2", 't'},
+      {"as_number('x') = 1", 'u'},
+      {"as_number(' +2.5 ') = 2.5", 't'},
+      {"as_number('inf') > 1", 'u'},
+      {"as_number('') = 0", 'u'},
+      {"as_number('1e2') = 100", 't'},
+      {"as_number(3) = 3", 't'},
+      {"as_number($body.on) = 1", 'u'},
+      {"concat('a', 'b', level) = 'abhigh'", 't'},
+      {"concat('a', missing) = 'a'", 'u'},
+      {"length('Ünï') = 3", 't'},
+      {"length('\\uD83D\\uDE00') = 2", 't'},
+      {"length('') = 0", 't'},
+      {"lower('ABÜ') = 'abÜ'", 't'},
+      {"upper(level) = 'HIGH'", 't'},
+      {"substring('hello', 1) = 'ello'", 't'},
+      {"substring('hello', 1, 3) = 'ell'", 't'},
+      {"substring('hello', 5) = ''", 't'},
+      {"substring('hello', 6) = ''", 'u'},
+      {"substring('hello', -1) = ''", 'u'},
+      {"substring('hello', 2, 4) = ''", 'u'},
+      {"substring('Ünï', 1, 1) = 'n'", 't'},
+      {"substring('a\\uD83D\\uDE00', 0, 2) = 'a\\uFFFD'", 't'},
+      {"index_of('hello', 'll') = 2", 't'},
+      {"index_of('hello', 'x') = -1", 't'},
+      {"index_of('Üxy', 'y') = 2", 't'},
+      {"starts_with(level, 'hi')", 't'},
+      {"STARTSWITH(level, 'HI')", 'f'},
+      {"ends_with(level, 'gh')", 't'},
+      {"contains(level, 'ig')", 't'},
+      {"contains($body.n, 'x')", 'u'},
+      {"contains(missing, 'x')", 'u'},
+      {"is_defined($body.nothing)", 't'},
+      {"is_defined(undefined)", 'f'},
+      {"is_defined($body.obj)", 't'},
+      {"is_defined(0/0)", 'f'},
+      {"is_null($body.nothing)", 't'},
+      {"is_null(null)", 't'},
+      {"is_null($body.n)", 'f'},
+      {"is_null($body.missing)", 'f'},
+      {"is_bool($body.on)", 't'},
+      {"is_number($body.n)", 't'},
+      {"is_string(level)", 't'},
+      {"is_string($body.n)", 'f'},
+      {"is_array($body.deep.list)", 't'},
+      {"is_object($body.obj)", 't'},
+      {"is_object($body.n)", 'f'},
+      {"is_primitive($body.nothing)", 't'},
+      {"is_primitive($body.obj)", 'f'},
+      {"is_primitive($body.missing)", 'f'},
   };
   for (const auto& c : cases) EXPECT_EQ(truth(c.text), c.truth) << c.text;
 }
@@ -218,14 +263,18 @@ TEST(Condition, errors_say_where_what_was_expected_and_found) {
     const char* text;
     const char* message;
   } cases[] = {
-      {"level =", "route condition, line 1, column 8: expected a value: a name, a number, a text, a function or '(', found the end"},
+      {"level =",
+       "route condition, line 1, column 8: expected a value: a name, a number, a text, a function or '(', found the end"},
       {"level = )", "column 9: expected a value"},
-      {"level = 'a' level", "column 13: expected an operator (AND, OR, a comparison, arithmetic) or the end, found the name 'level'"},
+      {"level = 'a' level",
+       "column 13: expected an operator (AND, OR, a comparison, arithmetic) or the end, found the name 'level'"},
       {"(true", "column 6: expected an operator or ')', found the end"},
       {"true)", "column 5: expected an operator"},
       {"a = 'x' AND\n  b = ", "line 2, column 7: expected a value"},
       {"'ü' = 5", "column 5: '=' has a text on its left and a number on its right"},
-      {"severity > 5", "column 10: '>' has the property 'severity' (a text) on its left and a number on its right, which are never the same; write as_number(severity)"},
+      {"severity > 5",
+       "column 10: '>' has the property 'severity' (a text) on its left and a number on its right, which are never the same; write "
+       "as_number(severity)"},
       {"x-1 > 5", "'x-1' is one name: put spaces around operators"},
       {"NOT level = 'x'", "column 1: NOT needs a Boolean, found the property 'level' (a text); NOT binds tighter than comparisons"},
       {"level", "expected a condition that is true or false, found the property 'level' (a text); write level = 'true'"},

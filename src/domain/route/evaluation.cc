@@ -32,7 +32,8 @@ bool is_json(std::string_view type) {
 std::string to_utf8(BytesView bytes, std::size_t unit) {
   const auto read = [&](std::size_t at, bool big) {
     std::uint32_t value = 0;
-    for (std::size_t i = 0; i < unit; ++i) value |= std::uint32_t{static_cast<unsigned char>(bytes[at + i])} << (8 * (big ? unit - 1 - i : i));
+    for (std::size_t i = 0; i < unit; ++i)
+      value |= std::uint32_t{static_cast<unsigned char>(bytes[at + i])} << (8 * (big ? unit - 1 - i : i));
     return value;
   };
   std::size_t at = 0;
@@ -142,10 +143,12 @@ class Evaluator {
 
 Result<json::Value> parse_body(const telemetry::Message& message) {
   if (!is_json(message.system.get("contentType")))
-    return fail(Fault::invalid_input, fmt::format("contentType is '{}', $body needs application/json", message.system.get("contentType")));
+    return fail(Fault::invalid_input,
+                fmt::format("contentType is '{}', $body needs application/json", message.system.get("contentType")));
   const BodyEncoding encoding = encoding_of(message.system.get("contentEncoding"));
   if (encoding == BodyEncoding::other)
-    return fail(Fault::invalid_input, fmt::format("contentEncoding is '{}', $body needs utf-8, utf-16 or utf-32", message.system.get("contentEncoding")));
+    return fail(Fault::invalid_input,
+                fmt::format("contentEncoding is '{}', $body needs utf-8, utf-16 or utf-32", message.system.get("contentEncoding")));
   if (encoding != BodyEncoding::utf8) return json::parse(to_utf8(message.body, encoding == BodyEncoding::utf16 ? 2 : 4));
   std::string_view body = message.body;
   if (body.starts_with("\xef\xbb\xbf")) body.remove_prefix(3);
@@ -154,7 +157,9 @@ Result<json::Value> parse_body(const telemetry::Message& message) {
 
 }  // namespace
 
-Value evaluate(const Condition::Program& program, Evaluation& evaluation) { return Evaluator(program, evaluation).of(program.nodes.back()); }
+Value evaluate(const Condition::Program& program, Evaluation& evaluation) {
+  return Evaluator(program, evaluation).of(program.nodes.back());
+}
 
 const json::Value* Evaluation::body() {
   if (body_) return &*body_;
@@ -192,7 +197,8 @@ Result<Condition> parse_condition(std::string_view text) {
   TRY(tokens.advance());
   if (tokens.current().kind == TokenKind::end) return Condition();
   TRY_LET(Condition condition, Compiler::compile(tokens));
-  if (tokens.current().kind != TokenKind::end) return tokens.unexpected("an operator (AND, OR, a comparison, arithmetic) or the end");
+  if (tokens.current().kind != TokenKind::end)
+    return tokens.unexpected("an operator (AND, OR, a comparison, arithmetic) or the end");
   return condition;
 }
 

@@ -58,20 +58,24 @@ Failure bad_source(std::string_view text, std::string_view why) {
 
 /// A path no message can come from is a typing mistake.
 Result<> check_source(std::string_view text, std::string_view prefix) {
-  constexpr auto roots = std::to_array<std::string_view>({"messages", "twinChangeNotifications", "deviceLifecycleEvents", "deviceConnectionStateEvents"});
+  constexpr auto roots = std::to_array<std::string_view>(
+      {"messages", "twinChangeNotifications", "deviceLifecycleEvents", "deviceConnectionStateEvents"});
   std::vector<std::string_view> parts = text::split(prefix.substr(1), '/');
   parts.pop_back();  // behind the final slash
   if (parts.empty()) return {};
   const auto is = [&parts](std::size_t i, std::string_view word) { return text::equal_ignoring_case(parts[i], word); };
-  if (std::any_of(parts.begin(), parts.end(), [](std::string_view part) { return part.empty() || part.find('*') != std::string_view::npos; }))
+  if (std::any_of(parts.begin(), parts.end(),
+                  [](std::string_view part) { return part.empty() || part.find('*') != std::string_view::npos; }))
     return bad_source(text, "expected a name between slashes; '*' stands at the end only");
   if (std::none_of(roots.begin(), roots.end(), [&](std::string_view root) { return is(0, root); })) {
     const std::string_view near = text::nearest(parts[0], roots);
-    return bad_source(text, near.empty() ? "expected /*, /messages/*, /messages/modules/{module}/outputs/{output} or /twinChangeNotifications"
-                                         : fmt::format("did you mean /{}?", near));
+    return bad_source(
+        text, near.empty() ? "expected /*, /messages/*, /messages/modules/{module}/outputs/{output} or /twinChangeNotifications"
+                           : fmt::format("did you mean /{}?", near));
   }
   const bool messages = is(0, "messages");
-  if ((messages && parts.size() > 1 && !is(1, "modules")) || (parts.size() > 3 && !is(3, "outputs")) || parts.size() > 5 || (!messages && parts.size() > 1))
+  if ((messages && parts.size() > 1 && !is(1, "modules")) || (parts.size() > 3 && !is(3, "outputs")) || parts.size() > 5 ||
+      (!messages && parts.size() > 1))
     return bad_source(text, "expected /messages/modules/{module}/outputs/{output} or a beginning of it");
   return {};
 }

@@ -64,23 +64,29 @@ TEST(RouteSource, prefixes_match_as_the_edge_runtime_does) {
 }
 
 TEST(RouteSource, paths_no_message_comes_from_are_refused) {
-  for (const char* text : {"", "messages", "/message/*", "/messages/module/x", "/messages/modules/x/output/y", "/messages/modules/*/outputs/x",
-                           "/messages//x", "/messages/modules/m/outputs/o/more", "/twinChangeNotifications/x", "/unknown"})
+  for (const char* text :
+       {"", "messages", "/message/*", "/messages/module/x", "/messages/modules/x/output/y", "/messages/modules/*/outputs/x",
+        "/messages//x", "/messages/modules/m/outputs/o/more", "/twinChangeNotifications/x", "/unknown"})
     EXPECT_FALSE(parse_source(text)) << text;
   EXPECT_NE(parse_source("/mesages/*").error().message.find("/messages"), std::string::npos);
 }
 
 TEST(Route, the_tutorials_six_routes) {
-  const auto a = parse_route("FROM /messages/* WHERE NOT IS_DEFINED($connectionModuleId) INTO BrokeredEndpoint(\"/modules/turbofanRouter/inputs/deviceInput\")");
+  const auto a = parse_route(
+      "FROM /messages/* WHERE NOT IS_DEFINED($connectionModuleId) INTO "
+      "BrokeredEndpoint(\"/modules/turbofanRouter/inputs/deviceInput\")");
   ASSERT_TRUE(a) << a.error().message;
   EXPECT_EQ(a->sink, (Sink{false, "turbofanRouter", "deviceInput"}));
   EXPECT_EQ(a->condition.text(), "NOT IS_DEFINED($connectionModuleId)");
   EXPECT_TRUE(a->condition.matches(from_leaf()));
   EXPECT_FALSE(a->condition.matches(from_module("m")));
-  for (const char* text : {"FROM /messages/modules/turbofanRulClassifier/outputs/amlOutput INTO BrokeredEndpoint(\"/modules/turbofanRouter/inputs/rulInput\")",
-                           "FROM /messages/modules/turbofanRouter/outputs/classOutput INTO BrokeredEndpoint(\"/modules/turbofanRulClassifier/inputs/amlInput\")",
+  for (const char* text : {"FROM /messages/modules/turbofanRulClassifier/outputs/amlOutput INTO "
+                           "BrokeredEndpoint(\"/modules/turbofanRouter/inputs/rulInput\")",
+                           "FROM /messages/modules/turbofanRouter/outputs/classOutput INTO "
+                           "BrokeredEndpoint(\"/modules/turbofanRulClassifier/inputs/amlInput\")",
                            "FROM /messages/modules/turbofanRouter/outputs/hubOutput INTO $upstream",
-                           "FROM /messages/modules/turbofanRouter/outputs/avroOutput INTO BrokeredEndpoint(\"/modules/avroFileWriter/inputs/avroModuleInput\")",
+                           "FROM /messages/modules/turbofanRouter/outputs/avroOutput INTO "
+                           "BrokeredEndpoint(\"/modules/avroFileWriter/inputs/avroModuleInput\")",
                            "FROM /messages/modules/turbofanRouter/outputs/deadMessages INTO $upstream"})
     EXPECT_TRUE(parse_route(text)) << text;
 }
@@ -91,7 +97,8 @@ TEST(Route, key_words_without_case_select_comments_and_both_quotes) {
   EXPECT_TRUE(all->sink.upstream);
   EXPECT_TRUE(all->source.matches(twin_change()));
   EXPECT_TRUE(all->condition.matches(from_leaf()));
-  EXPECT_TRUE(parse_route("FROM /messages/* /* all of them */ WHERE /* none */ false INTO /* where */ brokeredendpoint ( '/modules/a/inputs/b' )"));
+  EXPECT_TRUE(parse_route(
+      "FROM /messages/* /* all of them */ WHERE /* none */ false INTO /* where */ brokeredendpoint ( '/modules/a/inputs/b' )"));
   EXPECT_TRUE(parse_route("FROM /messages/*\nWHERE level = 'high' -- x\n INTO $upstream").has_value() == false);
   const auto where = parse_route("FROM /messages/*\n  WHERE level = 'high'\n  INTO $upstream");
   ASSERT_TRUE(where);
@@ -107,7 +114,8 @@ TEST(Route, errors_give_line_column_expectation_and_finding) {
       {"FROM", "route, line 1, column 5: expected a source such as /messages/*, found the end"},
       {"FROM /messages/*", "route, line 1, column 17: expected WHERE or INTO, found the end"},
       {"FROM /messages/* INTO", "column 22: expected $upstream or BrokeredEndpoint"},
-      {"FROM /messages/* INTO upstream", "column 23: expected $upstream or BrokeredEndpoint(\"/modules/{module}/inputs/{input}\"), found the name 'upstream'"},
+      {"FROM /messages/* INTO upstream",
+       "column 23: expected $upstream or BrokeredEndpoint(\"/modules/{module}/inputs/{input}\"), found the name 'upstream'"},
       {"FROM /messages/*\nWHERE INTO $upstream", "route, line 2, column 7: expected a value"},
       {"FROM /messages/* WHERE a = 'b' $upstream", "column 32: expected an operator or INTO, found the name '$upstream'"},
       {"FROM /messages/* INTO $upstream x", "column 33: expected the end of the route, found the name 'x'"},
@@ -128,7 +136,9 @@ TEST(Route, errors_give_line_column_expectation_and_finding) {
 }
 
 TEST(Route, every_truncation_is_parsed_or_refused) {
-  const std::string text = "SELECT * FROM /messages/modules/m/outputs/o WHERE $body.a[1].b >= 0x1F AND as_number({$x}) <> 3 OR a = \"\\u0041\" INTO BrokeredEndpoint('/modules/a/inputs/b')";
+  const std::string text =
+      "SELECT * FROM /messages/modules/m/outputs/o WHERE $body.a[1].b >= 0x1F AND as_number({$x}) <> 3 OR a = \"\\u0041\" INTO "
+      "BrokeredEndpoint('/modules/a/inputs/b')";
   ASSERT_TRUE(parse_route(text));
   for (std::size_t size = 0; size < text.size(); ++size) EXPECT_FALSE(parse_route(text.substr(0, size))) << size;
 }

@@ -76,9 +76,10 @@ TEST(Capture, an_enqueued_time_that_is_none_is_corrupt) {
 TEST(CaptureLine, json_bodies_are_embedded_as_they_stand_on_one_line) {
   Message m = sample();
   m.body = "{\n \"t\": 1.10\r\n}";
-  EXPECT_EQ(print_capture_line(m),
-            R"({"EnqueuedTimeUtc":"2030-01-01T00:00:00.0950000Z","Properties":{"level":"high"},"SystemProperties":)"
-            R"({"connectionDeviceId":"Client_001","contentType":"application/json","contentEncoding":"utf-8"},"Body":{  "t": 1.10  }})");
+  EXPECT_EQ(
+      print_capture_line(m),
+      R"({"EnqueuedTimeUtc":"2030-01-01T00:00:00.0950000Z","Properties":{"level":"high"},"SystemProperties":)"
+      R"({"connectionDeviceId":"Client_001","contentType":"application/json","contentEncoding":"utf-8"},"Body":{  "t": 1.10  }})");
 }
 
 TEST(CaptureLine, anything_else_is_base64) {

@@ -28,7 +28,8 @@ TEST(Properties, look_up_ignores_case_and_keeps_the_names) {
 }
 
 TEST(PropertyBag, wire_names_become_system_properties) {
-  const Message m = read("%24.mid=42&%24.ct=application%2Fjson&$.ce=utf-8&level=high&iothub-ack=full&$.exp=2030-01-01T00%3A00%3A00Z");
+  const Message m =
+      read("%24.mid=42&%24.ct=application%2Fjson&$.ce=utf-8&level=high&iothub-ack=full&$.exp=2030-01-01T00%3A00%3A00Z");
   EXPECT_EQ(m.system.get("messageId"), "42");
   EXPECT_EQ(m.system.get("contentType"), "application/json");
   EXPECT_EQ(m.system.get("contentEncoding"), "utf-8");
@@ -109,7 +110,15 @@ TEST(MessageRecord, round_trip) {
 // docs/formats/message-record.md shows these bytes: change both or neither.
 TEST(MessageRecord, the_documented_bytes) {
   EXPECT_EQ(text::hex_encode(encode_record(sample())),
-            "0101" "0020479416ba0600" "03" "01056564676531" "02016d" "00036f64640178" "01" "056c6576656c0468696768" "077b2274223a317d");
+            "0101"
+            "0020479416ba0600"
+            "03"
+            "01056564676531"
+            "02016d"
+            "00036f64640178"
+            "01"
+            "056c6576656c0468696768"
+            "077b2274223a317d");
 }
 
 TEST(MessageRecord, every_truncation_and_any_excess_is_corrupt) {

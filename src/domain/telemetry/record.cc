@@ -124,7 +124,8 @@ Result<Message> decode_record(BytesView record) {
   Reader reader(record);
   TRY_LET(const BytesView head, reader.take(10, "the head"));
   if (head[0] != record_version)
-    return fail(Fault::corrupt, fmt::format("message record: version is {}, this program reads {}", int(static_cast<std::uint8_t>(head[0])), int(record_version)));
+    return fail(Fault::corrupt, fmt::format("message record: version is {}, this program reads {}",
+                                            int(static_cast<std::uint8_t>(head[0])), int(record_version)));
   if (static_cast<std::uint8_t>(head[1]) > static_cast<std::uint8_t>(Source::connection_state))
     return fail(Fault::corrupt, fmt::format("message record: source {} is not known", int(static_cast<std::uint8_t>(head[1]))));
   Message message;

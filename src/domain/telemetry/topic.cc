@@ -61,7 +61,8 @@ Result<PublishTopic> parse_method_response(std::string_view rest) {
       return PublishTopic{MethodResponseTopic{number, std::move(id)}};
     }
   }
-  return fail(Fault::invalid_input, "topic of a method response: expected '$iothub/methods/res/{status}/?$rid={id}' with an integer status");
+  return fail(Fault::invalid_input,
+              "topic of a method response: expected '$iothub/methods/res/{status}/?$rid={id}' with an integer status");
 }
 
 Result<PublishTopic> parse_events(std::string_view rest) {
@@ -80,7 +81,8 @@ Result<PublishTopic> parse_events(std::string_view rest) {
       return PublishTopic{std::move(topic)};
     }
   }
-  return fail(Fault::invalid_input, "topic: expected 'devices/{device}/messages/events/' or 'devices/{device}/modules/{module}/messages/events/'");
+  return fail(Fault::invalid_input,
+              "topic: expected 'devices/{device}/messages/events/' or 'devices/{device}/modules/{module}/messages/events/'");
 }
 
 }  // namespace

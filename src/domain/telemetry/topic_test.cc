@@ -47,16 +47,17 @@ TEST(PublishTopic, method_response_status_may_be_negative) {
 }
 
 TEST(PublishTopic, everything_else_is_refused) {
-  for (const char* topic : {"", "/", "devices/", "devices//messages/events/", "devices/dev1", "devices/dev1/messages", "devices/dev1/messages/eventsx",
-                            "devices/dev1/modules/messages/events", "devices/dev1/modules//messages/events/", "devices/dev1/messages/devicebound/",
-                            "$iothub/twin/GET/", "$iothub/twin/GET", "$iothub/twin/PATCH/properties/desired/?$rid=1", "$iothub/methods/res//?$rid=1",
-                            "$iothub/methods/res/2x/?$rid=1", "$iothub/methods/res/99999999999/?$rid=1", "$iothub/methods/res/200", "plain/topic"})
+  for (const char* topic :
+       {"", "/", "devices/", "devices//messages/events/", "devices/dev1", "devices/dev1/messages", "devices/dev1/messages/eventsx",
+        "devices/dev1/modules/messages/events", "devices/dev1/modules//messages/events/", "devices/dev1/messages/devicebound/",
+        "$iothub/twin/GET/", "$iothub/twin/GET", "$iothub/twin/PATCH/properties/desired/?$rid=1", "$iothub/methods/res//?$rid=1",
+        "$iothub/methods/res/2x/?$rid=1", "$iothub/methods/res/99999999999/?$rid=1", "$iothub/methods/res/200", "plain/topic"})
     EXPECT_FALSE(parse_publish_topic(topic)) << topic;
 }
 
 TEST(PublishTopic, every_truncation_is_parsed_or_refused) {
-  for (const std::string topic : {"devices/edge1/modules/filter/messages/events/a=b/", "$iothub/twin/PATCH/properties/reported/?$rid=1&$version=6",
-                                  "$iothub/methods/res/200/?$rid=1"})
+  for (const std::string topic : {"devices/edge1/modules/filter/messages/events/a=b/",
+                                  "$iothub/twin/PATCH/properties/reported/?$rid=1&$version=6", "$iothub/methods/res/200/?$rid=1"})
     for (std::size_t size = 0; size < topic.size(); ++size) (void)parse_publish_topic(topic.substr(0, size)).has_value();
 }
 
@@ -95,7 +96,8 @@ TEST(Topics, made_as_the_clients_expect_them) {
 
 TEST(UserName, the_node_sdks_form) {
   const auto name = parse_user_name(
-      "hub.example.net/dev1/?api-version=2021-04-12&DeviceClientType=azure-iot-device%2F1.18.4%20(node%20v20.20.2%3B%20Debian%2012%3B%20x64)");
+      "hub.example.net/dev1/"
+      "?api-version=2021-04-12&DeviceClientType=azure-iot-device%2F1.18.4%20(node%20v20.20.2%3B%20Debian%2012%3B%20x64)");
   ASSERT_TRUE(name) << name.error().message;
   EXPECT_EQ(name->hub, "hub.example.net");
   EXPECT_EQ(name->device_id, "dev1");
@@ -116,8 +118,9 @@ TEST(UserName, module_form_model_id_and_older_clients) {
 }
 
 TEST(UserName, malformed_ones_are_refused) {
-  for (const char* name : {"", "hub", "hub/dev1", "hub/dev1/", "hub/dev1/?", "hub/dev1/?DeviceClientType=x", "hub//?api-version=1", "/dev1/?api-version=1",
-                           "hub/?api-version=1", "hub/a/b/c/?api-version=1", "hub/dev1/?api-version=%zz", "hub/dev1/m/"})
+  for (const char* name :
+       {"", "hub", "hub/dev1", "hub/dev1/", "hub/dev1/?", "hub/dev1/?DeviceClientType=x", "hub//?api-version=1",
+        "/dev1/?api-version=1", "hub/?api-version=1", "hub/a/b/c/?api-version=1", "hub/dev1/?api-version=%zz", "hub/dev1/m/"})
     EXPECT_FALSE(parse_user_name(name)) << name;
 }
 

@@ -52,8 +52,9 @@ Result<UserName> parse_user_name(std::string_view text) {
   const std::vector<std::string_view> ids = text::split(text.substr(0, at - 1), '/');
   const bool empty_id = std::any_of(ids.begin(), ids.end(), [](std::string_view id) { return id.empty(); });
   if (ids.size() > 3 || empty_id)
-    return fail(Fault::invalid_input, fmt::format("user name: expected hub, device and perhaps module before the query, found {} parts{}",
-                                                  ids.size(), empty_id ? ", one of them empty" : ""));
+    return fail(Fault::invalid_input,
+                fmt::format("user name: expected hub, device and perhaps module before the query, found {} parts{}", ids.size(),
+                            empty_id ? ", one of them empty" : ""));
   UserName name;
   name.hub = ids[0];
   name.device_id = ids[1];

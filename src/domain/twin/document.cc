@@ -97,7 +97,8 @@ std::string etag_text(std::int64_t etag) {
 bool etag_matches(std::string_view if_match, std::int64_t etag) {
   if_match = text::trim(if_match);
   if (if_match.starts_with("W/")) if_match.remove_prefix(2);
-  if (if_match.size() >= 2 && if_match.starts_with('"') && if_match.ends_with('"')) if_match = if_match.substr(1, if_match.size() - 2);
+  if (if_match.size() >= 2 && if_match.starts_with('"') && if_match.ends_with('"'))
+    if_match = if_match.substr(1, if_match.size() - 2);
   return if_match.empty() || if_match == "*" || if_match == etag_text(etag);
 }
 

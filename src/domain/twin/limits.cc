@@ -19,12 +19,16 @@ struct SectionLimit {
 };
 constexpr SectionLimit section_limits[] = {{"tags", 8 << 10}, {"desired", 32 << 10}, {"reported", 32 << 10}};
 
-Failure refuse(const std::string& where, std::string what) { return fail(Fault::invalid_input, fmt::format("{}: {}", where, what)); }
+Failure refuse(const std::string& where, std::string what) {
+  return fail(Fault::invalid_input, fmt::format("{}: {}", where, what));
+}
 
 Result<> check_key(std::string_view key, const std::string& where) {
   if (key.empty()) return refuse(where, "a name is empty");
-  if (key.size() > max_key_bytes) return refuse(where, fmt::format("a name of {} bytes, at most {} are allowed", key.size(), max_key_bytes));
-  const auto bad = std::find_if(key.begin(), key.end(), [](unsigned char c) { return c <= 0x20 || c == 0x7f || c == '.' || c == '$'; });
+  if (key.size() > max_key_bytes)
+    return refuse(where, fmt::format("a name of {} bytes, at most {} are allowed", key.size(), max_key_bytes));
+  const auto bad =
+      std::find_if(key.begin(), key.end(), [](unsigned char c) { return c <= 0x20 || c == 0x7f || c == '.' || c == '$'; });
   if (bad != key.end()) return refuse(where, "a name holds '.', '$', a space or a control character");
   return {};
 }
@@ -59,11 +63,13 @@ Result<> check_value(const json::Value& value, const std::string& where, int dep
 }  // namespace
 
 Result<> check_limits(const json::Value& values, std::string_view section) {
-  if (!values.is_object()) return refuse(std::string(section), fmt::format("expected an object, found {}", json::type_name(values)));
+  if (!values.is_object())
+    return refuse(std::string(section), fmt::format("expected an object, found {}", json::type_name(values)));
   TRY(check_object(values.as_object(), std::string(section), 1));
   for (const SectionLimit& limit : section_limits) {
     const std::size_t size = limit.section == section ? json::print(values).size() : 0;
-    if (size > limit.bytes) return refuse(std::string(section), fmt::format("{} bytes of JSON, at most {} are allowed", size, limit.bytes));
+    if (size > limit.bytes)
+      return refuse(std::string(section), fmt::format("{} bytes of JSON, at most {} are allowed", size, limit.bytes));
   }
   return {};
 }

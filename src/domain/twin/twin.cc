@@ -54,7 +54,8 @@ json::Value without_nulls(const json::Value& patch) {
 }
 
 Result<> change_section(Section& section, const json::Value& patch, bool replace, std::string_view name, Timestamp now) {
-  if (!patch.is_object()) return fail(Fault::invalid_input, fmt::format("{}: expected an object, found {}", name, json::type_name(patch)));
+  if (!patch.is_object())
+    return fail(Fault::invalid_input, fmt::format("{}: expected an object, found {}", name, json::type_name(patch)));
   if (replace) section = Section{json::Object{}, json::Object{}, section.version};
   json::merge_patch(section.values, patch);
   TRY(check_limits(section.values, name));
@@ -80,7 +81,8 @@ Twin make_twin(Timestamp now) {
 }
 
 Result<ServicePatch> parse_service_patch(const json::Value& body) {
-  if (!body.is_object()) return fail(Fault::invalid_input, fmt::format("twin: expected an object, found {}", json::type_name(body)));
+  if (!body.is_object())
+    return fail(Fault::invalid_input, fmt::format("twin: expected an object, found {}", json::type_name(body)));
   ServicePatch patch;
   TRY_LET(patch.tags, object_member(body, "tags", "twin"));
   TRY_LET(const json::Object* properties, json::get_object_or_null(body, "properties", "twin"));
@@ -104,7 +106,8 @@ Result<Twin> apply(Twin twin, const ServicePatch& patch, bool replace, Timestamp
 
 Result<Twin> apply_reported(Twin twin, const json::Value& patch, std::optional<std::int64_t> base_version, Timestamp now) {
   if (base_version && *base_version != twin.reported.version)
-    return fail(Fault::conflict, fmt::format("reported properties are at version {}, the patch is for {}", twin.reported.version, *base_version));
+    return fail(Fault::conflict,
+                fmt::format("reported properties are at version {}, the patch is for {}", twin.reported.version, *base_version));
   TRY(change_section(twin.reported, without_server_members(patch), false, "reported", now));
   ++twin.version;
   return twin;

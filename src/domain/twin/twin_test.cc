@@ -91,7 +91,8 @@ TEST(TwinReported, stale_patch_is_refused) {
 }
 
 TEST(TwinReported, a_patch_must_be_an_object) {
-  for (const char* text : {"[]", "1", "null", "\"a\""}) EXPECT_FALSE(apply_reported(make_twin(t0), doc(text), std::nullopt, t1)) << text;
+  for (const char* text : {"[]", "1", "null", "\"a\""})
+    EXPECT_FALSE(apply_reported(make_twin(t0), doc(text), std::nullopt, t1)) << text;
 }
 
 TEST(TwinServicePatch, takes_the_two_sections_and_ignores_the_rest) {
@@ -126,7 +127,8 @@ TEST(TwinLimits, each_is_held) {
   EXPECT_FALSE(refused(R"({"a":{"a":{"a":{"a":{"a":{"a":{"a":{"a":{"a":{"a":1}}}}}}}}}})"));
   EXPECT_TRUE(refused(R"({"a":{"a":{"a":{"a":{"a":{"a":{"a":{"a":{"a":{"a":{"a":1}}}}}}}}}}})"));
   EXPECT_TRUE(refused("[]"));
-  const std::string nine_kilobytes = R"({"a":")" + std::string(4000, 'x') + R"(","b":")" + std::string(4000, 'x') + R"(","c":")" + std::string(400, 'x') + "\"}";
+  const std::string nine_kilobytes =
+      R"({"a":")" + std::string(4000, 'x') + R"(","b":")" + std::string(4000, 'x') + R"(","c":")" + std::string(400, 'x') + "\"}";
   EXPECT_TRUE(refused(nine_kilobytes, "tags"));
   EXPECT_FALSE(refused(nine_kilobytes, "reported"));
 }

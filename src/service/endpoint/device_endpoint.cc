@@ -49,7 +49,8 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
 
   // -- To clients ----------------------------------------------------------------------------------------------------
 
-  void deliver_input(const IdentityName& module, const std::string& input, const telemetry::Message& message, Delivered done) override {
+  void deliver_input(const IdentityName& module, const std::string& input, const telemetry::Message& message,
+                     Delivered done) override {
     const std::string bag = telemetry::print_property_bag(message, true);
     deliver(module, telemetry::input_topic(module.device.str(), module.module.str(), input, bag), message.body, std::move(done));
   }
@@ -66,7 +67,8 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
   void notify_desired(const IdentityName& who, const json::Value& notification, std::int64_t version) override {
     const std::string topic = telemetry::desired_change_topic(version);
     if (!server_->subscribed(who.client_id(), topic)) return;  // never queued: the client reads its twin when it is back
-    server_->deliver(who.client_id(), topic, json::print(notification), mqtt::QoS::at_most_once, log_undelivered(who, "a desired change"));
+    server_->deliver(who.client_id(), topic, json::print(notification), mqtt::QoS::at_most_once,
+                     log_undelivered(who, "a desired change"));
   }
 
   bool call_method(const IdentityName& who, const std::string& method, const std::string& request_id, Bytes payload) override {
@@ -80,7 +82,8 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
  private:
   void deliver(const IdentityName& who, std::string topic, Bytes body, Delivered done) {
     if (topic.size() > max_topic_bytes)
-      return done(fail(Fault::invalid_input, fmt::format("the message's properties make a topic of {} bytes, MQTT allows {}", topic.size(), max_topic_bytes)));
+      return done(fail(Fault::invalid_input, fmt::format("the message's properties make a topic of {} bytes, MQTT allows {}",
+                                                         topic.size(), max_topic_bytes)));
     server_->deliver(who.client_id(), std::move(topic), std::move(body), mqtt::QoS::at_least_once, std::move(done));
   }
 
@@ -145,7 +148,8 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
       log::info("endpoint", "{}: subscription refused: {}", who.client_id(), topic.error().message);
       return std::nullopt;
     }
-    const bool addressed = topic->kind == telemetry::SubscribeKind::cloud_to_device || topic->kind == telemetry::SubscribeKind::module_inputs;
+    const bool addressed =
+        topic->kind == telemetry::SubscribeKind::cloud_to_device || topic->kind == telemetry::SubscribeKind::module_inputs;
     if (addressed && (topic->device_id != who.device.str() || topic->module_id != who.module.str())) {
       log::warn("endpoint", "{}: subscription refused: the filter is another identity's", who.client_id());
       return std::nullopt;
@@ -153,17 +157,22 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
     return std::min(wanted.qos, mqtt::QoS::at_least_once);
   }
 
-  void subscribed(const MqttConnectionPtr& connection, const std::string&) override { backend_.subscriptions_changed(client_of(connection).who); }
+  void subscribed(const MqttConnectionPtr& connection, const std::string&) override {
+    backend_.subscriptions_changed(client_of(connection).who);
+  }
 
   // -- The policy: publishes -----------------------------------------------------------------------------------------
 
   void publish(const MqttConnectionPtr& connection, const mqtt::Publish& packet, Done done) override {
     auto topic = telemetry::parse_publish_topic(packet.topic);
     if (!topic) return done(fail(std::move(topic).error()));
-    if (const auto* events = std::get_if<telemetry::EventTopic>(&*topic)) return accept_telemetry(client_of(connection), *events, packet, false, std::move(done));
-    if (auto* get = std::get_if<telemetry::TwinGetTopic>(&*topic)) return enqueue_twin_call(connection, std::move(get->request_id), std::nullopt, {}, std::move(done));
+    if (const auto* events = std::get_if<telemetry::EventTopic>(&*topic))
+      return accept_telemetry(client_of(connection), *events, packet, false, std::move(done));
+    if (auto* get = std::get_if<telemetry::TwinGetTopic>(&*topic))
+      return enqueue_twin_call(connection, std::move(get->request_id), std::nullopt, {}, std::move(done));
     if (auto* patch = std::get_if<telemetry::TwinPatchTopic>(&*topic))
-      return enqueue_twin_call(connection, std::move(patch->request_id), Bytes(packet.payload), std::move(patch->base_version), std::move(done));
+      return enqueue_twin_call(connection, std::move(patch->request_id), Bytes(packet.payload), std::move(patch->base_version),
+                               std::move(done));
     const auto& response = std::get<telemetry::MethodResponseTopic>(*topic);
     backend_.method_response(client_of(connection).who, response.request_id, response.status, Bytes(packet.payload));
     done({});
@@ -171,12 +180,14 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
 
   void will(const MqttConnectionPtr& connection, const mqtt::Publish& packet, Done done) override {
     const auto topic = telemetry::parse_publish_topic(packet.topic);
-    INVARIANT(topic && std::holds_alternative<telemetry::EventTopic>(*topic), "a will's topic was checked when its client connected");
+    INVARIANT(topic && std::holds_alternative<telemetry::EventTopic>(*topic),
+              "a will's topic was checked when its client connected");
     accept_telemetry(client_of(connection), std::get<telemetry::EventTopic>(*topic), packet, true, std::move(done));
   }
 
   /// No coroutine and no queue: the backend is called on the connection's strand with the message.
-  void accept_telemetry(const Client& client, const telemetry::EventTopic& topic, const mqtt::Publish& packet, bool is_will, Done done) {
+  void accept_telemetry(const Client& client, const telemetry::EventTopic& topic, const mqtt::Publish& packet, bool is_will,
+                        Done done) {
     const bool own = topic.device_id == client.who.device.str() && topic.module_id == client.who.module.str();
     auto message = own ? read_message(topic, packet, Sender{client.who, client.generation_id, client.authentication}, clock_.now())
                        : read_on_behalf(client, topic, packet);
@@ -199,7 +210,8 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
 
   // -- Twin calls: one after the other for each client, so that patches keep their order -----------------------------
 
-  void enqueue_twin_call(const MqttConnectionPtr& connection, std::string request_id, std::optional<Bytes> patch, std::string base_version, Done done) {
+  void enqueue_twin_call(const MqttConnectionPtr& connection, std::string request_id, std::optional<Bytes> patch,
+                         std::string base_version, Done done) {
     auto client = std::static_pointer_cast<Client>(connection->context);
     auto call = std::make_shared<TwinCall>();
     call->request_id = std::move(request_id);
@@ -239,7 +251,8 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
       reply(client->who, refuse(*client, *call, patch.error()));
       co_return;
     }
-    const Result<ReportedAnswer> answer = co_await backend_.patch_reported(client->who, std::move(patch->changes), patch->base_version);
+    const Result<ReportedAnswer> answer =
+        co_await backend_.patch_reported(client->who, std::move(patch->changes), patch->base_version);
     reply(client->who, answer ? accepted_reply(call->request_id, answer->version) : refuse(*client, *call, answer.error()));
   }
 
@@ -249,8 +262,10 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
   }
 
   void reply(const IdentityName& who, TwinReply reply) {
-    if (reply.topic.size() > max_topic_bytes) return log::warn("endpoint", "{}: a twin call's request id is too long to be answered", who.client_id());
-    server_->deliver(who.client_id(), std::move(reply.topic), std::move(reply.body), mqtt::QoS::at_most_once, log_undelivered(who, "a twin reply"));
+    if (reply.topic.size() > max_topic_bytes)
+      return log::warn("endpoint", "{}: a twin call's request id is too long to be answered", who.client_id());
+    server_->deliver(who.client_id(), std::move(reply.topic), std::move(reply.body), mqtt::QoS::at_most_once,
+                     log_undelivered(who, "a twin reply"));
   }
 
   const Executor executor_;
@@ -263,7 +278,8 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
 
 }  // namespace
 
-std::unique_ptr<DeviceEndpoint> DeviceEndpoint::make(Executor executor, DeviceBackend& backend, const Clock& clock, Options options) {
+std::unique_ptr<DeviceEndpoint> DeviceEndpoint::make(Executor executor, DeviceBackend& backend, const Clock& clock,
+                                                     Options options) {
   return std::make_unique<Endpoint>(std::move(executor), backend, clock, std::move(options));
 }
 

@@ -41,7 +41,8 @@ class DeviceBackend {
   virtual std::string generation_id(const device::IdentityName& who) = 0;
 
   virtual awaitable<Result<json::Value>> get_twin(device::IdentityName who) = 0;  ///< the device's view
-  virtual awaitable<Result<ReportedAnswer>> patch_reported(device::IdentityName who, json::Value patch, std::optional<std::int64_t> base_version) = 0;
+  virtual awaitable<Result<ReportedAnswer>> patch_reported(device::IdentityName who, json::Value patch,
+                                                           std::optional<std::int64_t> base_version) = 0;
   /// The reply to a method call the backend sent earlier with `request_id`.
   virtual void method_response(const device::IdentityName& who, const std::string& request_id, int status, Bytes body) = 0;
   /// The client has just subscribed to something new (or come back with a kept session): time to deliver what waits.
@@ -65,14 +66,16 @@ class DeviceEndpoint {
 
   using Delivered = net::MqttServer::Delivered;
   /// To a module's input, QoS 1; done when acknowledged.
-  virtual void deliver_input(const device::IdentityName& module, const std::string& input, const telemetry::Message& message, Delivered done) = 0;
+  virtual void deliver_input(const device::IdentityName& module, const std::string& input, const telemetry::Message& message,
+                             Delivered done) = 0;
   virtual bool accepts_input(const device::IdentityName& module, const std::string& input) const = 0;
   /// To a device, QoS 1.
   virtual void deliver_cloud_to_device(const device::IdentityName& device, const telemetry::Message& message, Delivered done) = 0;
   /// Desired properties changed; QoS 0, never queued.
   virtual void notify_desired(const device::IdentityName& who, const json::Value& notification, std::int64_t version) = 0;
   /// A method request; false if the client is not connected and subscribed.
-  virtual bool call_method(const device::IdentityName& who, const std::string& method, const std::string& request_id, Bytes payload) = 0;
+  virtual bool call_method(const device::IdentityName& who, const std::string& method, const std::string& request_id,
+                           Bytes payload) = 0;
 
   virtual std::size_t connections() const = 0;
   virtual net::MqttServer& server() = 0;

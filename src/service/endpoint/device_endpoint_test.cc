@@ -53,7 +53,8 @@ class ScriptedBackend final : public DeviceBackend {
     if (twin_fault) co_return fail(*twin_fault);
     co_return json::Value(json::Object{{"desired", json::Object{{"$version", 1}}}, {"reported", json::Object{{"$version", 1}}}});
   }
-  awaitable<Result<ReportedAnswer>> patch_reported(IdentityName, json::Value patch, std::optional<std::int64_t> base_version) override {
+  awaitable<Result<ReportedAnswer>> patch_reported(IdentityName, json::Value patch,
+                                                   std::optional<std::int64_t> base_version) override {
     if (twin_fault) co_return fail(*twin_fault);
     patches.push_back(json::print(patch) + (base_version ? " on " + std::to_string(*base_version) : ""));
     // The earlier patch takes longer: only a queue keeps them in order.
@@ -271,7 +272,10 @@ TEST_F(EndpointTest, a_message_is_stamped_and_acknowledged_only_when_durable) {
   backend_.hold = true;
   const auto story = [](EndpointTest* t) -> awaitable<void> {
     Peer peer = co_await t->dial_as(filter);
-    co_await publish(peer, "devices/edge1/modules/filter/messages/events/%24.on=alerts&%24.mid=7&%24.cdid=liar&$connectionDeviceId=liar&level=high/", "{}", 9, true);
+    co_await publish(
+        peer,
+        "devices/edge1/modules/filter/messages/events/%24.on=alerts&%24.mid=7&%24.cdid=liar&$connectionDeviceId=liar&level=high/",
+        "{}", 9, true);
     co_await Peer::send(peer, mqtt::Pingreq{});
     co_await Peer::expect<mqtt::Pingresp>(peer);  // the PUBACK has not come before it
     EXPECT_EQ(t->backend_.held.size(), 1u);
@@ -288,7 +292,8 @@ TEST_F(EndpointTest, a_message_is_stamped_and_acknowledged_only_when_durable) {
   EXPECT_EQ(m.output(), "alerts");
   EXPECT_EQ(m.system.get("messageId"), "7");
   EXPECT_EQ(m.system.get("connectionDeviceGenerationId"), "gen-edge1/filter");
-  EXPECT_EQ(m.system.get("connectionAuthMethod"), R"({"scope":"module","type":"sas","issuer":"iothub","acceptingIpFilterRule":null})");
+  EXPECT_EQ(m.system.get("connectionAuthMethod"),
+            R"({"scope":"module","type":"sas","issuer":"iothub","acceptingIpFilterRule":null})");
   EXPECT_EQ(m.system.get("enqueuedTime"), "2030-01-01T00:00:00.0000000Z");
   EXPECT_EQ(m.enqueued_at, clock_.now());
   EXPECT_EQ(m.application, (telemetry::Properties{{"level", "high"}, {"mqtt-retain", "true"}}));
@@ -435,7 +440,8 @@ TEST_F(EndpointTest, failed_twin_calls_carry_an_error_code_and_a_message) {
       EXPECT_TRUE(acknowledged);
       EXPECT_EQ(topic, "$iothub/twin/res/" + std::string(c.status) + "/?$rid=9");
       const auto error = json::parse(body);
-      EXPECT_TRUE(error && error->find("errorCode") && error->find("message") && error->find("trackingId") && error->find("timestampUtc"));
+      EXPECT_TRUE(error && error->find("errorCode") && error->find("message") && error->find("trackingId") &&
+                  error->find("timestampUtc"));
       if (!error) co_return;
       EXPECT_EQ(error->find("errorCode")->as_integer(), c.code);
     }
@@ -483,13 +489,15 @@ TEST_F(EndpointTest, an_input_carries_its_sender_and_is_done_when_acknowledged) 
     co_await subscribe(peer, "devices/edge1/modules/filter/inputs/#");
     EXPECT_TRUE(t->endpoint_->accepts_input(filter, "in1"));
     telemetry::Message message;
-    message.system = {{"connectionDeviceId", "leaf1"}, {"connectionModuleId", "cam"}, {"outputName", "o"}, {"contentType", "application/json"}};
+    message.system = {
+        {"connectionDeviceId", "leaf1"}, {"connectionModuleId", "cam"}, {"outputName", "o"}, {"contentType", "application/json"}};
     message.application = {{"a b", "c&d"}};
     message.body = "{}";
     bool done = false;
     t->endpoint_->deliver_input(filter, "in1", message, [&done](Result<> result) { done = result.has_value(); });
     const auto input = co_await Peer::expect<mqtt::Publish>(peer);
-    EXPECT_EQ(input.topic, "devices/edge1/modules/filter/inputs/in1/%24.cdid=leaf1&%24.cmid=cam&%24.ct=application%2Fjson&a%20b=c%26d");
+    EXPECT_EQ(input.topic,
+              "devices/edge1/modules/filter/inputs/in1/%24.cdid=leaf1&%24.cmid=cam&%24.ct=application%2Fjson&a%20b=c%26d");
     EXPECT_EQ(input.qos, mqtt::QoS::at_least_once);
     EXPECT_FALSE(done);
     co_await Peer::send(peer, mqtt::Puback{input.packet_id});

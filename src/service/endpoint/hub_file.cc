@@ -11,7 +11,8 @@ namespace {
 
 Result<std::uint16_t> port_member(const json::Value& document, std::string_view key, const std::string& where) {
   TRY_LET(const std::int64_t port, json::get_integer_or(document, key, 0, where));
-  if (port < 0 || port > 65535) return fail(Fault::invalid_input, fmt::format("{}: {}: expected a port, found {}", where, key, port));
+  if (port < 0 || port > 65535)
+    return fail(Fault::invalid_input, fmt::format("{}: {}: expected a port, found {}", where, key, port));
   return static_cast<std::uint16_t>(port);
 }
 
@@ -37,8 +38,10 @@ Result<HubFile> read_hub_file(const std::filesystem::path& path) {
   const std::filesystem::path file = std::filesystem::is_directory(path, ignored) ? path / "hub.json" : path;
   std::ifstream stream(file, std::ios::binary);
   if (!stream)
-    return fail(Fault::not_found, fmt::format("{} cannot be read: is a hub running there? Start one with `nacelle hub --data DIR`, or name its "
-                                              "folder with --hub or NACELLE_HUB", file.string()));
+    return fail(Fault::not_found,
+                fmt::format("{} cannot be read: is a hub running there? Start one with `nacelle hub --data DIR`, or name its "
+                            "folder with --hub or NACELLE_HUB",
+                            file.string()));
   const std::string text{std::istreambuf_iterator<char>(stream), {}};
   TRY_LET(const json::Value document, in(json::parse(text), file.string()));
   if (!document.is_object()) return fail(Fault::invalid_input, fmt::format("{}: expected an object", file.string()));

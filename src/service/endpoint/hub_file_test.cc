@@ -38,8 +38,8 @@ TEST_F(HubFileTest, what_the_hub_writes_is_read_from_file_or_folder) {
 
 TEST_F(HubFileTest, refusals_name_the_member_and_never_the_key) {
   EXPECT_EQ(read_hub_file(folder_ / "nothing").error().fault, Fault::not_found);
-  for (const char* text : {"", "[]", R"({"https":70000,"connectionString":"secret"})", R"({"https":"x","connectionString":"secret"})",
-                           R"({"connectionString":"secret"})", R"({"https":1})"}) {
+  for (const char* text : {"", "[]", R"({"https":70000,"connectionString":"secret"})",
+                           R"({"https":"x","connectionString":"secret"})", R"({"connectionString":"secret"})", R"({"https":1})"}) {
     write(text);
     const auto read = read_hub_file(folder_);
     ASSERT_FALSE(read) << text;

@@ -10,7 +10,8 @@
 namespace nacelle::deployment {
 
 Result<Reader> Reader::of(const json::Value& value, std::string where) {
-  if (!value.is_object()) return fail(Fault::invalid_input, fmt::format("{}: expected an object, found {}", where, json::type_name(value)));
+  if (!value.is_object())
+    return fail(Fault::invalid_input, fmt::format("{}: expected an object, found {}", where, json::type_name(value)));
   Reader reader;
   reader.object_ = &value.as_object();
   reader.where_ = std::move(where);
@@ -25,7 +26,8 @@ Result<> Reader::only(std::span<const std::string_view> known) const {
   for (const auto& [key, value] : *object_) {
     if (key.starts_with('$') || std::find(known.begin(), known.end(), key) != known.end()) continue;
     const std::string_view near = text::nearest(key, known);
-    if (!near.empty()) return fail(Fault::invalid_input, fmt::format("{}: unknown member '{}', did you mean '{}'?", where_, key, near));
+    if (!near.empty())
+      return fail(Fault::invalid_input, fmt::format("{}: unknown member '{}', did you mean '{}'?", where_, key, near));
     return fail(Fault::invalid_input, fmt::format("{}: unknown member '{}', known are {}", where_, key, fmt::join(known, ", ")));
   }
   return {};

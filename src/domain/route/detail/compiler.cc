@@ -51,7 +51,8 @@ class Parser {
     const std::size_t from = tokens_.current().at;
     TRY_LET(const NodeIndex whole, coalesce());
     if (!may_be(whole, Type::boolean))
-      return tokens_.complain(from, fmt::format("expected a condition that is true or false, found {}{}", found(whole), hint(whole, Type::boolean)));
+      return tokens_.complain(
+          from, fmt::format("expected a condition that is true or false, found {}{}", found(whole), hint(whole, Type::boolean)));
     return {};
   }
 
@@ -107,7 +108,8 @@ class Parser {
       if (ordered && (type_of(left) == Type::boolean || type_of(right) == Type::boolean))
         return tokens_.complain(token.at, fmt::format("'{}' orders numbers and texts, found a Boolean", token.text));
       const bool null = is_null_literal(left) || is_null_literal(right);
-      TRY_LET(left, add(token.at, {.op = Op::compare, .type = Type::boolean, .comparison = *comparison, .null_literal = null}, {left, right}));
+      TRY_LET(left, add(token.at, {.op = Op::compare, .type = Type::boolean, .comparison = *comparison, .null_literal = null},
+                        {left, right}));
     }
     return left;
   }
@@ -151,7 +153,9 @@ class Parser {
     TRY_LET(const NodeIndex operand, negation());
     leave();
     if (!may_be(operand, Type::boolean))
-      return tokens_.complain(token.at, fmt::format("NOT needs a Boolean, found {}; NOT binds tighter than comparisons: write NOT (a = b)", found(operand)));
+      return tokens_.complain(
+          token.at,
+          fmt::format("NOT needs a Boolean, found {}; NOT binds tighter than comparisons: write NOT (a = b)", found(operand)));
     return add(token.at, {.op = Op::negation, .type = Type::boolean}, {operand});
   }
 
@@ -210,7 +214,9 @@ class Parser {
       (node.op == Op::body ? program_.uses_body : program_.uses_twin) = true;
       TRY_LET(node.path, path_of(name.substr(6), token.at));
     } else if (name.size() == 1 || (name.find('[') != std::string_view::npos && !name.starts_with("$body["))) {
-      return tokens_.complain(token.at, fmt::format("expected a system property such as $connectionDeviceId, $body.path or $twin.path, found '{}'", name));
+      return tokens_.complain(
+          token.at,
+          fmt::format("expected a system property such as $connectionDeviceId, $body.path or $twin.path, found '{}'", name));
     }
     TRY(tokens_.advance());
     if (tokens_.current().kind == TokenKind::open) return tokens_.unexpected("an operator (functions have no '$')");
@@ -227,7 +233,8 @@ class Parser {
       for (part.remove_prefix(bracket); !part.empty(); part.remove_prefix(part.find(']') + 1)) {
         std::size_t index = 0;
         const auto [end, error] = std::from_chars(part.data() + 1, part.data() + part.size(), index);
-        if (error != std::errc{} || *end != ']') return tokens_.complain(at, fmt::format("the path '{}' has an index that is no small integer", text));
+        if (error != std::errc{} || *end != ']')
+          return tokens_.complain(at, fmt::format("the path '{}' has an index that is no small integer", text));
         step.indexes.push_back(index);
         if (part.find(']') + 1 < part.size() && part[part.find(']') + 1] != '[')
           return tokens_.complain(at, fmt::format("the path '{}': expected '.' after ']'", text));
@@ -241,7 +248,8 @@ class Parser {
     const Function* function = find_function(name.text);
     if (!function) {
       const std::string_view near = nearest_function(name.text);
-      return tokens_.complain(name.at, fmt::format("there is no function '{}'{}", name.text, near.empty() ? "" : fmt::format(", did you mean {}?", near)));
+      return tokens_.complain(name.at, fmt::format("there is no function '{}'{}", name.text,
+                                                   near.empty() ? "" : fmt::format(", did you mean {}?", near)));
     }
     TRY(enter(name.at));
     TRY(tokens_.advance());
@@ -255,8 +263,8 @@ class Parser {
       TRY_LET(const NodeIndex argument, coalesce());
       const Type wanted = function->argument(arguments.size());
       if (!may_be(argument, wanted))
-        return tokens_.complain(at, fmt::format("{}: expected {} as argument {}, found {}{}", function->name, type_name(wanted), arguments.size() + 1,
-                                                found(argument), hint(argument, wanted)));
+        return tokens_.complain(at, fmt::format("{}: expected {} as argument {}, found {}{}", function->name, type_name(wanted),
+                                                arguments.size() + 1, found(argument), hint(argument, wanted)));
       arguments.push_back(argument);
     }
     leave();
@@ -300,7 +308,9 @@ class Parser {
   Failure too_deep(std::size_t at) const { return tokens_.complain(at, fmt::format("nested deeper than {} levels", max_depth)); }
 
   Type type_of(NodeIndex node) const { return program_.nodes[node].type; }
-  bool may_be(NodeIndex node, Type type) const { return type == Type::unknown || type_of(node) == Type::unknown || type_of(node) == type; }
+  bool may_be(NodeIndex node, Type type) const {
+    return type == Type::unknown || type_of(node) == Type::unknown || type_of(node) == type;
+  }
   bool is_null_literal(NodeIndex index) const {
     const Node& node = program_.nodes[index];
     return node.op == Op::literal && node.value.is_null();
@@ -308,15 +318,16 @@ class Parser {
 
   Result<> check_operand(std::size_t at, std::string_view op, NodeIndex operand, Type wanted) {
     if (may_be(operand, wanted)) return {};
-    return tokens_.complain(at, fmt::format("'{}' needs {}, found {}{}", op, type_name(wanted), found(operand), hint(operand, wanted)));
+    return tokens_.complain(at,
+                            fmt::format("'{}' needs {}, found {}{}", op, type_name(wanted), found(operand), hint(operand, wanted)));
   }
 
   Result<> check_same(std::size_t at, std::string_view op, NodeIndex left, NodeIndex right) {
     if (may_be(left, type_of(right)) || may_be(right, type_of(left))) return {};
     const NodeIndex text = type_of(left) == Type::text ? left : right;
     const Type other = text == left ? type_of(right) : type_of(left);
-    return tokens_.complain(at, fmt::format("'{}' has {} on its left and {} on its right, which are never the same{}", op, found(left), found(right),
-                                            hint(text, other)));
+    return tokens_.complain(at, fmt::format("'{}' has {} on its left and {} on its right, which are never the same{}", op,
+                                            found(left), found(right), hint(text, other)));
   }
 
   std::string found(NodeIndex index) const {
@@ -330,7 +341,8 @@ class Parser {
   std::string hint(NodeIndex index, Type wanted) const {
     const Node& node = program_.nodes[index];
     if (node.op != Op::application && node.op != Op::system) return {};
-    if (node.name.find_first_of("+-*%|!") != std::string::npos) return fmt::format("; '{}' is one name: put spaces around operators", node.name);
+    if (node.name.find_first_of("+-*%|!") != std::string::npos)
+      return fmt::format("; '{}' is one name: put spaces around operators", node.name);
     if (wanted == Type::number) return fmt::format("; write as_number({})", node.name);
     for (const std::string_view constant : {"true", "false"})
       if (text::equal_ignoring_case(node.name, constant)) return fmt::format("; write {} in lower case", constant);

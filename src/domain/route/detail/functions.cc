@@ -213,7 +213,8 @@ std::string_view type_name(Type type) {
 }
 
 const Function* find_function(std::string_view name) {
-  const auto at = std::find_if(functions.begin(), functions.end(), [name](const Function& f) { return text::equal_ignoring_case(f.name, name); });
+  const auto at = std::find_if(functions.begin(), functions.end(),
+                               [name](const Function& f) { return text::equal_ignoring_case(f.name, name); });
   return at == functions.end() ? nullptr : &*at;
 }
 

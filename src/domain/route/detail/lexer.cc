@@ -16,7 +16,9 @@ constexpr std::string_view blanks = " \t\r\n\f\v";
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_blank(char c) { return blanks.find(c) != std::string_view::npos; }
-bool is_name_char(char c) { return !is_blank(c) && static_cast<unsigned char>(c) >= 0x20 && separators.find(c) == std::string_view::npos; }
+bool is_name_char(char c) {
+  return !is_blank(c) && static_cast<unsigned char>(c) >= 0x20 && separators.find(c) == std::string_view::npos;
+}
 
 int hex_value(char c) {
   if (is_digit(c)) return c - '0';

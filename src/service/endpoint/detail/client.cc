@@ -11,20 +11,23 @@ void stamp(telemetry::Message& message, const Sender& sender, Timestamp now) {
   message.system.set("connectionDeviceId", sender.who.device.str());
   if (module) message.system.set("connectionModuleId", sender.who.module.str());
   message.system.set("connectionDeviceGenerationId", sender.generation_id);
-  message.system.set("connectionAuthMethod", fmt::format(R"({{"scope":"{}","type":"{}","issuer":"iothub","acceptingIpFilterRule":null}})",
-                                                         module ? "module" : "device", sender.authentication));
+  message.system.set("connectionAuthMethod",
+                     fmt::format(R"({{"scope":"{}","type":"{}","issuer":"iothub","acceptingIpFilterRule":null}})",
+                                 module ? "module" : "device", sender.authentication));
   message.system.set("enqueuedTime", format_iso8601(now, 7));
   message.enqueued_at = now;
 }
 
 }  // namespace
 
-Result<telemetry::Message> read_message(const telemetry::EventTopic& topic, const mqtt::Publish& packet, const Sender& sender, Timestamp now) {
+Result<telemetry::Message> read_message(const telemetry::EventTopic& topic, const mqtt::Publish& packet, const Sender& sender,
+                                        Timestamp now) {
   telemetry::Message message;
   TRY(telemetry::read_property_bag(topic.bag, message));
   const ByteCount size = message.size_in_bytes() + packet.payload.size();
   if (size > telemetry::max_message_bytes)
-    return fail(Fault::invalid_input, fmt::format("a message of {} bytes, at most {} are allowed", size, telemetry::max_message_bytes));
+    return fail(Fault::invalid_input,
+                fmt::format("a message of {} bytes, at most {} are allowed", size, telemetry::max_message_bytes));
   // Nothing is retained; who reads the message is told that its sender asked for it (wire facts 1.2).
   if (packet.retain) message.application.set("mqtt-retain", "true");
   message.body = packet.payload;

@@ -34,6 +34,7 @@ struct Sender {
 
 /// The message of a telemetry publish, stamped with its sender (wire facts 1.6). Fault::invalid_input for a bag that cannot
 /// be read and for more than max_message_bytes.
-Result<telemetry::Message> read_message(const telemetry::EventTopic& topic, const mqtt::Publish& packet, const Sender& sender, Timestamp now);
+Result<telemetry::Message> read_message(const telemetry::EventTopic& topic, const mqtt::Publish& packet, const Sender& sender,
+                                        Timestamp now);
 
 }  // namespace nacelle::endpoint

@@ -50,7 +50,8 @@ Result<ReportedPatch> read_patch(const TwinCall& call) {
   ReportedPatch patch;
   TRY_LET(patch.changes, in(json::parse(*call.patch), "reported properties"));
   if (!patch.changes.is_object())
-    return fail(Fault::invalid_input, fmt::format("reported properties: expected an object, found {}", json::type_name(patch.changes)));
+    return fail(Fault::invalid_input,
+                fmt::format("reported properties: expected an object, found {}", json::type_name(patch.changes)));
   if (!call.base_version.empty()) {
     TRY_LET(patch.base_version, text::parse_integer(call.base_version, "$version of the reported properties"));
   }
