@@ -22,7 +22,8 @@ struct HubSettings {
 
 void print_ready(const endpoint::HubFile& file) {
   json::Object ready{{"ready", true}};
-  for (const auto& [name, value] : endpoint::ready_line_document(file).as_object()) ready.set(name, value);
+  const json::Value document = endpoint::ready_line_document(file);
+  for (const auto& [name, value] : document.as_object()) ready.set(name, value);
   const std::string line = json::print(ready) + "\n";
   std::fwrite(line.data(), 1, line.size(), stdout);
   std::fflush(stdout);

@@ -1,5 +1,6 @@
 #include "codec/digest/digest.h"
 #include "codec/text/encoding.h"
+#include "foundation/task_scope.h"
 #include "service/hub/hub_fixture.h"
 
 namespace nacelle::hub::testing {
@@ -238,11 +239,17 @@ TEST_F(ApiTest, events_are_read_continued_and_remembered_by_groups) {
     EXPECT_EQ(call("GET", bad).status, 400) << bad;
 }
 
+awaitable<void> read_into(endpoint::HubClient& reader, std::promise<Result<json::Value>>& answer) {
+  auto read = co_await reader.get("/events?from=end&waitSeconds=30");
+  answer.set_value(std::move(read));
+}
+
 TEST_F(ApiTest, waiting_reader_gets_what_arrives) {
   const auto device = add("d1");
   endpoint::HubClient reader = endpoint::HubClient::make(hub->found_at(), clock).value();
   std::promise<Result<Json>> arrived;
-  asio::co_spawn(runtime.executor(), reader.get("/events?from=end&waitSeconds=30"), [&](std::exception_ptr, Result<Json> answer) { arrived.set_value(std::move(answer)); });
+  TaskScope tasks(runtime.executor());
+  tasks.spawn(read_into(reader, arrived));
   auto future = arrived.get_future();
   // Whether the reader is already waiting or not yet asking: messages are sent until one comes after its beginning.
   while (future.wait_for(std::chrono::milliseconds{20}) != std::future_status::ready)
@@ -250,6 +257,7 @@ TEST_F(ApiTest, waiting_reader_gets_what_arrives) {
   const auto answer = future.get();
   ASSERT_TRUE(answer.has_value());
   EXPECT_FALSE(answer->find("events")->as_array().empty());
+  run(tasks.close());
 }
 
 TEST_F(ApiTest, routes_are_tried_set_and_kept) {

@@ -129,13 +129,9 @@ Result<> CaptureStream::look(Offset until) {
     // Left full by a failed write: the file goes first, so that what is gathered stays bounded.
     if (taken_.bytes >= route_.storage.max_bytes) TRY(write_file());
     TRY_LET(const auto records, parts_.log.read(partition_, looked_, read_bytes));
-    if (records.empty()) break;
+    note_lost(records.empty() ? until : records.front().offset);
+    if (records.empty()) looked_ = until;  // offsets have gaps; what is left of them is one
     for (const LogRecord& record : records) {
-      if (record.follows > looked_) {
-        lost_ += record.follows - looked_;
-        log::error("hub", "capture into '{}', partition {}: messages {} to {} are no longer in the log and were not captured",
-                   route_.storage.container, partition_, looked_, record.follows - 1);
-      }
       take(record);
       looked_ = record.offset + 1;
       if (taken_.bytes >= route_.storage.max_bytes) {
@@ -145,6 +141,16 @@ Result<> CaptureStream::look(Offset until) {
     }
   }
   return {};
+}
+
+/// The log keeps so much and no more: what it dropped before it was looked at is not captured, and that is said.
+void CaptureStream::note_lost(Offset found) {
+  const Offset oldest = std::min(parts_.log.oldest(partition_), found);
+  if (oldest <= looked_) return;
+  lost_ += oldest - looked_;
+  log::error("hub", "capture into '{}', partition {}: messages {} to {} have left the log and were not captured", route_.storage.container,
+             partition_, looked_, oldest - 1);
+  looked_ = oldest;
 }
 
 void CaptureStream::take(const LogRecord& record) {

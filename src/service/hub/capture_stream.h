@@ -41,8 +41,8 @@ class CaptureStream {
   std::uint64_t captured() const { return state_.records; }        ///< records in complete files, since ever
   std::uint64_t files() const { return state_.files; }
   std::uint64_t gathered() const { return taken_.records; }        ///< taken, not yet in a file
-  std::uint64_t behind() const;                                    ///< synced records not looked at yet
-  std::uint64_t lost() const { return lost_; }                     ///< dropped by the log's retention before they were looked at
+  std::uint64_t behind() const;                                    ///< synced offsets not looked at yet
+  std::uint64_t lost() const { return lost_; }                     ///< offsets dropped by the log's retention before they were looked at
   std::optional<Timestamp> due_at() const;                         ///< when the gathered ones must be written
 
  private:
@@ -70,6 +70,7 @@ class CaptureStream {
   void start_over();
   Result<> save_state();
   Result<> look(storage::Offset until);
+  void note_lost(storage::Offset found);
   void take(const storage::LogRecord& record);
   Result<> write_file();
   Result<> write_records(storage::ObjectWriter& object, const Taken& taken, storage::Offset next) const;

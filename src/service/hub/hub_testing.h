@@ -50,7 +50,8 @@ inline storage::Offset append(storage::EventLog& log, storage::Partition partiti
 /// Every record of every capture file below `prefix`, in the order of the files' names.
 inline std::vector<telemetry::Message> read_captured(const storage::ObjectStore& objects, const std::string& prefix) {
   std::vector<telemetry::Message> messages;
-  for (const auto& object : objects.list(prefix).value()) {
+  const auto files = objects.list(prefix).value();
+  for (const auto& object : files) {
     const Bytes bytes = objects.get(object.name).value();
     auto reader = avro::ContainerReader::open(BytesView(bytes));
     EXPECT_TRUE(reader.has_value()) << object.name;
