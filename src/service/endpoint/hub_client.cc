@@ -130,7 +130,9 @@ awaitable<Result<device::Identity>> HubClient::ensure_device(device::DeviceId id
     if (!found && found.error().fault == Fault::conflict) found = co_await get(path);
     if (!found) co_return fail(std::move(found).error());
   }
-  auto identity = device::from_json(*found, name);
+  CO_TRY_LET(device::Identity identity, device::from_json(*found, name));
+  // The hub's own members, which from_json leaves to the hub.
+  CO_TRY_LET(identity.generation_id, json::get_string_or(*found, "generationId", "", path));
   co_return identity;
 }
 

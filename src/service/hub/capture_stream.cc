@@ -119,8 +119,11 @@ Result<> CaptureStream::step() {
 }
 
 Result<> CaptureStream::flush() {
-  TRY(look(parts_.log.head(partition_)));
-  if (taken_.records > 0) TRY(write_file());
+  const Offset until = parts_.log.head(partition_);
+  do {
+    TRY(look(until));
+    if (taken_.records > 0) TRY(write_file());
+  } while (taken_.records > 0 || looked_ < until);  // writing may have gone back
   return pass_untaken(true);
 }
 
