@@ -23,7 +23,7 @@ struct FakeRunner final : ProcessRunner {
     auto process = std::make_unique<FakeProcess>(std::move(ended));
     starts.push_back(spec);
     running[spec.program.filename().string()] = process.get();
-    return process;
+    return std::unique_ptr<Process>(std::move(process));
   }
   bool refuse = false;
   std::vector<ProcessSpec> starts;

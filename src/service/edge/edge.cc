@@ -109,6 +109,7 @@ class EdgeBody final : public Edge {
 // -- Start ---------------------------------------------------------------------------------------------------------
 
 awaitable<Result<>> EdgeBody::begin() {
+  co_await asio::this_coro::throw_if_cancelled(false);
   auto authority = co_await learn_who_we_are();
   if (!authority) co_return fail(std::move(authority).error());
   authority_ = std::move(*authority);

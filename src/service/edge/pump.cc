@@ -121,6 +121,10 @@ void Pump::completed(Lane& lane, storage::Offset offset, Result<> outcome) {
   if (outcome) {
     slot->done = true;
     ++sent_;
+  } else if (outcome.error().fault == Fault::invalid_input) {
+    // It can never be sent (its properties fit no topic): everything behind it must not wait for ever.
+    slot->done = true;
+    log::error("edge", "a message for {} cannot be sent and is dropped: {}", endpoint_.text(), outcome.error().message);
   } else if (!failed_) {
     failed_ = true;
     log::debug("edge", "{}: delivery failed, to be repeated: {}", endpoint_.text(), outcome.error().message);

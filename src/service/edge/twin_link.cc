@@ -148,7 +148,8 @@ awaitable<bool> TwinLink::send_pending() {
     save();
     co_return true;
   }
-  if (answer && answer->status == 400) {  // it will never be taken: keep the connection useful
+  const bool refused = answer && (answer->status == 400 || answer->status == 412 || answer->status == 413);
+  if (refused) {  // it will never be taken: keep the connection useful
     log::warn("edge", "{}: the hub refused reported properties: {}", settings_.who.client_id(), answer->body.substr(0, 200));
     twin_.pending_delivered(std::nullopt);
     save();

@@ -212,6 +212,10 @@ void ModuleClient::send_surely(const std::string& output, telemetry::Message mes
     const auto self = weak.lock();
     if (sent) return done();
     if (!self || self->closing_) return;
+    if (sent.error().fault == Fault::invalid_input) {  // never to be sent: its input would come again for ever
+      log::error("module", "{}: a message is dropped: {}", output, sent.error().message);
+      return done();
+    }
     log::warn("module", "{}: trying again: {}", output, sent.error().message);
     auto timer = std::make_shared<asio::steady_timer>(self->strand_, std::chrono::milliseconds(200));
     timer->async_wait([weak, timer, output, kept, done](boost::system::error_code) {

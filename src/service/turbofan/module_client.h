@@ -30,7 +30,8 @@ class ModuleClient : public std::enable_shared_from_this<ModuleClient> {
 
   /// Sends `message` (its properties and body) to an output; `done` when the edge has it on disk. In order.
   void send(const std::string& output, const telemetry::Message& message, std::function<void(Result<>)> done);
-  /// The same, tried again until the edge has taken it; `done` then. What goes wrong for good ends with the process.
+  /// The same, tried again until the edge has taken it; `done` then. One that fits no
+  /// packet is logged and dropped.
   void send_surely(const std::string& output, telemetry::Message message, std::function<void()> done);
   /// Reported properties: a merge patch. Kept and sent again until the edge has taken it.
   void report(const json::Value& patch);
