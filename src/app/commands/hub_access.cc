@@ -17,8 +17,8 @@ void add_hub_option(CLI::App& command, std::string& path) {
 Result<> with_hub(const std::string& path, std::function<awaitable<Result<>>(endpoint::HubClient&)> work) {
   TRY_LET(const endpoint::HubFile file, endpoint::read_hub_file(path));
   const SystemClock clock;
+  net::Runtime runtime(1);  // outlives the client, whose sockets belong to it
   TRY_LET(endpoint::HubClient client, endpoint::HubClient::make(file, clock));
-  net::Runtime runtime(1);
   return runtime.block_on(work(client));
 }
 
