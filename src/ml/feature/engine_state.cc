@@ -72,6 +72,7 @@ Bytes EngineState::serialise(const Pipeline& pipeline) const {
   put(out, last_cycle());
   put(out, data_ ? data_->count : std::uint32_t{0});
   if (data_) {
+    put(out, data_->first_cycle);
     const std::size_t capacity = data_->cycles.size();
     const std::size_t channels = data_->values.size() / capacity;
     for (std::size_t i = 0; i < data_->count; ++i) {
@@ -108,6 +109,7 @@ Result<EngineState> EngineState::parse(BytesView bytes, const Pipeline& pipeline
 
   state.data_ = std::make_unique<Data>(tables);
   Data& data = *state.data_;
+  data.first_cycle = in.take<std::int64_t>();
   data.last_cycle = last_cycle;
   data.count = count;
   std::int64_t before = 0;
@@ -124,7 +126,8 @@ Result<EngineState> EngineState::parse(BytesView bytes, const Pipeline& pipeline
   in.take_all(data.held_z);
   in.take_all(data.ewma_sum);
   in.take_all(data.ewma_weight);
-  if (!in.good || !in.rest.empty() || before != last_cycle) return corrupt("its length or values do not fit the pipeline");
+  if (!in.good || !in.rest.empty() || before != last_cycle || data.first_cycle < 1 || data.first_cycle > data.cycles[0])
+    return corrupt("its length or values do not fit the pipeline");
   for (const double weight : data.ewma_weight)
     if (!(weight > 0)) return corrupt("an average has no weight");
   return state;

@@ -111,6 +111,7 @@ void take_in(const Pipeline::Tables& tables, std::int64_t cycle, std::span<const
     double* sums = &state.ewma_sum[r * tables.channels];
     for (std::size_t c = 0; c < tables.channels; ++c) sums[c] = fade * sums[c] + rate * static_cast<double>(channel[c]);
   }
+  if (state.last_cycle == 0) state.first_cycle = cycle;
   state.last_cycle = cycle;
 }
 
@@ -164,7 +165,9 @@ void write_row(const Pipeline::Tables& tables, const EngineState::Data& state, f
     for (std::size_t r = 0; r < rates; ++r) *tail++ = static_cast<float>(state.ewma_sum[r * channels + c] / state.ewma_weight[r]);
     *tail = newest[c];
   }
-  if (tables.recipe.cycle_count) row[channels * tables.block] = static_cast<float>(state.last_cycle);
+  float* tail = row + channels * tables.block;
+  if (tables.recipe.cycle_count) *tail++ = static_cast<float>(state.last_cycle);
+  if (tables.recipe.history_length) *tail++ = static_cast<float>(state.last_cycle - state.first_cycle + 1);
 }
 
 }  // namespace

@@ -60,8 +60,8 @@ TEST(Recipe, reads_back_from_its_json_and_refuses_what_it_does_not_know) {
   }
 }
 
-TEST(Pipeline, recipe_a_has_61_features_of_the_sensors_that_move) {
-  EXPECT_EQ(pipeline().feature_count(), 61u);
+TEST(Pipeline, recipe_a_has_62_features_of_the_sensors_that_move) {
+  EXPECT_EQ(pipeline().feature_count(), 62u);
   EXPECT_EQ(pipeline().input_names().size(), 24u);
   EXPECT_EQ(pipeline().input_names()[3], "Sensor1");
   EXPECT_TRUE(pipeline().needs_cycle());
@@ -75,7 +75,7 @@ TEST(Pipeline, saved_and_read_again_it_gives_the_same_bits) {
   ASSERT_TRUE(back) << back.error().message;
   EXPECT_EQ(back->hash(), pipeline().hash());
   EngineState a, b;
-  Row row_a(61), row_b(61);
+  Row row_a(pipeline().feature_count()), row_b(row_a);
   for (std::size_t row = 0; row < 100; ++row) {
     const Reading reading{fleet().cycle[row], fleet().row(row)};
     ASSERT_TRUE(pipeline().step(a, reading, row_a));
@@ -106,8 +106,9 @@ TEST(Pipeline, windows_hold_what_their_names_say) {
   const auto& names = small.feature_names();
   EXPECT_EQ(names[0], "health.mean5");
   EXPECT_EQ(names[block], "drift1.mean5");
-  EXPECT_EQ(names.back(), "cycle");
-  EXPECT_EQ(row.back(), 12.0f);
+  EXPECT_EQ(names[names.size() - 2], "cycle");
+  EXPECT_EQ(names.back(), "history");
+  EXPECT_EQ(row[names.size() - 2], 12.0f);
   double mean = 0;
   for (std::size_t i = 7; i < 12; ++i) mean += last[i] / 5;
   EXPECT_NEAR(row[0], mean, 1e-4 * std::abs(mean) + 1e-6);
@@ -119,12 +120,20 @@ TEST(Pipeline, windows_hold_what_their_names_say) {
   EXPECT_NEAR(row[3], average / weight, 1e-4 * std::abs(row[3]) + 1e-6);
 }
 
+TEST(Pipeline, an_engine_that_joins_late_has_a_short_history_and_its_own_count) {
+  EngineState state;
+  step(state, {101, fleet().row(0)});
+  const Row row = step(state, {104, fleet().row(1)});
+  EXPECT_EQ(row[row.size() - 2], 104.0f);
+  EXPECT_EQ(row.back(), 4.0f);
+}
+
 TEST(Pipeline, repeated_and_late_readings_change_nothing) {
   EngineState state;
   Row newest;
   for (std::size_t row = 0; row < 40; ++row) newest = step(state, {fleet().cycle[row], fleet().row(row)});
   const Bytes before = state.serialise(pipeline());
-  Row again(61);
+  Row again(pipeline().feature_count());
   for (const std::size_t row : {39u, 12u, 0u}) {
     const auto taken = pipeline().step(state, {fleet().cycle[row], fleet().row(row)}, again);
     ASSERT_TRUE(taken);
@@ -138,7 +147,7 @@ TEST(Pipeline, refused_readings_leave_the_state_as_it_was) {
   EngineState state;
   step(state, {1, fleet().row(0)});
   const Bytes before = state.serialise(pipeline());
-  Row row(61);
+  Row row(pipeline().feature_count());
   for (const Reading& wrong : {Reading{2, {1, 2, 3}}, Reading{0, fleet().row(1)}, Reading{-3, fleet().row(1)}, Reading{2'000'000'000, fleet().row(1)}}) {
     const auto taken = pipeline().step(state, wrong, row);
     ASSERT_FALSE(taken);

@@ -128,6 +128,7 @@ Result<Recipe> Recipe::from_json(const json::Value& document) {
   TRY(read_windows(document, "spread_windows", recipe.spread_windows));
   TRY(read_rates(document, recipe.ewma_rates));
   TRY_LET(recipe.cycle_count, json::get_bool_or(document, "cycle_count", recipe.cycle_count, where));
+  TRY_LET(recipe.history_length, json::get_bool_or(document, "history_length", recipe.history_length, where));
   const auto names = recipe.input_names();
   if (std::set<std::string>(names.begin(), names.end()).size() != names.size())
     return fail(Fault::invalid_input, fmt::format("{}: a setting or sensor is named twice", where));
@@ -150,7 +151,8 @@ json::Value Recipe::to_json() const {
                       {"slope_windows", to_array(slope_windows)},
                       {"spread_windows", to_array(spread_windows)},
                       {"ewma_rates", to_array(ewma_rates)},
-                      {"cycle_count", cycle_count}};
+                      {"cycle_count", cycle_count},
+                      {"history_length", history_length}};
 }
 
 }  // namespace nacelle::feature

@@ -33,6 +33,7 @@ struct Recipe {
   std::vector<std::size_t> spread_windows = {30};
   std::vector<double> ewma_rates = {0.1, 0.03};
   bool cycle_count = true;
+  bool history_length = true;  ///< cycles since the engine was first seen: it may have joined the fleet late
 
   static std::vector<std::string> default_sensors();
   /// Settings, then sensors: the order of a reading's values.

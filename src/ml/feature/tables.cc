@@ -38,6 +38,7 @@ void Pipeline::Tables::complete() {
     for (const std::string& name : block_names)
       feature_names.push_back(c == 0 ? fmt::format("health.{}", name) : fmt::format("drift{}.{}", c, name));
   if (recipe.cycle_count) feature_names.push_back("cycle");
+  if (recipe.history_length) feature_names.push_back("history");
 
   hash = digest::sha256_hex(json::print(to_json()));
   id = 0;

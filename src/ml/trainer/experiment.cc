@@ -19,6 +19,7 @@ using dataset::FleetTable;
 constexpr std::size_t cuts_per_engine = 20;
 constexpr double max_cut_rul = 150;
 constexpr std::size_t min_cut_rows = 20;
+constexpr std::size_t late_join_stride = 12;  ///< of the rows of late histories: more of them cost whole histories more than they gain
 
 /// A model's parts, learned from one table.
 struct Fitted {
@@ -52,6 +53,29 @@ FeatureRows thin(const FeatureRows& all, const FleetTable& table, std::size_t st
   return few;
 }
 
+/// Adds rows of engines as they look when they join the fleet late: the history begins at a random cycle, and in every second of
+/// them the cycle count begins there, too. Every `stride`-th row.
+Result<> add_late_joins(const feature::Pipeline& pipeline, const FleetTable& table, const std::vector<double>& rul, const Plan& plan,
+                        std::size_t stride, FeatureRows& features, std::vector<float>& target) {
+  std::vector<float> row_features(features.features);
+  for (const EngineRows& engine : table.engines) {
+    dataset::Seeded random(plan.seed * 0xd1342543de82ef95 + static_cast<std::uint64_t>(engine.unit));
+    for (std::size_t join = 0; join < plan.late_joins; ++join) {
+      const std::size_t begin = engine.begin + random.below(engine.size());
+      const std::int64_t count_base = join % 2 == 0 ? 0 : table.cycle[begin] - 1;
+      feature::EngineState state;
+      for (std::size_t row = begin; row < engine.end; ++row) {
+        TRY(pipeline.step(state, table.cycle[row] - count_base, input_values(pipeline, table, row), row_features));
+        if ((row - begin) % stride != 0) continue;
+        features.values.insert(features.values.end(), row_features.begin(), row_features.end());
+        target.push_back(static_cast<float>(std::min(rul[row], plan.cap)));
+        ++features.rows;
+      }
+    }
+  }
+  return {};
+}
+
 /// `progress` is told the part of this fit that is done.
 Result<Fitted> fit(const FleetTable& table, const Plan& plan, std::size_t stride, const std::function<bool(double)>& progress) {
   TRY_LET(const Trainer* trainer, find_trainer(plan.trainer));
@@ -62,6 +86,7 @@ Result<Fitted> fit(const FleetTable& table, const Plan& plan, std::size_t stride
   std::vector<float> target(rul.size());
   std::transform(rul.begin(), rul.end(), target.begin(), [&plan](double y) { return static_cast<float>(std::min(y, plan.cap)); });
   if (stride > 1) features = thin(features, table, stride, target);
+  TRY(add_late_joins(pipeline, table, rul, plan, late_join_stride * stride, features, target));
   const FitOptions options{.parameters = plan.parameters, .seed = plan.seed, .threads = plan.threads, .progress = progress};
   TRY_LET(model::Regressor regressor, trainer->fit(features, target, options));
   return Fitted{std::move(pipeline), std::move(regressor)};
@@ -199,6 +224,7 @@ Result<model::Artifact> train(const FleetTable& table, const Plan& plan, const C
       {"trainer", plan.trainer},
       {"parameters", parameters},
       {"seed", plan.seed},
+      {"late_joins", plan.late_joins},
       {"data", json::Object{{"sha256", table.content_hash()}, {"engines", table.engines.size()}, {"rows", table.row_count()}}},
       {"cross_validation", json::Object{{"folds", plan.folds},
                                         {"fold_row_stride", plan.fold_row_stride},

@@ -24,6 +24,7 @@ struct Plan {
   double cap = 125;               ///< of target and prediction
   std::size_t folds = 5;
   std::size_t fold_row_stride = 3;  ///< fold models learn from every n-th row of an engine: a third of the time; CV RMSE moves by 0.02 to 0.13
+  std::size_t late_joins = 2;     ///< for each engine, so many histories that begin late are learned from, too: docs/decisions/0053
   double coverage = 0.9;          ///< nominal, of the intervals
   std::uint64_t seed = 1;
   int threads = 2;
@@ -68,6 +69,9 @@ Result<model::Artifact> train(const dataset::FleetTable& table, const Plan& plan
 
 /// The table as Pipeline::learn() wants it. Borrows table and rul.
 feature::Pipeline::TrainingRows training_rows(const dataset::FleetTable& table, const feature::Recipe& recipe, const std::vector<double>& rul);
+
+/// A row's values in the order of the pipeline's inputs. The table has them all.
+std::vector<double> input_values(const feature::Pipeline& pipeline, const dataset::FleetTable& table, std::size_t row);
 
 /// Every row's features: each engine's readings, fed in turn to a new state.
 Result<FeatureRows> make_features(const feature::Pipeline& pipeline, const dataset::FleetTable& table);

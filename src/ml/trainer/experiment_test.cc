@@ -126,6 +126,29 @@ TEST(Train, same_seed_gives_the_same_bytes_whatever_the_threads_and_another_seed
   EXPECT_NE(artifact(2, 1), first);
 }
 
+TEST(Train, an_engine_that_joins_late_near_failure_is_not_taken_for_new) {
+  const FleetTable table = dataset::make_synthetic_fleet({.engines = 30, .noise = 0.1});
+  const FleetTable others = dataset::make_synthetic_fleet({.engines = 10, .noise = 0.1, .seed = 99});
+  const auto rmse_of_last_readings = [&](std::size_t late_joins) {
+    Plan plan = quick();
+    plan.late_joins = late_joins;
+    const auto artifact = train(table, plan, cross_validate(table, plan).value()).value();
+    const auto estimator = model::Estimator::parse(model::encode_artifact(artifact)).value();
+    std::vector<double> truth, predicted;
+    for (const dataset::EngineRows& engine : others.engines) {
+      feature::EngineState state;
+      const std::size_t stop = engine.end - 11;
+      double last = 0;
+      for (std::size_t row = stop - 3; row < stop; ++row) last = estimator->step(state, {others.cycle[row], others.row(row)}).value();
+      predicted.push_back(last);
+      truth.push_back(11);
+    }
+    return evaluation::measure(truth, predicted).rmse;
+  };
+  EXPECT_LT(rmse_of_last_readings(2), 25);
+  EXPECT_LT(rmse_of_last_readings(2), rmse_of_last_readings(0));
+}
+
 TEST(Train, beats_the_naive_floor_and_the_line_by_far) {
   const FleetTable table = training_fleet();
   const auto trees = cross_validate(table, quick());

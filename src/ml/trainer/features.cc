@@ -29,6 +29,12 @@ feature::Pipeline::TrainingRows training_rows(const dataset::FleetTable& table, 
   return rows;
 }
 
+std::vector<double> input_values(const feature::Pipeline& pipeline, const dataset::FleetTable& table, std::size_t row) {
+  std::vector<double> values;
+  for (const std::size_t column : columns_of(pipeline.input_names())) values.push_back(table.columns[column][row]);
+  return values;
+}
+
 Result<FeatureRows> make_features(const feature::Pipeline& pipeline, const dataset::FleetTable& table) {
   const std::vector<std::size_t> columns = columns_of(pipeline.input_names());
   FeatureRows features{.rows = table.row_count(), .features = pipeline.feature_count(), .values = {}};

@@ -54,6 +54,7 @@ struct Pipeline::Tables {
 /// One engine's memory. The ring holds the newest rows, oldest at `first`.
 struct EngineState::Data {
   std::uint64_t pipeline_id = 0;
+  std::int64_t first_cycle = 0;
   std::int64_t last_cycle = 0;
   std::uint32_t first = 0;
   std::uint32_t count = 0;
