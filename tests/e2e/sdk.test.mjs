@@ -11,9 +11,9 @@ const { Mqtt } = mqttSdk;
 
 async function connect(t, hub, device) {
   const client = Client.fromConnectionString(device.connectionString, Mqtt);
+  t.after(() => client.close().catch(() => {}));
   await client.setOptions({ ca: hub.ca });
   await client.open();
-  t.after(() => client.close().catch(() => {}));
   return client;
 }
 
