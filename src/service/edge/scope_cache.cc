@@ -47,19 +47,31 @@ std::optional<device::Identity> ScopeCache::find(const device::IdentityName& who
 }
 
 awaitable<Result<>> ScopeCache::refresh(std::chrono::seconds timeout) {
-  last_try_ = clock_.now();
+  const std::uint64_t number = ++begun_;
+  last_begun_ = std::chrono::steady_clock::now();
   auto document = co_await hub_.scope(timeout);
-  if (!document) co_return fail(std::move(document).error());
-  CO_TRY_LET(Identities identities, parse_scope(*document));
-  CO_TRY(files_.save(files_.scope(), *document));
+  last_outcome_ = document ? take(*document) : fail(std::move(document).error());
+  ended_ = std::max(ended_, number);
+  co_return last_outcome_;
+}
+
+Result<> ScopeCache::take(const json::Value& document) {
+  TRY_LET(Identities identities, parse_scope(document));
+  TRY(files_.save(files_.scope(), document));
   log::debug("edge", "scope: {} identities", identities.size());
   identities_.publish(std::move(identities));
-  co_return Result<>{};
+  return {};
 }
 
 awaitable<Result<>> ScopeCache::refresh_for_stranger() {
-  if (clock_.now() < last_try_ + min_age) co_return fail(Fault::exhausted, "the scope was asked for a moment ago");
-  co_return co_await refresh();
+  const std::uint64_t wanted = begun_ + 1;  // one that is under way may have read before the stranger was registered
+  while (ended_ < wanted) {
+    const bool may_begin = begun_ < wanted && std::chrono::steady_clock::now() >= last_begun_ + between_refreshes;
+    if (may_begin) co_return co_await refresh(std::chrono::seconds(5));
+    const bool slept = co_await sleep_for(std::chrono::milliseconds(20));
+    if (!slept) co_return fail(Fault::unavailable, "stopped while asking for the scope");
+  }
+  co_return last_outcome_;
 }
 
 }  // namespace nacelle::edge

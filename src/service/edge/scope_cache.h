@@ -1,6 +1,6 @@
 #pragma once
 // ScopeCache: who belongs to this edge, with keys, as the hub last told; on disk, so that everybody can be authenticated
-// offline (P4). Refreshed at start, hourly, when the manifest changes, and for a stranger (at most every few seconds).
+// offline (P4). Refreshed at start, hourly, when the manifest changes, and for a stranger.
 // find() from any thread; the rest on the edge's strand.
 
 #include <map>
@@ -28,17 +28,23 @@ class ScopeCache {
 
   /// Asks the hub; keeps the old scope if it cannot.
   awaitable<Result<>> refresh(std::chrono::seconds timeout = std::chrono::seconds(30));
-  /// refresh(), unless the last try is younger than `min_age`: strangers cannot make us flood the hub.
+  /// Back after a refresh that began later than this call. All who wait share one, and one begins at most every
+  /// `between_refreshes`: strangers wait for each other, and cannot make us flood the hub.
   awaitable<Result<>> refresh_for_stranger();
 
-  static constexpr std::chrono::seconds min_age{5};
+  static constexpr std::chrono::milliseconds between_refreshes{500};
 
  private:
+  Result<> take(const json::Value& document);
+
   const EdgeFiles& files_;
   const HubClient& hub_;
   const Clock& clock_;
   Snapshot<Identities> identities_;
-  Timestamp last_try_{};
+  std::uint64_t begun_ = 0;   // refreshes begun and ended
+  std::uint64_t ended_ = 0;
+  Result<> last_outcome_;
+  std::chrono::steady_clock::time_point last_begun_{};
 };
 
 /// Reads the hub's scope document. Fault::invalid_input names the identity that does not fit.

@@ -159,17 +159,14 @@ void Supervisor::exited(const std::string& name, int code, Timestamp now) {
   module.last_exit = now;
   module.description = code == 0 ? "exited" : code > 128 ? fmt::format("ended by signal {}", code - 128) : fmt::format("failed with exit code {}", code);
   if (now >= module.last_start + rules_.healthy_after) module.restart_count = 0;
+  module.status = RuntimeStatus::stopped;
   if (module.going) return;
   if (module.next_spec) {
     module.spec = *std::exchange(module.next_spec, std::nullopt);
     if (module.spec.status == DesiredStatus::running) module.start_at = at_once;
-    else module.status = RuntimeStatus::stopped;
     return;
   }
-  if (asked) {
-    module.status = RuntimeStatus::stopped;
-    return;
-  }
+  if (asked) return;
   after_exit(module, now);
 }
 

@@ -112,7 +112,6 @@ Result<std::unique_ptr<ClassifierStore>> ClassifierStore::open(const std::filesy
   options.directory = folder / "journal";
   options.segment_bytes = 4_MiB;
   TRY_LET(store->journal_, storage::Spool::open(std::move(options), clock, files));
-  store->next_ = store->journal_->head();
   const auto path = folder / "engines.state";
   auto bytes = storage::read_file(files, path, 4_GiB);
   if (!bytes && bytes.error().fault != Fault::not_found) return fail(std::move(bytes).error());
@@ -178,6 +177,7 @@ Result<> ClassifierStore::read_journal(EngineMemory& memory) {
       // What was answered stays answered, whatever model is in place now.
       if (again.is_new) memory.engines()[entry.first].readings.back().prediction = answered;
       at = record.offset + 1;
+      ++since_snapshot_;
     }
   }
   return {};
@@ -188,7 +188,7 @@ void ClassifierStore::append(const std::string& engine, const SeenReading& readi
     const std::lock_guard lock(unsynced_->mutex);
     ++unsynced_->count;
   }
-  ++next_;
+  ++since_snapshot_;
   journal_->append(encode_reading(engine, reading), [unsynced = unsynced_, done = std::move(done)](Result<storage::Offset> at) {
     {
       const std::lock_guard lock(unsynced->mutex);
@@ -201,18 +201,19 @@ void ClassifierStore::append(const std::string& engine, const SeenReading& readi
 }
 
 Result<> ClassifierStore::snapshot(const EngineMemory& memory, bool now_anyway) {
-  if (!now_anyway && next_ < snapshot_next_ + snapshot_every) return {};
+  if (!now_anyway && since_snapshot_ < snapshot_every) return {};
   {
     // Memory must not be ahead of the journal: its readings would be numbered again after a crash.
     std::unique_lock lock(unsynced_->mutex);
     unsynced_->none_left.wait(lock, [&] { return unsynced_->count == 0; });
     if (unsynced_->failed) return fail(Fault::unavailable, "the classifier's journal has failed");
   }
-  next_ = journal_->head();  // offsets leap where a torn write was cut off: they cannot be counted
-  TRY(storage::write_file_atomic(files_, folder_ / "engines.state", print_snapshot(memory, next_), 0600));
-  snapshot_next_ = next_;
+  const storage::Offset next = journal_->head();  // offsets leap where a torn write was cut off: they cannot be counted
+  TRY(storage::write_file_atomic(files_, folder_ / "engines.state", print_snapshot(memory, next), 0600));
+  snapshot_next_ = next;
+  since_snapshot_ = 0;
   model_hash_ = memory.model().content_hash();
-  return journal_->commit(next_);
+  return journal_->commit(next);
 }
 
 }  // namespace nacelle::turbofan

@@ -52,8 +52,8 @@ class ClassifierStore {
   std::filesystem::path folder_;
   storage::FileSystem& files_;
   std::unique_ptr<storage::Spool> journal_;
-  storage::Offset next_ = 0;           // of the journal: what the next append will get
-  storage::Offset snapshot_next_ = 0;  // the snapshot holds everything below
+  storage::Offset snapshot_next_ = 0;      // of the journal: the snapshot holds everything below
+  std::uint64_t since_snapshot_ = 0;       // readings appended
   std::string model_hash_;
   std::shared_ptr<Unsynced> unsynced_ = std::make_shared<Unsynced>();
   Bytes snapshot_bytes_;               // read at open(), used by restore()
