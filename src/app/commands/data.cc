@@ -171,6 +171,7 @@ Result<> run_show(const ShowFlags& flags) {
 
 void add_data(CLI::App& root, Outcome& outcome) {
   auto* data = root.add_subcommand("data", "Import, label and look at readings of engines");
+  data->footer("Example:\n  nacelle data import --capture nacelle-data --out train.csv");
   data->require_subcommand(1);
 
   auto* import = data->add_subcommand("import", "Make a table (CSV) of captured or uploaded Avro files, or of C-MAPSS text");

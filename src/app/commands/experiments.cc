@@ -58,6 +58,7 @@ Result<> run_show(const Flags& flags) {
 
 void add_experiments(CLI::App& root, Outcome& outcome) {
   auto* experiments = root.add_subcommand("experiments", "List experiments and their runs");
+  experiments->footer("Example:\n  nacelle experiments show rul");
   experiments->require_subcommand(1);
   auto flags = std::make_shared<Flags>();
   const auto add_common = [flags](CLI::App* command) {

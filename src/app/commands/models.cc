@@ -115,6 +115,7 @@ Result<> run_stage(const Flags& flags) {
 
 void add_models(CLI::App& root, Outcome& outcome) {
   auto* models = root.add_subcommand("models", "List, show and register models; move aliases");
+  models->footer("Example:\n  nacelle models list");
   models->require_subcommand(1);
   auto flags = std::make_shared<Flags>();
   const auto add = [&, flags](const char* name, const char* text, const char* example, Result<> (*run)(const Flags&)) {
