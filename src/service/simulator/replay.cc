@@ -72,32 +72,50 @@ std::string topic_of(const Run& run, const std::string& device_id) {
   return telemetry::event_topic(device_id, "", telemetry::print_property_bag(message, false));
 }
 
+/// Counts what is on its way, in callbacks that may outlive the task.
+struct Flight {
+  std::atomic<std::size_t> unanswered{0};
+  std::atomic<bool> failed{false};
+};
+
+void send(const std::shared_ptr<Run>& run, net::MqttClient* client, const std::shared_ptr<Flight>& flight, std::string topic, std::string body) {
+  ++run->sent;
+  ++flight->unanswered;
+  client->publish(std::move(topic), std::move(body), mqtt::QoS::at_least_once, [run, flight](Result<> acked) {
+    if (acked) ++run->acked;
+    else flight->failed = true;
+    --flight->unanswered;
+  });
+}
+
+/// Back when at most `most` messages are unanswered; false if the wait is cancelled.
+awaitable<bool> settle(std::shared_ptr<Flight> flight, std::size_t most) {
+  while (flight->unanswered > most) {
+    const bool awake = co_await sleep_for(std::chrono::milliseconds{1});
+    if (!awake) co_return false;
+  }
+  co_return true;
+}
+
+/// Acknowledgements are counted one by one: a hub that is out of room withholds one and may give the next.
 awaitable<Result<>> send_all(std::shared_ptr<Run> run, net::MqttClient* client, Feed feed) {
   using Steady = std::chrono::steady_clock;
   const double rate = run->options.messages_per_second;
   const Steady::time_point began = Steady::now();
+  const auto flight = std::make_shared<Flight>();
   std::size_t number = 0;
-  for (std::size_t row = feed.rows.begin; row < feed.rows.end; ++row, ++number) {
+  for (std::size_t row = feed.rows.begin; row < feed.rows.end && !flight->failed; ++row, ++number) {
+    bool go_on = true;
     if (rate > 0) {
       const auto due = began + std::chrono::duration_cast<Steady::duration>(std::chrono::duration<double>(static_cast<double>(number) / rate));
-      const bool in_time = co_await sleep_for(due - Steady::now());
-      if (!in_time) co_return fail(Fault::unavailable, "stopped");
+      go_on = co_await sleep_for(due - Steady::now());
     }
-    std::string topic = topic_of(*run, feed.device_id);
-    std::string body = reading_body(*run->table, row);
-    ++run->sent;
-    // Acknowledged in order: once the last of a window is, all of it are.
-    const bool last_of_window = number % window == window - 1 || row + 1 == feed.rows.end;
-    if (!last_of_window) {
-      client->publish(std::move(topic), std::move(body), mqtt::QoS::at_least_once, [run](Result<> acked) {
-        if (acked) ++run->acked;
-      });
-      continue;
-    }
-    const Result<> acked = co_await client->publish(std::move(topic), std::move(body), mqtt::QoS::at_least_once);
-    CO_TRY(acked);
-    ++run->acked;
+    if (go_on && flight->unanswered >= window) go_on = co_await settle(flight, window / 2);
+    if (!go_on) co_return fail(Fault::unavailable, "stopped");
+    send(run, client, flight, topic_of(*run, feed.device_id), reading_body(*run->table, row));
   }
+  const bool settled = co_await settle(flight, 0);
+  if (!settled || flight->failed) co_return fail(Fault::unavailable, "stopped before everything was acknowledged");
   co_return Result<>{};
 }
 
@@ -152,7 +170,10 @@ std::string reading_body(const dataset::FleetTable& table, std::size_t row) {
   std::string body = fmt::format("{{\"CycleTime\":{}", table.cycle[row]);
   for (std::size_t c = 0; c < names.size(); ++c) {
     const double value = table.value(row, c);
-    if (std::isfinite(value)) fmt::format_to(std::back_inserter(body), ",\"{}\":{}", names[c], value);
+    if (!std::isfinite(value)) continue;
+    // A JSON reader takes "-0" for an integer and drops its sign, a bit that NASA's "-0.0000" has.
+    const bool minus_zero = value == 0 && std::signbit(value);
+    fmt::format_to(std::back_inserter(body), ",\"{}\":{}{}", names[c], value, minus_zero ? ".0" : "");
   }
   body += '}';
   return body;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <map>
 
 #include "codec/json/value.h"
@@ -142,11 +143,10 @@ TEST_F(Replay, lost_connections_lose_nothing) {
   ASSERT_TRUE(summary) << summary.error().message;
   EXPECT_TRUE(summary->complete());
   EXPECT_GT(summary->counts.reconnects, 0u);
+  // This hub takes what comes behind the message it let fall, before its connection is closed: nothing may rely on order
+  // to tell that all is acknowledged.
   std::size_t distinct = 0;
-  for (const auto& [device, cycles] : first_arrivals()) {
-    distinct += cycles.size();
-    EXPECT_TRUE(std::is_sorted(cycles.begin(), cycles.end())) << device;
-  }
+  for (const auto& [device, cycles] : first_arrivals()) distinct += cycles.size();
   EXPECT_EQ(distinct, table_->row_count());
 }
 
@@ -173,6 +173,7 @@ TEST(ReadingBody, keeps_every_bit_and_leaves_silence_out) {
   std::vector<double> values(dataset::turbofan_column_count, 0.1 + 0.2);
   values[1] = -0.0005;
   values[2] = std::numeric_limits<double>::quiet_NaN();
+  values[3] = -0.0;
   builder.add(7, 12, values);
   const auto table = builder.finish();
   ASSERT_TRUE(table) << table.error().message;
@@ -182,6 +183,7 @@ TEST(ReadingBody, keeps_every_bit_and_leaves_silence_out) {
   EXPECT_EQ(body->find("OperationalSetting1")->as_number(), 0.1 + 0.2);
   EXPECT_EQ(body->find("OperationalSetting2")->as_number(), -0.0005);
   EXPECT_EQ(body->find("OperationalSetting3"), nullptr);
+  EXPECT_TRUE(std::signbit(body->find("Sensor1")->as_number()));
   EXPECT_EQ(body->find("Sensor21")->as_number(), 0.1 + 0.2);
 }
 
