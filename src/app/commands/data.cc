@@ -38,7 +38,8 @@ Result<workbench::Import> read_sources(const ImportFlags& flags) {
     return import;
   }
   const auto& told = flags.captures.empty() ? flags.uploads : flags.captures;
-  return workbench::import_avro({told.begin(), told.end()}, flags.captures.empty(), static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 8u)));
+  return workbench::import_avro({told.begin(), told.end()}, flags.captures.empty(),
+                                static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 8u)));
 }
 
 Result<> write_csv_file(const std::string& path, const dataset::FleetTable& table, const dataset::CsvOptions& options) {
@@ -60,11 +61,12 @@ Result<> run_import(const ImportFlags& flags) {
                                                 {"skipped", counts.skipped},
                                                 {"unreadable", counts.unreadable},
                                                 {"sha256", import.table.content_hash()}}));
-    if (counts.unreadable > 0) fmt::print(stderr, "warning: {} readings could not be read; the first: {}\n", counts.unreadable, counts.first_complaint);
+    if (counts.unreadable > 0)
+      fmt::print(stderr, "warning: {} readings could not be read; the first: {}\n", counts.unreadable, counts.first_complaint);
     return {};
   }
-  fmt::print("{} readings of {} engines from {} files ({} records; {} repeated, {} other messages", import.table.row_count(), import.table.engines.size(),
-             import.files, counts.records, counts.duplicates, counts.skipped);
+  fmt::print("{} readings of {} engines from {} files ({} records; {} repeated, {} other messages", import.table.row_count(),
+             import.table.engines.size(), import.files, counts.records, counts.duplicates, counts.skipped);
   if (counts.unreadable > 0) fmt::print(", {} unreadable", counts.unreadable);
   fmt::print(")\n");
   if (counts.unreadable > 0) fmt::print(stderr, "warning: the first unreadable one: {}\n", counts.first_complaint);
@@ -88,15 +90,18 @@ Result<> run_prepare(const PrepareFlags& flags) {
   std::array<std::size_t, 4> classes{};
   for (const double rul : dataset::label_rul(table)) ++classes[static_cast<std::size_t>(dataset::life_class_of(rul))];
   if (flags.json) {
-    fmt::print("{}\n", json::print(json::Object{{"out", flags.out},
-                                                {"engines", table.engines.size()},
-                                                {"rows", table.row_count()},
-                                                {"classes", json::Object{{"F25", classes[0]}, {"F75", classes[1]}, {"F150", classes[2]}, {"Full", classes[3]}}},
-                                                {"sha256", table.content_hash()}}));
+    fmt::print("{}\n",
+               json::print(json::Object{
+                   {"out", flags.out},
+                   {"engines", table.engines.size()},
+                   {"rows", table.row_count()},
+                   {"classes", json::Object{{"F25", classes[0]}, {"F75", classes[1]}, {"F150", classes[2]}, {"Full", classes[3]}}},
+                   {"sha256", table.content_hash()}}));
     return {};
   }
-  fmt::print("{} readings of {} engines labelled: {} within 25 cycles of failure, {} within 75, {} within 150, {} beyond\nwritten to {}\n", table.row_count(),
-             table.engines.size(), classes[0], classes[1], classes[2], classes[3], flags.out);
+  fmt::print(
+      "{} readings of {} engines labelled: {} within 25 cycles of failure, {} within 75, {} within 150, {} beyond\nwritten to {}\n",
+      table.row_count(), table.engines.size(), classes[0], classes[1], classes[2], classes[3], flags.out);
   return {};
 }
 
@@ -140,15 +145,20 @@ Result<> run_show(const ShowFlags& flags) {
       const ColumnSummary s = summarise(table.columns[c]);
       columns.set(names[c], json::Object{{"min", s.low}, {"mean", s.mean}, {"max", s.high}, {"silent", s.silent}});
     }
-    fmt::print("{}\n", json::print(json::Object{{"engines", table.engines.size()}, {"rows", table.row_count()}, {"shortest", shortest},
-                                                {"longest", longest}, {"sha256", table.content_hash()}, {"columns", std::move(columns)}}));
+    fmt::print("{}\n", json::print(json::Object{{"engines", table.engines.size()},
+                                                {"rows", table.row_count()},
+                                                {"shortest", shortest},
+                                                {"longest", longest},
+                                                {"sha256", table.content_hash()},
+                                                {"columns", std::move(columns)}}));
     return {};
   }
   fmt::print("{} engines, {} readings, {} to {} an engine\n\n", table.engines.size(), table.row_count(), shortest, longest);
   std::vector<std::vector<std::string>> rows;
   for (std::size_t c = 0; c < names.size(); ++c) {
     const ColumnSummary s = summarise(table.columns[c]);
-    rows.push_back({names[c], fmt::format("{:.4f}", s.low), fmt::format("{:.4f}", s.mean), fmt::format("{:.4f}", s.high), fmt::format("{}", s.silent)});
+    rows.push_back({names[c], fmt::format("{:.4f}", s.low), fmt::format("{:.4f}", s.mean), fmt::format("{:.4f}", s.high),
+                    fmt::format("{}", s.silent)});
   }
   print_table({"column", "min", "mean", "max", "silent"}, rows);
   if (flags.rows == 0) return {};
@@ -182,25 +192,27 @@ void add_data(CLI::App& root, Outcome& outcome) {
   import->add_option("--out", i->out, "The CSV file to write");
   import->add_flag("--json", i->json, "Print counts as JSON");
   import->footer("Example:\n  nacelle data import --capture nacelle-data --out train.csv");
-  import->callback([&outcome, i] { outcome.take(run_import(*i)); });
+  import->callback([&outcome, i] { outcome.take(run_import(*i));
+});
 
-  auto* prepare = data->add_subcommand("prepare", "Add labels to a table: RUL, capped RUL, class of horizon");
-  auto p = std::make_shared<PrepareFlags>();
-  prepare->add_option("--data", p->data, "CSV or C-MAPSS file, or a data set's name")->required();
-  prepare->add_option("--rul", p->rul, "True remaining lives of engines that were cut off before failure: a RUL list or a set's name");
-  prepare->add_option("--cap", p->cap, "Cap of the capped label")->capture_default_str();
-  prepare->add_option("--out", p->out, "The CSV file to write")->required();
-  prepare->add_flag("--json", p->json, "Print counts as JSON");
-  prepare->footer("Example:\n  nacelle data prepare --data test_FD003 --rul FD003 --out test.csv");
-  prepare->callback([&outcome, p] { outcome.take(run_prepare(*p)); });
+auto* prepare = data->add_subcommand("prepare", "Add labels to a table: RUL, capped RUL, class of horizon");
+auto p = std::make_shared<PrepareFlags>();
+prepare->add_option("--data", p->data, "CSV or C-MAPSS file, or a data set's name")->required();
+prepare->add_option("--rul", p->rul,
+                    "True remaining lives of engines that were cut off before failure: a RUL list or a set's name");
+prepare->add_option("--cap", p->cap, "Cap of the capped label")->capture_default_str();
+prepare->add_option("--out", p->out, "The CSV file to write")->required();
+prepare->add_flag("--json", p->json, "Print counts as JSON");
+prepare->footer("Example:\n  nacelle data prepare --data test_FD003 --rul FD003 --out test.csv");
+prepare->callback([&outcome, p] { outcome.take(run_prepare(*p)); });
 
-  auto* show = data->add_subcommand("show", "Summarise a table");
-  auto s = std::make_shared<ShowFlags>();
-  show->add_option("--data", s->data, "CSV or C-MAPSS file, or a data set's name")->required();
-  show->add_option("--rows", s->rows, "Show the first rows, too");
-  show->add_flag("--json", s->json, "Print the summary as JSON");
-  show->footer("Example:\n  nacelle data show --data FD001 --rows 5");
-  show->callback([&outcome, s] { outcome.take(run_show(*s)); });
-}
+auto* show = data->add_subcommand("show", "Summarise a table");
+auto s = std::make_shared<ShowFlags>();
+show->add_option("--data", s->data, "CSV or C-MAPSS file, or a data set's name")->required();
+show->add_option("--rows", s->rows, "Show the first rows, too");
+show->add_flag("--json", s->json, "Print the summary as JSON");
+show->footer("Example:\n  nacelle data show --data FD001 --rows 5");
+show->callback([&outcome, s] { outcome.take(run_show(*s)); });
+}  // namespace nacelle::app
 
 }  // namespace nacelle::app

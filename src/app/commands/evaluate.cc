@@ -28,8 +28,11 @@ Result<> run_evaluate(const Flags& flags) {
   TRY_LET(const evaluation::Evaluation judged, evaluation::evaluate(*estimator, test.table, test.truth, flags.cap));
   const std::string called = resolved.version > 0 ? fmt::format("{}:{}", resolved.name, resolved.version) : estimator->name();
   if (!flags.report.empty()) {
-    const evaluation::ReportSource source{.title = fmt::format("{} on {}", called, std::filesystem::path(flags.data).filename().string()),
-                                          .model = flags.model, .data = flags.data, .made_at = format_iso8601(SystemClock().now(), 0)};
+    const evaluation::ReportSource source{
+        .title = fmt::format("{} on {}", called, std::filesystem::path(flags.data).filename().string()),
+        .model = flags.model,
+        .data = flags.data,
+        .made_at = format_iso8601(SystemClock().now(), 0)};
     TRY(workbench::write_whole(flags.report, evaluation::render_report(source, *estimator, test.table, judged)));
   }
   if (flags.json) {
@@ -42,7 +45,8 @@ Result<> run_evaluate(const Flags& flags) {
   }
   fmt::print("{} on {}: {} engines\n", called, flags.data, judged.engines.size());
   const auto line = [](const std::string& name, const evaluation::Metrics& m) {
-    fmt::print("{:<14} RMSE {:6.2f}  MAE {:6.2f}  R2 {:6.3f}  bias {:+6.2f}  PHM08 {:.0f}\n", name, m.rmse, m.mae, m.r2, m.bias, m.phm08);
+    fmt::print("{:<14} RMSE {:6.2f}  MAE {:6.2f}  R2 {:6.3f}  bias {:+6.2f}  PHM08 {:.0f}\n", name, m.rmse, m.mae, m.r2, m.bias,
+               m.phm08);
   };
   line(fmt::format("capped at {:.0f}", flags.cap), judged.capped);
   line("raw", judged.raw);

@@ -24,12 +24,16 @@ Result<> run_list(const Flags& flags) {
   if (flags.json) {
     json::Array all;
     for (const auto& e : experiments)
-      all.emplace_back(json::Object{{"name", e.name}, {"created", e.created_at}, {"runs", e.runs}, {"bestRmse", e.best_rmse ? json::Value(*e.best_rmse) : json::Value()}});
+      all.emplace_back(json::Object{{"name", e.name},
+                                    {"created", e.created_at},
+                                    {"runs", e.runs},
+                                    {"bestRmse", e.best_rmse ? json::Value(*e.best_rmse) : json::Value()}});
     fmt::print("{}\n", json::print(json::Object{{"experiments", std::move(all)}}));
     return {};
   }
   std::vector<std::vector<std::string>> rows;
-  for (const auto& e : experiments) rows.push_back({e.name, e.created_at, fmt::format("{}", e.runs), e.best_rmse ? fmt::format("{:.2f}", *e.best_rmse) : "-"});
+  for (const auto& e : experiments)
+    rows.push_back({e.name, e.created_at, fmt::format("{}", e.runs), e.best_rmse ? fmt::format("{:.2f}", *e.best_rmse) : "-"});
   print_table({"experiment", "created", "runs", "best RMSE"}, rows);
   return {};
 }
@@ -47,8 +51,9 @@ Result<> run_show(const Flags& flags) {
   std::vector<std::vector<std::string>> rows;
   for (const auto& run : runs) {
     const json::Value* rmse = run.metrics.find("rmse");
-    rows.push_back({run.id, run.trainer, run.status, rmse ? fmt::format("{:.2f}", rmse->as_number()) : "-", fmt::format("{}", run.seed), run.started_at,
-                    run.data_sha256.substr(0, 12), run.status == "failed" ? run.message : run.artifact_sha256.substr(0, 12)});
+    rows.push_back({run.id, run.trainer, run.status, rmse ? fmt::format("{:.2f}", rmse->as_number()) : "-",
+                    fmt::format("{}", run.seed), run.started_at, run.data_sha256.substr(0, 12),
+                    run.status == "failed" ? run.message : run.artifact_sha256.substr(0, 12)});
   }
   print_table({"run", "trainer", "status", "RMSE", "seed", "started", "data", "artifact"}, rows);
   return {};

@@ -43,7 +43,8 @@ Result<> run_list(const Flags& flags) {
   }
   std::vector<std::vector<std::string>> rows;
   for (const auto& m : models)
-    rows.push_back({m.name, fmt::format("{}", m.version), aliases_of(m), m.stage, m.created_at, m.run_id.empty() ? "-" : m.run_id, m.artifact_sha256.substr(0, 12)});
+    rows.push_back({m.name, fmt::format("{}", m.version), aliases_of(m), m.stage, m.created_at, m.run_id.empty() ? "-" : m.run_id,
+                    m.artifact_sha256.substr(0, 12)});
   print_table({"model", "version", "aliases", "stage", "created", "run", "artifact"}, rows);
   return {};
 }
@@ -51,7 +52,8 @@ Result<> run_list(const Flags& flags) {
 Result<> run_show(const Flags& flags) {
   TRY_LET(const workbench::ResolvedModel resolved, workbench::resolve_model(flags.model, flags.workbench));
   TRY_LET(const auto estimator, model::Estimator::load(resolved.artifact));
-  json::Object shown{{"artifact", resolved.artifact.string()}, {"sha256", estimator->content_hash()}, {"trainedAs", estimator->name()}};
+  json::Object shown{
+      {"artifact", resolved.artifact.string()}, {"sha256", estimator->content_hash()}, {"trainedAs", estimator->name()}};
   if (resolved.version > 0) {
     const SystemClock clock;
     TRY_LET(const auto store, open_store(flags, clock));
@@ -128,8 +130,11 @@ void add_models(CLI::App& root, Outcome& outcome) {
   };
   const char* reference = "NAME:VERSION, NAME@alias, NAME, an artifact file or its folder";
   add("list", "All versions, newest first", "list", run_list);
-  add("show", "A model: where it comes from and how it did", "show turbofan-rul@champion", run_show)->add_option("model", flags->model, reference)->required();
-  auto* add_one = add("register", "Register an artifact as the next version of a model", "register turbofan-rul --artifact model/model.nacelle", run_register);
+  add("show", "A model: where it comes from and how it did", "show turbofan-rul@champion", run_show)
+      ->add_option("model", flags->model, reference)
+      ->required();
+  auto* add_one = add("register", "Register an artifact as the next version of a model",
+                      "register turbofan-rul --artifact model/model.nacelle", run_register);
   add_one->add_option("name", flags->model, "The model's name")->required();
   add_one->add_option("--artifact", flags->artifact, "Artifact file, its folder, or another model")->required();
   add_one->add_option("--description", flags->description, "A few words");
@@ -137,7 +142,8 @@ void add_models(CLI::App& root, Outcome& outcome) {
   alias->add_option("model", flags->model, "NAME:VERSION (NAME with --remove)")->required();
   alias->add_option("alias", flags->alias, "The alias")->required();
   alias->add_flag("--remove", flags->remove, "Take the alias away");
-  auto* stage = add("stage", "Say where a version stands: none, staging, production, archived", "stage turbofan-rul:2 production", run_stage);
+  auto* stage =
+      add("stage", "Say where a version stands: none, staging, production, archived", "stage turbofan-rul:2 production", run_stage);
   stage->add_option("model", flags->model, "NAME:VERSION")->required();
   stage->add_option("stage", flags->stage, "The stage")->required();
 }

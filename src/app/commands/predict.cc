@@ -32,7 +32,8 @@ Result<> run_predict(const Flags& flags) {
   }
   std::vector<std::vector<std::string>> rows;
   for (const auto& e : engines)
-    rows.push_back({fmt::format("{}", e.unit), fmt::format("{}", e.cycle), fmt::format("{:.1f}", e.rul), fmt::format("{:.0f}", e.interval.low), fmt::format("{:.0f}", e.interval.high)});
+    rows.push_back({fmt::format("{}", e.unit), fmt::format("{}", e.cycle), fmt::format("{:.1f}", e.rul),
+                    fmt::format("{:.0f}", e.interval.low), fmt::format("{:.0f}", e.interval.high)});
   print_table({"engine", "cycle", "RUL", "low", "high"}, rows);
   return {};
 }

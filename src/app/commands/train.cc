@@ -89,14 +89,22 @@ Result<> train_one(const Flags& flags, trainer::Plan plan, const std::string& tr
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   const std::string sha256 = digest::sha256_hex(bytes);
   if (flags.json) {
-    fmt::print("{}\n", json::print(json::Object{{"artifact", path.string()}, {"sha256", sha256}, {"name", plan.model_name}, {"trainer", trainer},
-                                                {"engines", table.engines.size()}, {"rows", table.row_count()}, {"folds", plan.folds},
-                                                {"metrics", workbench::metrics_json(judged)}, {"seconds", seconds}}));
+    fmt::print("{}\n", json::print(json::Object{{"artifact", path.string()},
+                                                {"sha256", sha256},
+                                                {"name", plan.model_name},
+                                                {"trainer", trainer},
+                                                {"engines", table.engines.size()},
+                                                {"rows", table.row_count()},
+                                                {"folds", plan.folds},
+                                                {"metrics", workbench::metrics_json(judged)},
+                                                {"seconds", seconds}}));
     return {};
   }
   fmt::print("{} on {} engines ({} readings), {:.1f} s\n", trainer, table.engines.size(), table.row_count(), seconds);
-  fmt::print("cross-validation over {} folds of engines: RMSE {:.2f} (capped at {:.0f}), {:.2f} raw; intervals {:.0f} cycles wide hold {:.0f} %\n", plan.folds,
-             judged.capped.rmse, plan.cap, judged.raw.rmse, judged.interval_width, 100 * judged.interval_coverage);
+  fmt::print(
+      "cross-validation over {} folds of engines: RMSE {:.2f} (capped at {:.0f}), {:.2f} raw; intervals {:.0f} cycles wide hold "
+      "{:.0f} %\n",
+      plan.folds, judged.capped.rmse, plan.cap, judged.raw.rmse, judged.interval_width, 100 * judged.interval_coverage);
   fmt::print("written to {}, SHA-256 {}\n", path.string(), sha256);
   return {};
 }
@@ -108,17 +116,20 @@ void print_leaderboard(const std::vector<workbench::Run>& runs) {
       const json::Value* value = run.metrics.find(name);
       return value ? fmt::format("{:.{}f}", value->as_number(), decimals) : std::string("-");
     };
-    rows.push_back({run.id, run.trainer, run.status, metric("rmse", 2), metric("mae", 2), metric("r2", 3), metric("phm08PerEngine", 2), metric("rmseRaw", 2)});
+    rows.push_back({run.id, run.trainer, run.status, metric("rmse", 2), metric("mae", 2), metric("r2", 3),
+                    metric("phm08PerEngine", 2), metric("rmseRaw", 2)});
   }
   print_table({"run", "trainer", "status", "RMSE", "MAE", "R2", "PHM08/engine", "RMSE raw"}, rows);
 }
 
 Result<> train_experiment(const Flags& flags, const trainer::Plan& plan, const std::vector<std::string>& trainers) {
-  if (trainers.size() > 1 && !flags.parameters.empty()) return fail(Fault::invalid_input, "train: --parameters goes with one trainer");
+  if (trainers.size() > 1 && !flags.parameters.empty())
+    return fail(Fault::invalid_input, "train: --parameters goes with one trainer");
   TRY_LET(const dataset::FleetTable table, load(flags));
   const SystemClock clock;
   TRY_LET(workbench::WorkbenchStore store, workbench::WorkbenchStore::open(workbench::workbench_folder(flags.workbench), clock));
-  const workbench::ExperimentRequest request{.name = flags.experiment, .trainers = trainers, .plan = plan, .register_as = flags.register_as};
+  const workbench::ExperimentRequest request{
+      .name = flags.experiment, .trainers = trainers, .plan = plan, .register_as = flags.register_as};
   TRY_LET(const workbench::ExperimentResult result, workbench::run_experiment(store, table, request));
   const std::string best = result.leaderboard.front().artifact_sha256;
   if (!flags.out.empty()) {
@@ -128,9 +139,10 @@ Result<> train_experiment(const Flags& flags, const trainer::Plan& plan, const s
   if (flags.json) {
     json::Array leaderboard;
     for (const workbench::Run& run : result.leaderboard) leaderboard.emplace_back(workbench::to_json(run));
-    fmt::print("{}\n", json::print(json::Object{{"experiment", flags.experiment},
-                                                {"leaderboard", std::move(leaderboard)},
-                                                {"registered", result.registered ? workbench::to_json(*result.registered) : json::Value()}}));
+    fmt::print("{}\n", json::print(json::Object{
+                           {"experiment", flags.experiment},
+                           {"leaderboard", std::move(leaderboard)},
+                           {"registered", result.registered ? workbench::to_json(*result.registered) : json::Value()}}));
     return {};
   }
   print_leaderboard(result.leaderboard);
@@ -141,10 +153,12 @@ Result<> train_experiment(const Flags& flags, const trainer::Plan& plan, const s
 Result<> run_train(const Flags& flags) {
   const std::vector<std::string> trainers = split_names(flags.trainers);
   if (trainers.empty()) return fail(Fault::invalid_input, "train: expected a trainer's name");
-  if (flags.threads < 1 || flags.threads > 1024) return fail(Fault::invalid_input, fmt::format("train: --threads: expected 1 to 1024, found {}", flags.threads));
+  if (flags.threads < 1 || flags.threads > 1024)
+    return fail(Fault::invalid_input, fmt::format("train: --threads: expected 1 to 1024, found {}", flags.threads));
   TRY_LET(const trainer::Plan plan, make_plan(flags));
   if (!flags.experiment.empty()) return train_experiment(flags, plan, trainers);
-  if (!flags.register_as.empty()) return fail(Fault::invalid_input, "train: --register goes with --experiment; or use 'nacelle models register'");
+  if (!flags.register_as.empty())
+    return fail(Fault::invalid_input, "train: --register goes with --experiment; or use 'nacelle models register'");
   if (trainers.size() > 1) return fail(Fault::invalid_input, "train: several trainers go with --experiment");
   return train_one(flags, plan, trainers.front());
 }
@@ -154,7 +168,9 @@ Result<> run_train(const Flags& flags) {
 void add_train(CLI::App& root, Outcome& outcome) {
   auto* command = root.add_subcommand("train", "Train a model, or compare trainers in an experiment and register the best");
   auto flags = std::make_shared<Flags>();
-  command->add_option("--data", flags->data, "CSV or C-MAPSS file, or a data set's name; several are joined, their engines renumbered")->required();
+  command
+      ->add_option("--data", flags->data, "CSV or C-MAPSS file, or a data set's name; several are joined, their engines renumbered")
+      ->required();
   command->add_option("--rul", flags->rul, "True remaining lives, if the engines were cut off before failure");
   command->add_option("--out", flags->out, "Folder for model.nacelle");
   command->add_option("--trainer,--trainers", flags->trainers, "xgboost, ridge, or a comma-separated list")->capture_default_str();
@@ -164,7 +180,8 @@ void add_train(CLI::App& root, Outcome& outcome) {
   command->add_option("--recipe", flags->recipe, "JSON file that declares the features (default: recipe A)");
   command->add_option("--parameters", flags->parameters, "JSON object of the trainer's parameters");
   command->add_option("--name", flags->name, "The model's name, kept in the artifact");
-  command->add_option("--seed", flags->seed, "Seed of folds and trainer; the same seed gives the same bytes")->capture_default_str();
+  command->add_option("--seed", flags->seed, "Seed of folds and trainer; the same seed gives the same bytes")
+      ->capture_default_str();
   command->add_option("--threads", flags->threads, "Threads of the trainer")->capture_default_str();
   command->add_option("--workbench", flags->workbench, "Workbench folder (default NACELLE_WORKBENCH, else ./nacelle-workbench)");
   command->add_flag("--json", flags->json, "Print the result as JSON");

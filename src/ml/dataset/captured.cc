@@ -169,7 +169,8 @@ Result<Found> read_engine_data(const avro::Node& record, avro::Decoder& in) {
 
 void take(const Found& found, std::string_view name, TableBuilder& rows, ImportCounts& counts) {
   ++counts.records;
-  const bool is_reading = found.unit > 0 && (found.sensors > 0 || !found.complaint.empty()) && (!std::isnan(found.cycle) || !found.complaint.empty());
+  const bool is_reading =
+      found.unit > 0 && (found.sensors > 0 || !found.complaint.empty()) && (!std::isnan(found.cycle) || !found.complaint.empty());
   if (!is_reading) {
     ++counts.skipped;
     return;
@@ -179,7 +180,8 @@ void take(const Found& found, std::string_view name, TableBuilder& rows, ImportC
     complaint = fmt::format("CycleTime: expected a whole number from 1 up, found {}", found.cycle);
   if (!complaint.empty()) {
     ++counts.unreadable;
-    if (counts.first_complaint.empty()) counts.first_complaint = fmt::format("{}, record {} (engine {}): {}", name, counts.records, found.unit, complaint);
+    if (counts.first_complaint.empty())
+      counts.first_complaint = fmt::format("{}, record {} (engine {}): {}", name, counts.records, found.unit, complaint);
     return;
   }
   rows.add(found.unit, static_cast<std::int64_t>(found.cycle), found.values);
@@ -211,8 +213,8 @@ Result<> read_avro(std::istream& in, std::string_view name, TableBuilder& rows, 
   const bool message = root.type == avro::Type::record && has_field(root, "SystemProperties") && has_field(root, "Body");
   const bool engine_data = root.type == avro::Type::record && has_field(root, "ConnectionDeviceId") && has_field(root, "Body");
   if (!message && !engine_data)
-    return fail(Fault::invalid_input, fmt::format("{}: expected captured messages or records of engine data, found the schema '{}'", name,
-                                                  root.name.empty() ? avro::type_name(root.type) : root.name));
+    return fail(Fault::invalid_input, fmt::format("{}: expected captured messages or records of engine data, found the schema '{}'",
+                                                  name, root.name.empty() ? avro::type_name(root.type) : root.name));
   BodyReader bodies;
   ImportCounts of_file;
   const Result<> read = reader.each_record([&](avro::Decoder& decoder) -> Result<> {

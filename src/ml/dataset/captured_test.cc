@@ -30,10 +30,11 @@ std::string reading(int cycle, double sensor = 1.5) {
 
 std::string container(std::string_view schema, const std::vector<std::string>& records) {
   std::string file;
-  auto writer = avro::ContainerWriter::open({.schema = std::string(schema), .metadata = {}, .sync_marker = std::string(16, 'x')}, [&file](BytesView bytes) -> Result<> {
-    file += bytes;
-    return {};
-  });
+  auto writer = avro::ContainerWriter::open({.schema = std::string(schema), .metadata = {}, .sync_marker = std::string(16, 'x')},
+                                            [&file](BytesView bytes) -> Result<> {
+                                              file += bytes;
+                                              return {};
+                                            });
   EXPECT_TRUE(writer);
   for (const std::string& record : records) EXPECT_TRUE(writer->add(record));
   EXPECT_TRUE(writer->flush_block());
@@ -45,7 +46,8 @@ std::string capture(const std::vector<Message>& messages) {
   for (const Message& message : messages) {
     std::string record;
     avro::Encoder out(record);
-    const std::map<std::string, std::string> properties = {{"a", "b"}}, system = {{"connectionDeviceId", message.device}, {"contentType", "application/json"}};
+    const std::map<std::string, std::string> properties = {{"a", "b"}},
+                                             system = {{"connectionDeviceId", message.device}, {"contentType", "application/json"}};
     out.put_string("2030-01-01T00:00:00.0000000Z").put_map(properties).put_map(system).put_union(message.body ? 1 : 0);
     if (message.body) out.put_bytes(*message.body);
     records.push_back(record);
@@ -111,7 +113,8 @@ TEST(ReadAvro, a_null_sensor_is_a_silent_channel) {
 }
 
 TEST(ReadAvro, the_edge_writers_records_become_rows) {
-  std::string schema = R"({"type":"record","name":"EngineData","namespace":"turbofan","fields":[{"name":"CorrelationId","type":"string"},
+  std::string schema =
+      R"({"type":"record","name":"EngineData","namespace":"turbofan","fields":[{"name":"CorrelationId","type":"string"},
    {"name":"ConnectionDeviceId","type":"string"},{"name":"CreationTimeUtc","type":"string"},{"name":"EnqueuedTimeUtc","type":"string"},
    {"name":"Body","type":{"type":"record","name":"Reading","fields":[{"name":"CycleTime","type":"long"})";
   for (int i = 1; i <= 3; ++i) schema += fmt::format(R"(,{{"name":"OperationalSetting{}","type":"double"}})", i);
@@ -122,8 +125,10 @@ TEST(ReadAvro, the_edge_writers_records_become_rows) {
   out.put_string("c").put_string("Client_031").put_string("t").put_string("t").put_long(5);
   for (int i = 1; i <= 3; ++i) out.put_double(i);
   for (int i = 1; i <= 21; ++i) {
-    if (i == 2) out.put_union(0);
-    else out.put_union(1).put_double(i * 0.1);
+    if (i == 2)
+      out.put_union(0);
+    else
+      out.put_union(1).put_double(i * 0.1);
   }
   out.put_double(99);
   Read result = read(container(schema, {record}));
@@ -141,7 +146,8 @@ TEST(ReadAvro, other_schemas_and_cut_files_are_refused_by_name) {
   const Read other = read(container(R"({"type":"record","name":"Other","fields":[{"name":"x","type":"int"}]})", {}));
   ASSERT_FALSE(other.outcome);
   EXPECT_EQ(other.outcome.error().fault, Fault::invalid_input);
-  EXPECT_NE(other.outcome.error().message.find("f.avro: expected captured messages"), std::string::npos) << other.outcome.error().message;
+  EXPECT_NE(other.outcome.error().message.find("f.avro: expected captured messages"), std::string::npos)
+      << other.outcome.error().message;
 
   const std::string whole = capture({{"Client_001", reading(1)}});
   for (std::size_t size = 0; size < whole.size(); size += 1 + size / 40) {

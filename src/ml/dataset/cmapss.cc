@@ -76,12 +76,13 @@ Result<FleetTable> read_cmapss(std::istream& in, std::string_view name) {
     TRY_LET(const std::int64_t cycle, as_count(values[1], lines, 2, "cycle"));
     const bool new_engine = table.engines.empty() || table.engines.back().unit != unit;
     if (new_engine && !table.engines.empty() && unit < table.engines.back().unit)
-      return fail(Fault::invalid_input, fmt::format("{}, column 1: expected engines in ascending order, found {} after {}", lines.here(),
-                                                    unit, table.engines.back().unit));
+      return fail(Fault::invalid_input, fmt::format("{}, column 1: expected engines in ascending order, found {} after {}",
+                                                    lines.here(), unit, table.engines.back().unit));
     const std::int64_t expected = new_engine ? 1 : table.cycle.back() + 1;
     if (cycle != expected)
-      return fail(Fault::invalid_input, fmt::format("{}, column 2: expected cycle {} of engine {}, found {}: cycles must be contiguous",
-                                                    lines.here(), expected, unit, cycle));
+      return fail(Fault::invalid_input,
+                  fmt::format("{}, column 2: expected cycle {} of engine {}, found {}: cycles must be contiguous", lines.here(),
+                              expected, unit, cycle));
     if (new_engine) table.engines.push_back({unit, table.cycle.size(), table.cycle.size()});
     ++table.engines.back().end;
     table.unit.push_back(unit);
@@ -104,7 +105,8 @@ Result<std::vector<double>> read_rul(std::istream& in, std::string_view name) {
     TRY_LET(const double value, parse_field(field, lines, 1));
     if (value < 0 || value > max_count)
       return fail(Fault::invalid_input, fmt::format("{}, column 1: the number {} is out of range", lines.here(), value));
-    if (!take_field(line).empty()) return fail(Fault::invalid_input, fmt::format("{}, column 2: expected one number a line", lines.here()));
+    if (!take_field(line).empty())
+      return fail(Fault::invalid_input, fmt::format("{}, column 2: expected one number a line", lines.here()));
     values.push_back(value);
   }
   if (values.empty()) return fail(Fault::invalid_input, fmt::format("{}: expected remaining lives, found none", name));

@@ -71,9 +71,11 @@ Result<double> parse_cell(std::string_view field, bool may_be_empty, std::string
   double value = 0;
   const auto [end, code] = std::from_chars(field.data(), field.data() + field.size(), value);
   if (code == std::errc::result_out_of_range || (code == std::errc{} && !std::isfinite(value)))
-    return fail(Fault::invalid_input, fmt::format("{}, column {}: the number '{}' is out of range", where, column, field.substr(0, 40)));
+    return fail(Fault::invalid_input,
+                fmt::format("{}, column {}: the number '{}' is out of range", where, column, field.substr(0, 40)));
   if (code != std::errc{} || end != field.data() + field.size())
-    return fail(Fault::invalid_input, fmt::format("{}, column {}: expected a number, found '{}'", where, column, field.substr(0, 40)));
+    return fail(Fault::invalid_input,
+                fmt::format("{}, column {}: expected a number, found '{}'", where, column, field.substr(0, 40)));
   return value;
 }
 
@@ -119,12 +121,13 @@ Result<FleetTable> read_csv(std::istream& in, std::string_view name, ImportCount
     for (std::size_t f = 0; f < fields.size(); ++f) {
       const int target = layout.target[f];
       if (target < 0) continue;
-      TRY_LET(cells[static_cast<std::size_t>(target)], parse_cell(fields[f], target >= 2 && target != rul_target, lines.here(), f + 1));
+      TRY_LET(cells[static_cast<std::size_t>(target)],
+              parse_cell(fields[f], target >= 2 && target != rul_target, lines.here(), f + 1));
     }
     for (const std::size_t key : {0u, 1u})
       if (cells[key] < 1 || cells[key] > 1e9 || cells[key] != std::floor(cells[key]))
-        return fail(Fault::invalid_input, fmt::format("{}: expected {} numbers from 1 up, found {}", lines.here(), key == 0 ? "unit" : "cycle",
-                                                      cells[key]));
+        return fail(Fault::invalid_input, fmt::format("{}: expected {} numbers from 1 up, found {}", lines.here(),
+                                                      key == 0 ? "unit" : "cycle", cells[key]));
     const auto unit = static_cast<std::int64_t>(cells[0]);
     const auto cycle = static_cast<std::int64_t>(cells[1]);
     builder.add(unit, cycle, std::span(cells).subspan(2, turbofan_column_count));

@@ -71,7 +71,7 @@ TEST(TableBuilder, rows_in_any_order_are_sorted_and_repeats_dropped) {
   EXPECT_EQ(counts.duplicates, 1u);
 }
 
-TEST(TableBuilder, two_different_readings_of_one_cycle_are_a_conflict) {
+TEST(TableBuilder, two_different_readings_of_one_cycle_are_refused) {
   std::vector<double> values(turbofan_column_count, 1.0);
   TableBuilder rows;
   rows.add(7, 3, values);
@@ -79,7 +79,7 @@ TEST(TableBuilder, two_different_readings_of_one_cycle_are_a_conflict) {
   rows.add(7, 3, values);
   const auto table = rows.finish();
   ASSERT_FALSE(table);
-  EXPECT_EQ(table.error().fault, Fault::conflict);
+  EXPECT_EQ(table.error().fault, Fault::invalid_input);
   EXPECT_NE(table.error().message.find("engine 7, cycle 3"), std::string::npos);
 }
 

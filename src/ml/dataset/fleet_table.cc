@@ -20,6 +20,36 @@ const std::vector<std::string>& turbofan_columns() {
   return names;
 }
 
+const std::vector<std::string>& turbofan_column_meanings() {
+  static const std::vector<std::string> meanings = {
+      "altitude (kft)",
+      "flight Mach number",
+      "throttle resolver angle",
+      "T2, temperature at fan inlet (°R)",
+      "T24, temperature at LPC outlet (°R)",
+      "T30, temperature at HPC outlet (°R)",
+      "T50, temperature at LPT outlet (°R)",
+      "P2, pressure at fan inlet (psia)",
+      "P15, pressure in bypass duct (psia)",
+      "P30, pressure at HPC outlet (psia)",
+      "Nf, physical fan speed (rpm)",
+      "Nc, physical core speed (rpm)",
+      "epr, engine pressure ratio",
+      "Ps30, static pressure at HPC outlet (psia)",
+      "phi, fuel flow to Ps30 (pps/psi)",
+      "NRf, corrected fan speed (rpm)",
+      "NRc, corrected core speed (rpm)",
+      "BPR, bypass ratio",
+      "farB, burner fuel-air ratio",
+      "htBleed, bleed enthalpy",
+      "Nf_dmd, demanded fan speed (rpm)",
+      "PCNfR_dmd, demanded corrected fan speed (rpm)",
+      "W31, HPT coolant bleed (lbm/s)",
+      "W32, LPT coolant bleed (lbm/s)",
+  };
+  return meanings;
+}
+
 FleetTable FleetTable::select(std::span<const std::size_t> engine_indices) const {
   FleetTable chosen;
   chosen.columns.resize(columns.size());
@@ -28,7 +58,8 @@ FleetTable FleetTable::select(std::span<const std::size_t> engine_indices) const
     chosen.engines.push_back({rows.unit, chosen.cycle.size(), chosen.cycle.size() + rows.size()});
     if (!end_rul.empty()) chosen.end_rul.push_back(end_rul[index]);
     const auto append = [&rows](auto& to, const auto& from) {
-      to.insert(to.end(), from.begin() + static_cast<std::ptrdiff_t>(rows.begin), from.begin() + static_cast<std::ptrdiff_t>(rows.end));
+      to.insert(to.end(), from.begin() + static_cast<std::ptrdiff_t>(rows.begin),
+                from.begin() + static_cast<std::ptrdiff_t>(rows.end));
     };
     append(chosen.unit, unit);
     append(chosen.cycle, cycle);
@@ -107,7 +138,7 @@ Result<FleetTable> TableBuilder::finish(ImportCounts* counts) {
     const bool same_engine = !table.unit.empty() && table.unit.back() == unit;
     if (same_engine && table.cycle.back() == cycle) {
       if (!same_values(last, values))
-        return fail(Fault::conflict, fmt::format("engine {}, cycle {}: two different readings were found", unit, cycle));
+        return fail(Fault::invalid_input, fmt::format("engine {}, cycle {}: two different readings were found", unit, cycle));
       if (counts) ++counts->duplicates;
       continue;
     }

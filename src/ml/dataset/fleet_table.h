@@ -14,6 +14,8 @@ namespace nacelle::dataset {
 /// OperationalSetting1..3, Sensor1..21: the 24 value columns of C-MAPSS, as they are called in telemetry.
 const std::vector<std::string>& turbofan_columns();
 constexpr std::size_t turbofan_column_count = 24;
+/// What each measures, with its unit: "total temperature at fan inlet (°R)". Source: Saxena et al., PHM08, table 2.
+const std::vector<std::string>& turbofan_column_meanings();
 
 /// The rows of one engine.
 struct EngineRows {
@@ -43,11 +45,11 @@ struct FleetTable {
 
 /// What was done to the rows on their way in.
 struct ImportCounts {
-  std::uint64_t records = 0;      ///< records or lines read
-  std::uint64_t duplicates = 0;   ///< same engine, cycle and values: dropped
-  std::uint64_t skipped = 0;      ///< messages that are no readings of an engine
-  std::uint64_t unreadable = 0;   ///< readings with a member that cannot be read: left out
-  std::string first_complaint;    ///< about the first unreadable one
+  std::uint64_t records = 0;     ///< records or lines read
+  std::uint64_t duplicates = 0;  ///< same engine, cycle and values: dropped
+  std::uint64_t skipped = 0;     ///< messages that are no readings of an engine
+  std::uint64_t unreadable = 0;  ///< readings with a member that cannot be read: left out
+  std::string first_complaint;   ///< about the first unreadable one
 
   void add(const ImportCounts& other);
 };
@@ -60,8 +62,8 @@ class TableBuilder {
   void add(std::int64_t unit, std::int64_t cycle, std::span<const double> values);
   std::size_t size() const { return unit_.size(); }
   void append(TableBuilder other);
-  /// Sorts; drops repeated identical rows and counts them; Fault::conflict for an engine and cycle with two different readings,
-  /// Fault::invalid_input if there are no rows. Leaves the builder empty.
+  /// Sorts; drops repeated identical rows and counts them; Fault::invalid_input for an engine and cycle with two different
+  /// readings, and if there are no rows. Leaves the builder empty.
   Result<FleetTable> finish(ImportCounts* counts = nullptr);
 
  private:

@@ -38,7 +38,8 @@ Result<> LineReader::fill() {
   if (count == 0) {
     ended_ = true;
     if (gzip_ && !gzip_->at_member_end)
-      return fail(Fault::corrupt, fmt::format("{}: the gzip data end too early, after line {}; the file is truncated", name_, line_number_));
+      return fail(Fault::corrupt,
+                  fmt::format("{}: the gzip data end too early, after line {}; the file is truncated", name_, line_number_));
     return {};
   }
   if (!gzip_) {
@@ -84,7 +85,8 @@ Result<bool> LineReader::next(std::string_view& line) {
     }
     if (ended_) return false;
     if (buffer_.size() - at_ > max_line_bytes)
-      return fail(Fault::invalid_input, fmt::format("{}, line {}: a line is longer than {} bytes", name_, line_number_ + 1, max_line_bytes));
+      return fail(Fault::invalid_input,
+                  fmt::format("{}, line {}: a line is longer than {} bytes", name_, line_number_ + 1, max_line_bytes));
     const std::size_t kept = buffer_.size() - at_;
     TRY(fill());
     scanned = kept;

@@ -14,7 +14,8 @@ constexpr std::size_t setting_count = 3;
 constexpr std::size_t sensor_count = turbofan_column_count - setting_count;
 using Point = std::array<double, setting_count>;
 /// The six set points of FD002 and FD004: altitude (kft), Mach number, throttle.
-constexpr std::array<Point, 6> set_points = {{{0, 0, 100}, {10, 0.25, 100}, {20, 0.7, 100}, {25, 0.62, 60}, {35, 0.84, 100}, {42, 0.84, 100}}};
+constexpr std::array<Point, 6> set_points = {
+    {{0, 0, 100}, {10, 0.25, 100}, {20, 0.7, 100}, {25, 0.62, 60}, {35, 0.84, 100}, {42, 0.84, 100}}};
 
 /// How a sensor answers to wear: +1, -1 or 0 (constant or blind).
 double direction_of(std::size_t sensor) {
@@ -33,7 +34,9 @@ FleetTable make_synthetic_fleet(const SyntheticFleet& fleet) {
   for (std::size_t e = 0; e < fleet.engines; ++e) {
     const auto span = static_cast<double>(fleet.max_life - fleet.min_life);
     const auto life = fleet.min_life + static_cast<std::int64_t>(std::llround(random.uniform() * span));
-    const auto left = fleet.cut_off ? static_cast<std::int64_t>(random.below(static_cast<std::size_t>(std::min<std::int64_t>(life - 30, 145)))) : 0;
+    const auto left =
+        fleet.cut_off ? static_cast<std::int64_t>(random.below(static_cast<std::size_t>(std::min<std::int64_t>(life - 30, 145))))
+                      : 0;
     end_rul.push_back(static_cast<double>(left));
     for (std::int64_t cycle = 1; cycle <= life - left; ++cycle) {
       const std::size_t regime = random.below(regimes);

@@ -13,8 +13,8 @@ struct SyntheticFleet {
   std::size_t regimes = 1;
   std::int64_t min_life = 130;
   std::int64_t max_life = 330;
-  double noise = 0.4;      ///< of a sensor, in units of its change over life
-  bool cut_off = false;    ///< each engine stops at a random point of its life, as in a test set; end_rul tells the rest
+  double noise = 0.4;    ///< of a sensor, in units of its change over life
+  bool cut_off = false;  ///< each engine stops at a random point of its life, as in a test set; end_rul tells the rest
   std::uint64_t seed = 1;
 };
 

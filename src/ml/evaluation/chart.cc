@@ -22,7 +22,9 @@ struct Range {
 
 bool finite(const std::pair<double, double>& point) { return std::isfinite(point.first) && std::isfinite(point.second); }
 
-double bar_width(const Series& series) { return series.points.size() > 1 ? std::abs(series.points[1].first - series.points[0].first) : 1; }
+double bar_width(const Series& series) {
+  return series.points.size() > 1 ? std::abs(series.points[1].first - series.points[0].first) : 1;
+}
 
 /// The chart's frame: data to pixels.
 struct Frame {
@@ -74,22 +76,25 @@ std::string tick_text(double value, double step) {
   return text.starts_with('-') ? "\u2212" + text.substr(1) : text;
 }
 
-void draw_axes(std::string& out, const Chart& chart, const Frame& frame, const std::vector<double>& x_ticks, const std::vector<double>& y_ticks) {
+void draw_axes(std::string& out, const Chart& chart, const Frame& frame, const std::vector<double>& x_ticks,
+               const std::vector<double>& y_ticks) {
   const auto step = [](const std::vector<double>& ticks) { return ticks.size() > 1 ? ticks[1] - ticks[0] : 1; };
   for (const double tick : y_ticks) {
-    out += fmt::format("<line class=\"grid\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>", frame.left, frame.right, frame.py(tick), frame.py(tick));
-    out += fmt::format("<text class=\"tick\" x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>", frame.left - 7, frame.py(tick) + 3.5,
-                       tick_text(tick, step(y_ticks)));
+    out += fmt::format("<line class=\"grid\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>", frame.left, frame.right,
+                       frame.py(tick), frame.py(tick));
+    out += fmt::format("<text class=\"tick\" x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>", frame.left - 7,
+                       frame.py(tick) + 3.5, tick_text(tick, step(y_ticks)));
   }
   for (const double tick : x_ticks) {
-    out += fmt::format("<line class=\"grid\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>", frame.px(tick), frame.px(tick), frame.top, frame.bottom);
-    out += fmt::format("<text class=\"tick\" x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text>", frame.px(tick), frame.bottom + 16,
-                       tick_text(tick, step(x_ticks)));
+    out += fmt::format("<line class=\"grid\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>", frame.px(tick),
+                       frame.px(tick), frame.top, frame.bottom);
+    out += fmt::format("<text class=\"tick\" x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text>", frame.px(tick),
+                       frame.bottom + 16, tick_text(tick, step(x_ticks)));
   }
   out += fmt::format("<path class=\"axis\" d=\"M{:.1f} {:.1f}V{:.1f}H{:.1f}\"/>", frame.left, frame.top, frame.bottom, frame.right);
   if (!chart.x_label.empty())
-    out += fmt::format("<text class=\"label\" x=\"{:.1f}\" y=\"{}\" text-anchor=\"middle\">{}</text>", (frame.left + frame.right) / 2, chart.height - 6,
-                       escape_markup(chart.x_label));
+    out += fmt::format("<text class=\"label\" x=\"{:.1f}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
+                       (frame.left + frame.right) / 2, chart.height - 6, escape_markup(chart.x_label));
   if (!chart.y_label.empty())
     out += fmt::format("<text class=\"label\" transform=\"translate(13 {:.1f}) rotate(-90)\" text-anchor=\"middle\">{}</text>",
                        (frame.top + frame.bottom) / 2, escape_markup(chart.y_label));
@@ -112,14 +117,16 @@ void draw_series(std::string& out, const Series& series, const Frame& frame) {
   for (const auto& point : series.points) {
     if (!finite(point)) continue;
     if (series.shape == Series::Shape::dots) {
-      out += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"{}\"/>", frame.px(point.first), frame.py(point.second), series.faint ? 1.3 : 3.2);
+      out += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"{}\"/>", frame.px(point.first), frame.py(point.second),
+                         series.faint ? 1.3 : 3.2);
       continue;
     }
     const double half = bar_width(series) / 2;
     const double x0 = frame.px(point.first - half) + 0.75;
     const double x1 = frame.px(point.first + half) - 0.75;
     const double y0 = frame.py(point.second);
-    out += fmt::format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\"/>", x0, y0, std::max(0.5, x1 - x0), std::max(0.0, frame.py(0) - y0));
+    out += fmt::format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\"/>", x0, y0, std::max(0.5, x1 - x0),
+                       std::max(0.0, frame.py(0) - y0));
   }
   out += "</g>";
 }
@@ -128,7 +135,8 @@ void draw_legend(std::string& out, const Chart& chart, const Frame& frame) {
   double y = frame.top + 14;
   for (const Series& series : chart.series) {
     if (series.label.empty()) continue;
-    out += fmt::format("<rect class=\"key c{}\" x=\"{:.1f}\" y=\"{:.1f}\" width=\"10\" height=\"10\" rx=\"2\"/>", series.colour, frame.left + 10, y - 9);
+    out += fmt::format("<rect class=\"key c{}\" x=\"{:.1f}\" y=\"{:.1f}\" width=\"10\" height=\"10\" rx=\"2\"/>", series.colour,
+                       frame.left + 10, y - 9);
     out += fmt::format("<text class=\"tick\" x=\"{:.1f}\" y=\"{:.1f}\">{}</text>", frame.left + 26, y, escape_markup(series.label));
     y += 16;
   }
@@ -161,7 +169,8 @@ std::vector<double> nice_ticks(double low, double high, int count) {
       break;
     }
   std::vector<double> ticks;
-  for (double k = std::floor(low / step + 1e-9); k * step <= high + step * 0.999 && ticks.size() < 50; ++k) ticks.push_back(k * step);
+  for (double k = std::floor(low / step + 1e-9); k * step <= high + step * 0.999 && ticks.size() < 50; ++k)
+    ticks.push_back(k * step);
   return ticks;
 }
 
@@ -172,8 +181,15 @@ std::string render(const Chart& chart) {
   const std::vector<double> y_ticks = chart.equal_axes ? x_ticks : nice_ticks(y.low, y.high, small ? 4 : 6);
   widen(x, x_ticks);
   widen(y, y_ticks);
-  const Frame frame{.x = x, .y = y, .left = 58, .top = 32, .right = chart.width - 14.0, .bottom = chart.height - 44.0, .reverse_x = chart.reverse_x};
-  std::string out = fmt::format("<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">", chart.width, chart.height, escape_markup(chart.title));
+  const Frame frame{.x = x,
+                    .y = y,
+                    .left = 58,
+                    .top = 32,
+                    .right = chart.width - 14.0,
+                    .bottom = chart.height - 44.0,
+                    .reverse_x = chart.reverse_x};
+  std::string out = fmt::format("<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">", chart.width, chart.height,
+                                escape_markup(chart.title));
   out += fmt::format("<text class=\"title\" x=\"{:.1f}\" y=\"18\">{}</text>", frame.left, escape_markup(chart.title));
   draw_axes(out, chart, frame, x_ticks, y_ticks);
   for (const Series& series : chart.series) draw_series(out, series, frame);

@@ -13,10 +13,10 @@ using Points = std::vector<std::pair<double, double>>;
 struct Series {
   enum class Shape { dots, line, bars };
   Shape shape = Shape::dots;
-  Points points;          ///< bars: centre and height; all bars are as wide as the first two are apart
-  int colour = 1;         ///< 1..10: the report's palette
-  bool faint = false;     ///< thin or small: many series, or guide lines
-  std::string label;      ///< in the legend; empty: not there
+  Points points;       ///< bars: centre and height; all bars are as wide as the first two are apart
+  int colour = 1;      ///< 1..10: the report's palette
+  bool faint = false;  ///< thin or small: many series, or guide lines
+  std::string label;   ///< in the legend; empty: not there
 };
 
 struct Chart {
@@ -24,9 +24,9 @@ struct Chart {
   std::string x_label;
   std::string y_label;
   std::vector<Series> series;
-  bool equal_axes = false;   ///< both axes over the same range
+  bool equal_axes = false;  ///< both axes over the same range
   bool include_zero_y = false;
-  bool reverse_x = false;    ///< remaining life runs out to the right
+  bool reverse_x = false;  ///< remaining life runs out to the right
   int width = 560;
   int height = 360;
 };

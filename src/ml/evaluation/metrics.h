@@ -14,8 +14,8 @@ struct Metrics {
   std::size_t count = 0;
   double rmse = 0;
   double mae = 0;
-  double r2 = 0;     ///< 0 if the truth does not vary
-  double bias = 0;   ///< mean error; above 0: failures come earlier than said
+  double r2 = 0;    ///< 0 if the truth does not vary
+  double bias = 0;  ///< mean error; above 0: failures come earlier than said
   /// Sum over engines of exp(-error/13) - 1 (early) or exp(error/10) - 1 (late). Source: Saxena et al., PHM08, eq. 11.
   double phm08 = 0;
 };

@@ -40,7 +40,9 @@ TEST(Chart, ticks_are_round_and_cover_the_range) {
 
 TEST(Chart, is_well_formed_and_escapes_what_it_is_given) {
   Chart chart{.title = "<b> & \"c\"", .x_label = "a<b", .y_label = "y"};
-  chart.series = {{.points = {{0, 1}, {1, NAN}, {2, 3}}, .label = "<s>"}, {.shape = Series::Shape::bars, .points = {{0, 1}, {1, 2}}}, {.shape = Series::Shape::line}};
+  chart.series = {{.points = {{0, 1}, {1, NAN}, {2, 3}}, .label = "<s>"},
+                  {.shape = Series::Shape::bars, .points = {{0, 1}, {1, 2}}},
+                  {.shape = Series::Shape::line}};
   const std::string svg = render(chart);
   EXPECT_EQ(svg.find("<b>"), std::string::npos);
   EXPECT_EQ(svg.find("nan"), std::string::npos);

@@ -11,7 +11,8 @@ Result<std::vector<EnginePrediction>> predict_fleet(const model::Estimator& esti
   std::vector<std::size_t> columns;
   for (const std::string& name : estimator.pipeline().input_names()) {
     const auto at = std::find(known.begin(), known.end(), name);
-    if (at == known.end()) return fail(Fault::invalid_input, fmt::format("the data have no column '{}', which the model needs", name));
+    if (at == known.end())
+      return fail(Fault::invalid_input, fmt::format("the data have no column '{}', which the model needs", name));
     columns.push_back(static_cast<std::size_t>(at - known.begin()));
   }
   std::vector<EnginePrediction> predictions;
@@ -25,14 +26,17 @@ Result<std::vector<EnginePrediction>> predict_fleet(const model::Estimator& esti
       for (std::size_t i = 0; i < columns.size(); ++i) reading.values[i] = table.columns[columns[i]][row];
       TRY_LET(rul, in(estimator.step(state, reading), fmt::format("engine {}", engine.unit)));
     }
-    predictions.push_back({.unit = engine.unit, .cycle = table.cycle[engine.end - 1], .rul = rul, .interval = estimator.interval(rul)});
+    predictions.push_back(
+        {.unit = engine.unit, .cycle = table.cycle[engine.end - 1], .rul = rul, .interval = estimator.interval(rul)});
   }
   return predictions;
 }
 
-Result<Evaluation> evaluate(const model::Estimator& estimator, const dataset::FleetTable& table, std::vector<double> truth, double cap) {
+Result<Evaluation> evaluate(const model::Estimator& estimator, const dataset::FleetTable& table, std::vector<double> truth,
+                            double cap) {
   if (truth.size() != table.engines.size())
-    return fail(Fault::invalid_input, fmt::format("expected one true remaining life for each of {} engines, found {}", table.engines.size(), truth.size()));
+    return fail(Fault::invalid_input, fmt::format("expected one true remaining life for each of {} engines, found {}",
+                                                  table.engines.size(), truth.size()));
   Evaluation evaluation{.engines = {}, .truth = std::move(truth), .cap = cap};
   TRY_LET(evaluation.engines, predict_fleet(estimator, table));
   const std::vector<double> capped_truth = capped(evaluation.truth, cap);

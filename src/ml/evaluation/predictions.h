@@ -23,16 +23,17 @@ Result<std::vector<EnginePrediction>> predict_fleet(const model::Estimator& esti
 
 struct Evaluation {
   std::vector<EnginePrediction> engines;
-  std::vector<double> truth;     ///< raw RUL of each engine at its last reading
+  std::vector<double> truth;  ///< raw RUL of each engine at its last reading
   double cap = 125;
-  Metrics capped;                ///< truth cut at the cap: the usual protocol
+  Metrics capped;  ///< truth cut at the cap: the usual protocol
   Metrics raw;
   double interval_coverage = 0;  ///< part of capped truths inside the model's interval
   double interval_width = 0;     ///< mean, in cycles
 };
 
 /// `truth`: one for each engine of the table. Fault::invalid_input otherwise.
-Result<Evaluation> evaluate(const model::Estimator& estimator, const dataset::FleetTable& table, std::vector<double> truth, double cap = 125);
+Result<Evaluation> evaluate(const model::Estimator& estimator, const dataset::FleetTable& table, std::vector<double> truth,
+                            double cap = 125);
 
 json::Value to_json(const Evaluation& evaluation);
 

@@ -18,7 +18,7 @@ constexpr std::string_view style = R"css(
 main{max-width:1180px;margin:0 auto;padding:32px 24px 64px}h1{font-size:26px;line-height:1.25;margin:0 0 4px}h2{font-size:19px;margin:40px 0 12px}p{margin:4px 0 12px;max-width:75ch}.soft{color:var(--soft)}
 .cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:12px;margin:20px 0}.card{background:var(--card);border:1px solid var(--rule);border-radius:10px;padding:12px 14px}.card b{display:block;font-size:24px;font-weight:650;font-variant-numeric:tabular-nums}.card span{color:var(--soft);font-size:13px}
 .plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,480px),1fr));gap:14px}.small{grid-template-columns:repeat(auto-fit,minmax(min(100%,300px),1fr))}figure{margin:0;background:var(--card);border:1px solid var(--rule);border-radius:10px;padding:8px}svg{display:block;width:100%;height:auto}
-svg text{fill:var(--ink);font-size:12px}svg .title{font-size:14px;font-weight:600}svg .tick{fill:var(--soft);font-size:11px}svg .label{fill:var(--soft);font-size:12px}.grid{stroke:var(--rule);stroke-width:1}.axis{stroke:var(--soft);stroke-width:1;fill:none}
+svg text{fill:var(--ink);font-size:12px}svg .title{font-size:13.5px;font-weight:600}.small svg .title{font-size:11.5px}svg .tick{fill:var(--soft);font-size:11px}svg .label{fill:var(--soft);font-size:12px}.grid{stroke:var(--rule);stroke-width:1}.axis{stroke:var(--soft);stroke-width:1;fill:none}
 .line{fill:none;stroke:currentColor;stroke-width:1.8;stroke-linejoin:round}.line.faint{stroke-width:1;opacity:.75}.dots{fill:currentColor;fill-opacity:.6}.bars{fill:currentColor;fill-opacity:.8}.key{fill:currentColor}
 .c1{color:var(--c1)}.c2{color:var(--c2)}.c3{color:var(--c3)}.c4{color:var(--c4)}.c5{color:var(--c5)}.c6{color:var(--c6)}.c7{color:var(--c7)}.c8{color:var(--c8)}.c9{color:var(--c9)}.c10{color:var(--c10)}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums}th,td{padding:4px 14px 4px 0;text-align:right;border-bottom:1px solid var(--rule)}th{color:var(--soft);font-weight:600;font-size:13px}th:first-child,td:first-child{text-align:left}.scroll{overflow-x:auto}summary{cursor:pointer;color:var(--soft)}code{font-size:13px;overflow-wrap:anywhere}
@@ -37,15 +37,21 @@ std::string card(std::string_view value, std::string_view name) {
 std::vector<std::size_t> pick_engines(const Evaluation& evaluation) {
   std::vector<std::size_t> order(evaluation.truth.size());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return evaluation.truth[a] < evaluation.truth[b]; });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return evaluation.truth[a] < evaluation.truth[b]; });
   if (order.size() <= shown_engines) return order;
   std::vector<std::size_t> picked;
   for (std::size_t i = 0; i < shown_engines; ++i) picked.push_back(order[i * (order.size() - 1) / (shown_engines - 1)]);
   return picked;
 }
 
-Chart column_chart(const dataset::FleetTable& table, const Evaluation& evaluation, const std::vector<std::size_t>& engines, std::size_t column) {
-  Chart chart{.title = dataset::turbofan_columns()[column], .x_label = "true remaining life (cycles)", .reverse_x = true, .width = 380, .height = 250};
+Chart column_chart(const dataset::FleetTable& table, const Evaluation& evaluation, const std::vector<std::size_t>& engines,
+                   std::size_t column) {
+  Chart chart{.title = dataset::turbofan_columns()[column] + ": " + dataset::turbofan_column_meanings()[column],
+              .x_label = "true remaining life (cycles)",
+              .reverse_x = true,
+              .width = 380,
+              .height = 250};
   for (std::size_t i = 0; i < engines.size(); ++i) {
     const dataset::EngineRows& rows = table.engines[engines[i]];
     Series series{.shape = Series::Shape::line, .colour = static_cast<int>(i % 10) + 1, .faint = true};
@@ -54,13 +60,12 @@ Chart column_chart(const dataset::FleetTable& table, const Evaluation& evaluatio
       const double rul = evaluation.truth[engines[i]] + static_cast<double>(table.cycle[rows.end - 1] - table.cycle[row]);
       series.points.emplace_back(rul, table.columns[column][row]);
     }
-    // In several operating regimes a line would only jump between levels.
     chart.series.push_back(std::move(series));
   }
   return chart;
 }
 
-/// True if the fleet flies in several regimes: then sensor plots show dots, not lines.
+/// True if the fleet flies in several regimes: then sensor plots show dots, as a line would only jump between levels.
 bool many_regimes(const model::Estimator& estimator) {
   const json::Value pipeline = estimator.pipeline().to_json();
   const json::Value* regimes = pipeline.find("regimes");
@@ -68,11 +73,15 @@ bool many_regimes(const model::Estimator& estimator) {
 }
 
 Chart predicted_vs_actual(const Evaluation& evaluation) {
-  Chart chart{.title = "Predicted against actual", .x_label = "true remaining life, capped (cycles)", .y_label = "predicted (cycles)", .equal_axes = true};
+  Chart chart{.title = "Predicted against actual",
+              .x_label = "true remaining life, capped (cycles)",
+              .y_label = "predicted (cycles)",
+              .equal_axes = true};
   Series bands{.shape = Series::Shape::dots, .points = {}, .colour = 1, .label = "engine"};
   for (std::size_t e = 0; e < evaluation.engines.size(); ++e)
     bands.points.emplace_back(std::min(evaluation.truth[e], evaluation.cap), evaluation.engines[e].rul);
-  chart.series.push_back({.shape = Series::Shape::line, .points = {{0, 0}, {evaluation.cap, evaluation.cap}}, .colour = 10, .label = "perfect"});
+  chart.series.push_back(
+      {.shape = Series::Shape::line, .points = {{0, 0}, {evaluation.cap, evaluation.cap}}, .colour = 10, .label = "perfect"});
   chart.series.push_back(std::move(bands));
   return chart;
 }
@@ -86,7 +95,10 @@ std::vector<double> errors_of(const Evaluation& evaluation) {
 }
 
 Chart residuals_chart(const Evaluation& evaluation, const std::vector<double>& errors) {
-  Chart chart{.title = "Error against prediction", .x_label = "predicted (cycles)", .y_label = "predicted \u2212 actual (cycles)", .include_zero_y = true};
+  Chart chart{.title = "Error against prediction",
+              .x_label = "predicted (cycles)",
+              .y_label = "predicted \u2212 actual (cycles)",
+              .include_zero_y = true};
   Series early{.shape = Series::Shape::dots, .colour = 3, .label = "early (safe)"};
   Series late{.shape = Series::Shape::dots, .colour = 2, .label = "late"};
   double highest = 1;
@@ -94,12 +106,16 @@ Chart residuals_chart(const Evaluation& evaluation, const std::vector<double>& e
     (errors[e] > 0 ? late : early).points.emplace_back(evaluation.engines[e].rul, errors[e]);
     highest = std::max(highest, evaluation.engines[e].rul);
   }
-  chart.series = {{.shape = Series::Shape::line, .points = {{0, 0}, {highest, 0}}, .colour = 10}, std::move(early), std::move(late)};
+  chart.series = {
+      {.shape = Series::Shape::line, .points = {{0, 0}, {highest, 0}}, .colour = 10}, std::move(early), std::move(late)};
   return chart;
 }
 
 Chart histogram_chart(const std::vector<double>& errors) {
-  Chart chart{.title = "Distribution of errors", .x_label = "predicted \u2212 actual (cycles)", .y_label = "engines", .include_zero_y = true};
+  Chart chart{.title = "Distribution of errors",
+              .x_label = "predicted \u2212 actual (cycles)",
+              .y_label = "engines",
+              .include_zero_y = true};
   constexpr double bin = 5;
   const auto [low, high] = std::minmax_element(errors.begin(), errors.end());
   const double first = std::floor(*low / bin) * bin;
@@ -114,18 +130,23 @@ Chart histogram_chart(const std::vector<double>& errors) {
 
 /// The inverse of the standard normal distribution. Source: P. Acklam (2003), relative error below 1.2e-9.
 double normal_quantile(double p) {
-  constexpr double a[] = {-3.969683028665376e+01, 2.209460984245205e+02, -2.759285104469687e+02, 1.383577518672690e+02, -3.066479806614716e+01, 2.506628277459239e+00};
-  constexpr double b[] = {-5.447609879822406e+01, 1.615858368580409e+02, -1.556989798598866e+02, 6.680131188771972e+01, -1.328068155288572e+01};
-  constexpr double c[] = {-7.784894002430293e-03, -3.223964580411365e-01, -2.400758277161838e+00, -2.549732539343734e+00, 4.374664141464968e+00, 2.938163982698783e+00};
+  constexpr double a[] = {-3.969683028665376e+01, 2.209460984245205e+02,  -2.759285104469687e+02,
+                          1.383577518672690e+02,  -3.066479806614716e+01, 2.506628277459239e+00};
+  constexpr double b[] = {-5.447609879822406e+01, 1.615858368580409e+02, -1.556989798598866e+02, 6.680131188771972e+01,
+                          -1.328068155288572e+01};
+  constexpr double c[] = {-7.784894002430293e-03, -3.223964580411365e-01, -2.400758277161838e+00,
+                          -2.549732539343734e+00, 4.374664141464968e+00,  2.938163982698783e+00};
   constexpr double d[] = {7.784695709041462e-03, 3.224671290700398e-01, 2.445134137142996e+00, 3.754408661907416e+00};
   const auto tail = [&](double q) {
-    return (((((c[0] * q + c[1]) * q + c[2]) * q + c[3]) * q + c[4]) * q + c[5]) / ((((d[0] * q + d[1]) * q + d[2]) * q + d[3]) * q + 1);
+    return (((((c[0] * q + c[1]) * q + c[2]) * q + c[3]) * q + c[4]) * q + c[5]) /
+           ((((d[0] * q + d[1]) * q + d[2]) * q + d[3]) * q + 1);
   };
   if (p < 0.02425) return tail(std::sqrt(-2 * std::log(p)));
   if (p > 1 - 0.02425) return -tail(std::sqrt(-2 * std::log(1 - p)));
   const double q = p - 0.5;
   const double r = q * q;
-  return (((((a[0] * r + a[1]) * r + a[2]) * r + a[3]) * r + a[4]) * r + a[5]) * q / (((((b[0] * r + b[1]) * r + b[2]) * r + b[3]) * r + b[4]) * r + 1);
+  return (((((a[0] * r + a[1]) * r + a[2]) * r + a[3]) * r + a[4]) * r + a[5]) * q /
+         (((((b[0] * r + b[1]) * r + b[2]) * r + b[3]) * r + b[4]) * r + 1);
 }
 
 Chart quantile_chart(std::vector<double> errors, const Metrics& metrics) {
@@ -133,11 +154,15 @@ Chart quantile_chart(std::vector<double> errors, const Metrics& metrics) {
   std::sort(errors.begin(), errors.end());
   Series dots{.shape = Series::Shape::dots, .colour = 1, .label = "engine"};
   const auto n = static_cast<double>(errors.size());
-  for (std::size_t i = 0; i < errors.size(); ++i) dots.points.emplace_back(normal_quantile((static_cast<double>(i) + 0.5) / n), errors[i]);
+  for (std::size_t i = 0; i < errors.size(); ++i)
+    dots.points.emplace_back(normal_quantile((static_cast<double>(i) + 0.5) / n), errors[i]);
   const double spread = std::sqrt(std::max(0.0, metrics.rmse * metrics.rmse - metrics.bias * metrics.bias));
   const double low = dots.points.front().first;
   const double high = dots.points.back().first;
-  chart.series = {{.shape = Series::Shape::line, .points = {{low, metrics.bias + spread * low}, {high, metrics.bias + spread * high}}, .colour = 10, .label = "normal"},
+  chart.series = {{.shape = Series::Shape::line,
+                   .points = {{low, metrics.bias + spread * low}, {high, metrics.bias + spread * high}},
+                   .colour = 10,
+                   .label = "normal"},
                   std::move(dots)};
   return chart;
 }
@@ -145,7 +170,8 @@ Chart quantile_chart(std::vector<double> errors, const Metrics& metrics) {
 std::string metrics_table(const Evaluation& evaluation) {
   std::string out = "<table><tr><th>truth</th><th>RMSE</th><th>MAE</th><th>R\u00b2</th><th>bias</th><th>PHM08 score</th></tr>";
   const auto line = [&out](const std::string& name, const Metrics& m) {
-    out += fmt::format("<tr><td>{}</td><td>{:.2f}</td><td>{:.2f}</td><td>{:.3f}</td><td>{:+.2f}</td><td>{:.0f}</td></tr>", name, m.rmse, m.mae, m.r2, m.bias, m.phm08);
+    out += fmt::format("<tr><td>{}</td><td>{:.2f}</td><td>{:.2f}</td><td>{:.3f}</td><td>{:+.2f}</td><td>{:.0f}</td></tr>", name,
+                       m.rmse, m.mae, m.r2, m.bias, m.phm08);
   };
   line(fmt::format("capped at {:.0f}", evaluation.cap), evaluation.capped);
   line("raw", evaluation.raw);
@@ -153,16 +179,20 @@ std::string metrics_table(const Evaluation& evaluation) {
 }
 
 std::string engines_table(const Evaluation& evaluation) {
-  std::string out = "<details><summary>Every engine</summary><div class=\"scroll\"><table><tr><th>engine</th><th>last cycle</th><th>true</th><th>predicted</th><th>interval</th><th>error (capped)</th></tr>";
+  std::string out =
+      "<details><summary>Every engine</summary><div class=\"scroll\"><table><tr><th>engine</th><th>last "
+      "cycle</th><th>true</th><th>predicted</th><th>interval</th><th>error (capped)</th></tr>";
   for (std::size_t e = 0; e < evaluation.engines.size(); ++e) {
     const EnginePrediction& engine = evaluation.engines[e];
-    out += fmt::format("<tr><td>{}</td><td>{}</td><td>{:.0f}</td><td>{:.1f}</td><td>{:.0f} \u2013 {:.0f}</td><td>{:+.1f}</td></tr>", engine.unit, engine.cycle,
-                       evaluation.truth[e], engine.rul, engine.interval.low, engine.interval.high, engine.rul - std::min(evaluation.truth[e], evaluation.cap));
+    out += fmt::format("<tr><td>{}</td><td>{}</td><td>{:.0f}</td><td>{:.1f}</td><td>{:.0f} \u2013 {:.0f}</td><td>{:+.1f}</td></tr>",
+                       engine.unit, engine.cycle, evaluation.truth[e], engine.rul, engine.interval.low, engine.interval.high,
+                       engine.rul - std::min(evaluation.truth[e], evaluation.cap));
   }
   return out + "</table></div></details>";
 }
 
-std::string column_plots(const model::Estimator& estimator, const dataset::FleetTable& table, const Evaluation& evaluation, std::size_t begin, std::size_t end) {
+std::string column_plots(const model::Estimator& estimator, const dataset::FleetTable& table, const Evaluation& evaluation,
+                         std::size_t begin, std::size_t end) {
   const std::vector<std::size_t> engines = pick_engines(evaluation);
   const bool dots = many_regimes(estimator);
   std::string out = "<div class=\"plots small\">";
@@ -177,31 +207,45 @@ std::string column_plots(const model::Estimator& estimator, const dataset::Fleet
 
 }  // namespace
 
-std::string render_report(const ReportSource& source, const model::Estimator& estimator, const dataset::FleetTable& table, const Evaluation& evaluation) {
+std::string render_report(const ReportSource& source, const model::Estimator& estimator, const dataset::FleetTable& table,
+                          const Evaluation& evaluation) {
   const Metrics& m = evaluation.capped;
   const std::vector<double> errors = errors_of(evaluation);
   std::string out = fmt::format(
-      "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">"
-      "<title>{0}</title><style>{1}</style></head><body><main><h1>{0}</h1><p class=\"soft\">Remaining useful life of {2} engines, predicted after the last "
+      "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
+      "content=\"width=device-width,initial-scale=1\">"
+      "<title>{0}</title><style>{1}</style></head><body><main><h1>{0}</h1><p class=\"soft\">Remaining useful life of {2} engines, "
+      "predicted after the last "
       "of their {3} recorded cycles.{4}</p>",
-      escape_markup(source.title), style, table.engines.size(), table.row_count(), source.made_at.empty() ? "" : fmt::format(" Made {}.", source.made_at));
-  out += "<div class=\"cards\">" + card(fmt::format("{:.2f}", m.rmse), "RMSE (cycles)") + card(fmt::format("{:.0f}", m.phm08), "PHM08 score") +
-         card(fmt::format("{:.2f}", m.mae), "mean absolute error") + card(fmt::format("{:.3f}", m.r2), "R\u00b2") +
+      escape_markup(source.title), style, table.engines.size(), table.row_count(),
+      source.made_at.empty() ? "" : fmt::format(" Made {}.", source.made_at));
+  out += "<div class=\"cards\">" + card(fmt::format("{:.2f}", m.rmse), "RMSE (cycles)") +
+         card(fmt::format("{:.0f}", m.phm08), "PHM08 score") + card(fmt::format("{:.2f}", m.mae), "mean absolute error") +
+         card(fmt::format("{:.3f}", m.r2), "R\u00b2") +
          card(fmt::format("{:.0f} %", 100 * evaluation.interval_coverage), "inside the interval") +
          card(fmt::format("{:.0f}", evaluation.interval_width), "mean interval width") + "</div>";
-  out += fmt::format("<p class=\"soft\">True remaining lives are cut at {:.0f} cycles, as the model's target was: before wear shows, no sensor can tell 150 cycles from 200. "
-                     "The PHM08 score counts late predictions more than early ones.</p>", evaluation.cap);
+  out += fmt::format(
+      "<p class=\"soft\">True remaining lives are cut at {:.0f} cycles, as the model's target was: before wear shows, no sensor "
+      "can tell 150 cycles from 200. "
+      "The PHM08 score counts late predictions more than early ones.</p>",
+      evaluation.cap);
   out += "<div class=\"scroll\">" + metrics_table(evaluation) + "</div>";
-  out += "<h2>Predictions</h2><div class=\"plots\">" + figure(predicted_vs_actual(evaluation)) + figure(residuals_chart(evaluation, errors)) +
-         figure(histogram_chart(errors)) + figure(quantile_chart(errors, m)) + "</div>";
+  out += "<h2>Predictions</h2><div class=\"plots\">" + figure(predicted_vs_actual(evaluation)) +
+         figure(residuals_chart(evaluation, errors)) + figure(histogram_chart(errors)) + figure(quantile_chart(errors, m)) +
+         "</div>";
   out += "<h2>Engines</h2>" + engines_table(evaluation);
   constexpr std::size_t first_sensor = 3;
-  out += "<h2>Operational settings against remaining life</h2><p class=\"soft\">Ten engines, from the nearest to failure to the farthest.</p>" +
-         column_plots(estimator, table, evaluation, 0, first_sensor);
+  out +=
+      "<h2>Operational settings against remaining life</h2><p class=\"soft\">Ten engines, from the nearest to failure to the "
+      "farthest.</p>" +
+      column_plots(estimator, table, evaluation, 0, first_sensor);
   out += "<h2>Sensors against remaining life</h2><p class=\"soft\">The same ten engines. Failure is at the right.</p>" +
          column_plots(estimator, table, evaluation, first_sensor, dataset::turbofan_column_count);
-  out += fmt::format("<h2>What made it</h2><p>Model <code>{}</code>, artifact SHA-256 <code>{}</code>, data <code>{}</code>.</p><details><summary>Provenance</summary><pre><code>{}</code></pre></details>",
-                     escape_markup(source.model), estimator.content_hash(), escape_markup(source.data), escape_markup(json::print_pretty(estimator.provenance())));
+  out += fmt::format(
+      "<h2>What made it</h2><p>Model <code>{}</code>, artifact SHA-256 <code>{}</code>, data "
+      "<code>{}</code>.</p><details><summary>Provenance</summary><pre><code>{}</code></pre></details>",
+      escape_markup(source.model), estimator.content_hash(), escape_markup(source.data),
+      escape_markup(json::print_pretty(estimator.provenance())));
   return out + "</main></body></html>\n";
 }
 

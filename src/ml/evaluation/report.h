@@ -8,10 +8,10 @@
 namespace nacelle::evaluation {
 
 struct ReportSource {
-  std::string title;      ///< "turbofan-rul:3 on test_FD003"
-  std::string model;      ///< as the reader named it
+  std::string title;  ///< "turbofan-rul:3 on test_FD003"
+  std::string model;  ///< as the reader named it
   std::string data;
-  std::string made_at;    ///< ISO 8601; empty: left out, and the page is the same every time
+  std::string made_at;  ///< ISO 8601; empty: left out, and the page is the same every time
 };
 
 /// `table` is what was evaluated; its true remaining lives are the evaluation's.

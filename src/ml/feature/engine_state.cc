@@ -105,7 +105,8 @@ Result<EngineState> EngineState::parse(BytesView bytes, const Pipeline& pipeline
   const auto last_cycle = in.take<std::int64_t>();
   const auto count = in.take<std::uint32_t>();
   if (in.good && last_cycle == 0 && count == 0 && in.rest.empty()) return state;
-  if (!in.good || last_cycle < 1 || last_cycle > max_cycle || count < 1 || count > tables.capacity) return corrupt("a count is out of range");
+  if (!in.good || last_cycle < 1 || last_cycle > max_cycle || count < 1 || count > tables.capacity)
+    return corrupt("a count is out of range");
 
   state.data_ = std::make_unique<Data>(tables);
   Data& data = *state.data_;

@@ -58,7 +58,8 @@ Result<> learn_regimes(const Rows& rows, const std::vector<double>& held, Pipeli
   for (std::size_t row = 0; row < rows.row_count; ++row) {
     const double* values = held.data() + row * settings;
     if (std::any_of(values, values + settings, [](double v) { return !std::isfinite(v); })) continue;
-    auto home = std::find_if(regimes.begin(), regimes.end(), [&](const Regime& r) { return within_tolerance(r, values, declared); });
+    auto home =
+        std::find_if(regimes.begin(), regimes.end(), [&](const Regime& r) { return within_tolerance(r, values, declared); });
     if (home == regimes.end()) {
       if (regimes.size() == tables.recipe.max_regimes) continue;
       home = regimes.insert(regimes.end(), Regime{{values, values + settings}, std::vector<double>(settings), 0});
@@ -99,7 +100,8 @@ Standard learn_standard(std::span<const double> column, const std::vector<std::s
   for (std::size_t r = 0; r < regimes; ++r)
     if (count[r] > 0) standard.mean[r] = sum[r] / static_cast<double>(count[r]);
   for (std::size_t row = 0; row < column.size(); ++row)
-    if (std::isfinite(column[row])) squares[regime[row]] += (column[row] - standard.mean[regime[row]]) * (column[row] - standard.mean[regime[row]]);
+    if (std::isfinite(column[row]))
+      squares[regime[row]] += (column[row] - standard.mean[regime[row]]) * (column[row] - standard.mean[regime[row]]);
   for (std::size_t r = 0; r < regimes; ++r) {
     if (count[r] < min_regime_rows) continue;
     const double spread = std::sqrt(squares[r] / static_cast<double>(count[r]));
@@ -109,13 +111,15 @@ Standard learn_standard(std::span<const double> column, const std::vector<std::s
 }
 
 /// z-scores of one sensor over all rows, silent values held as in step().
-std::vector<double> z_scores(std::span<const double> column, const std::vector<std::size_t>& regime, const Standard& standard, const Rows& rows) {
+std::vector<double> z_scores(std::span<const double> column, const std::vector<std::size_t>& regime, const Standard& standard,
+                             const Rows& rows) {
   std::vector<double> z(column.size());
   for (std::size_t e = 0; e + 1 < rows.engine_begin.size(); ++e) {
     double held = 0;
     for (std::size_t row = rows.engine_begin[e]; row < rows.engine_begin[e + 1]; ++row) {
       const double scale = standard.inverse_spread[regime[row]];
-      if (std::isfinite(column[row])) held = scale == 0 ? 0 : std::clamp((column[row] - standard.mean[regime[row]]) * scale, -max_z, max_z);
+      if (std::isfinite(column[row]))
+        held = scale == 0 ? 0 : std::clamp((column[row] - standard.mean[regime[row]]) * scale, -max_z, max_z);
       z[row] = held;
     }
   }
@@ -151,7 +155,8 @@ double drift_of(const double* z, const Life& life, std::size_t cycles) {
 /// Ridge regression of capped RUL on the z-scores: its weights are the health index.
 Result<VectorXd> learn_health_index(const MatrixXd& z, const Rows& rows, const Recipe& recipe) {
   VectorXd target(static_cast<Eigen::Index>(rows.row_count));
-  for (std::size_t row = 0; row < rows.row_count; ++row) target[static_cast<Eigen::Index>(row)] = std::min(rows.rul[row], recipe.rul_cap);
+  for (std::size_t row = 0; row < rows.row_count; ++row)
+    target[static_cast<Eigen::Index>(row)] = std::min(rows.rul[row], recipe.rul_cap);
   target.array() -= target.mean();
   const Eigen::RowVectorXd centre = z.colwise().mean();
   const MatrixXd centred = z.rowwise() - centre;
@@ -184,8 +189,9 @@ Result<> check(const Recipe& recipe, const Rows& rows) {
   INVARIANT(rows.inputs.size() == recipe.input_names().size(), "one column an input");
   INVARIANT(rows.rul.size() == rows.row_count && rows.cycle.size() == rows.row_count, "columns have the table's length");
   if (rows.row_count < 50 || rows.engine_begin.size() < 3)
-    return fail(Fault::invalid_input, fmt::format("feature pipeline: expected at least 2 engines and 50 readings to learn from, found {} and {}",
-                                                  rows.engine_begin.empty() ? 0 : rows.engine_begin.size() - 1, rows.row_count));
+    return fail(Fault::invalid_input,
+                fmt::format("feature pipeline: expected at least 2 engines and 50 readings to learn from, found {} and {}",
+                            rows.engine_begin.empty() ? 0 : rows.engine_begin.size() - 1, rows.row_count));
   return {};
 }
 
@@ -215,8 +221,9 @@ Result<Pipeline> Pipeline::learn(const Recipe& recipe, const TrainingRows& rows)
     columns.push_back(std::move(z));
   }
   if (tables->kept.empty())
-    return fail(Fault::invalid_input, fmt::format("feature pipeline: no sensor moves by {} standard deviations over life: there is no wear to learn",
-                                                  recipe.min_movement));
+    return fail(Fault::invalid_input,
+                fmt::format("feature pipeline: no sensor moves by {} standard deviations over life: there is no wear to learn",
+                            recipe.min_movement));
 
   const auto kept = static_cast<Eigen::Index>(tables->kept.size());
   MatrixXd z(static_cast<Eigen::Index>(rows.row_count), kept);
@@ -224,7 +231,8 @@ Result<Pipeline> Pipeline::learn(const Recipe& recipe, const TrainingRows& rows)
   for (Eigen::Index k = 0; k < kept; ++k) {
     const std::vector<double>& column = columns[static_cast<std::size_t>(k)];
     z.col(k) = Eigen::Map<const VectorXd>(column.data(), static_cast<Eigen::Index>(column.size()));
-    for (std::size_t l = 0; l < lives.size(); ++l) drift(static_cast<Eigen::Index>(l), k) = drift_of(column.data(), lives[l], recipe.drift_cycles);
+    for (std::size_t l = 0; l < lives.size(); ++l)
+      drift(static_cast<Eigen::Index>(l), k) = drift_of(column.data(), lives[l], recipe.drift_cycles);
   }
   for (std::size_t r = 0; r < tables->regimes; ++r)
     for (const Standard& standard : standards) {
@@ -239,7 +247,8 @@ Result<Pipeline> Pipeline::learn(const Recipe& recipe, const TrainingRows& rows)
   tables->channels = static_cast<std::size_t>(directions.rows()) + 1;
   tables->complete();
   if (tables->feature_names.size() > max_features)
-    return fail(Fault::invalid_input, fmt::format("feature recipe: it makes {} features, above the limit of {}", tables->feature_names.size(), max_features));
+    return fail(Fault::invalid_input, fmt::format("feature recipe: it makes {} features, above the limit of {}",
+                                                  tables->feature_names.size(), max_features));
   return Pipeline(std::move(tables));
 }
 

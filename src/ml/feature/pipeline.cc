@@ -58,7 +58,8 @@ Result<bool> Pipeline::step(EngineState& state, std::int64_t cycle, std::span<co
   const Tables& tables = *tables_;
   INVARIANT(row.size() >= tables.feature_names.size(), "the caller's row holds all features");
   if (values.size() != tables.input_names.size())
-    return fail(Fault::invalid_input, fmt::format("reading: expected {} values, found {}", tables.input_names.size(), values.size()));
+    return fail(Fault::invalid_input,
+                fmt::format("reading: expected {} values, found {}", tables.input_names.size(), values.size()));
   if (state.data_ && state.data_->pipeline_id != tables.id)
     return fail(Fault::conflict, "the engine's state was made by another feature pipeline");
   if (cycle == 0 && !needs_cycle()) cycle = state.last_cycle() + 1;
@@ -122,15 +123,18 @@ struct Sums {
   std::array<double, max_channels> d{}, td{}, dd{};
 };
 
-void write_window(const Window& window, const Sums& sums, const float* newest, std::size_t channels, std::size_t block, float* row) {
+void write_window(const Window& window, const Sums& sums, const float* newest, std::size_t channels, std::size_t block,
+                  float* row) {
   const double determinant = sums.n * sums.tt - sums.t * sums.t;
   for (std::size_t c = 0; c < channels; ++c) {
     float* features = row + c * block;
     const double mean = sums.d[c] / sums.n;
     if (window.mean_at >= 0) features[window.mean_at] = static_cast<float>(static_cast<double>(newest[c]) + mean);
     if (window.slope_at >= 0)
-      features[window.slope_at] = determinant > 0 ? static_cast<float>((sums.n * sums.td[c] - sums.t * sums.d[c]) / determinant) : 0.0f;
-    if (window.spread_at >= 0) features[window.spread_at] = static_cast<float>(std::sqrt(std::max(0.0, sums.dd[c] / sums.n - mean * mean)));
+      features[window.slope_at] =
+          determinant > 0 ? static_cast<float>((sums.n * sums.td[c] - sums.t * sums.d[c]) / determinant) : 0.0f;
+    if (window.spread_at >= 0)
+      features[window.spread_at] = static_cast<float>(std::sqrt(std::max(0.0, sums.dd[c] / sums.n - mean * mean)));
   }
 }
 
@@ -189,13 +193,15 @@ Reading make_reading(const Pipeline& pipeline, std::int64_t cycle, const std::fu
 }
 
 Result<Reading> reading_from_json(const Pipeline& pipeline, const json::Value& body) {
-  if (!body.is_object()) return fail(Fault::invalid_input, fmt::format("reading: expected an object, found {}", json::type_name(body)));
+  if (!body.is_object())
+    return fail(Fault::invalid_input, fmt::format("reading: expected an object, found {}", json::type_name(body)));
   Reading reading;
   const json::Value* cycle = body.find("CycleTime");
   if (cycle && cycle->is_number()) {
     const double number = cycle->as_number();
     if (!(number >= 1 && number <= static_cast<double>(max_cycle)) || number != std::floor(number))
-      return fail(Fault::invalid_input, fmt::format("reading: CycleTime: expected a whole number from 1 to {}, found {}", max_cycle, number));
+      return fail(Fault::invalid_input,
+                  fmt::format("reading: CycleTime: expected a whole number from 1 to {}, found {}", max_cycle, number));
     reading.cycle = static_cast<std::int64_t>(number);
   } else if (cycle && !cycle->is_null()) {
     return fail(Fault::invalid_input, fmt::format("reading: CycleTime: expected a number, found {}", json::type_name(*cycle)));
@@ -215,8 +221,8 @@ Result<Reading> reading_from_json(const Pipeline& pipeline, const json::Value& b
     ++heard;
   }
   if (heard == 0)
-    return fail(Fault::invalid_input, fmt::format("reading: expected members {} to {}, found none of them", pipeline.input_names().front(),
-                                                  pipeline.input_names().back()));
+    return fail(Fault::invalid_input, fmt::format("reading: expected members {} to {}, found none of them",
+                                                  pipeline.input_names().front(), pipeline.input_names().back()));
   return reading;
 }
 

@@ -66,8 +66,8 @@ class Pipeline {
     std::size_t row_count = 0;
     std::vector<std::span<const double>> inputs;  ///< one column for each of recipe.input_names(), row_count long
     std::span<const std::int64_t> cycle;
-    std::span<const double> rul;                  ///< raw remaining life of each row
-    std::vector<std::size_t> engine_begin;        ///< first row of each engine, and row_count at the end
+    std::span<const double> rul;            ///< raw remaining life of each row
+    std::vector<std::size_t> engine_begin;  ///< first row of each engine, and row_count at the end
   };
   /// Learns the tables from training engines only. Fault::invalid_input if there is too little to learn from.
   static Result<Pipeline> learn(const Recipe& recipe, const TrainingRows& rows);

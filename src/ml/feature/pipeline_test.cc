@@ -45,15 +45,18 @@ Row step(EngineState& state, const Reading& reading) {
   return row;
 }
 
-bool same_bits(const Row& a, const Row& b) { return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0; }
+bool same_bits(const Row& a, const Row& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
 
 TEST(Recipe, reads_back_from_its_json_and_refuses_what_it_does_not_know) {
   const Recipe recipe;
   const auto back = Recipe::from_json(recipe.to_json());
   ASSERT_TRUE(back);
   EXPECT_EQ(json::print(back->to_json()), json::print(recipe.to_json()));
-  for (const char* wrong : {R"({"mean_windows":[5,5]})", R"({"mean_windows":[0]})", R"({"mean_windows":[201]})", R"({"ewma_rates":[1]})", R"({"colour":1})",
-                            R"({"sensors":[]})", R"({"sensors":["Sensor1","Sensor1"]})", R"({"settings":[{"name":"x","tolerance":0}]})", R"({"rul_cap":-1})", "[]"}) {
+  for (const char* wrong : {R"({"mean_windows":[5,5]})", R"({"mean_windows":[0]})", R"({"mean_windows":[201]})",
+                            R"({"ewma_rates":[1]})", R"({"colour":1})", R"({"sensors":[]})", R"({"sensors":["Sensor1","Sensor1"]})",
+                            R"({"settings":[{"name":"x","tolerance":0}]})", R"({"rul_cap":-1})", "[]"}) {
     const auto refused = Recipe::from_json(*json::parse(wrong));
     ASSERT_FALSE(refused) << wrong;
     EXPECT_EQ(refused.error().fault, Fault::invalid_input);
@@ -99,7 +102,8 @@ TEST(Pipeline, windows_hold_what_their_names_say) {
   for (std::int64_t cycle = 1; cycle <= 12; ++cycle) {
     std::vector<double> values = fleet().row(0);
     values[0] = values[1] = 0, values[2] = 100;
-    for (std::size_t s = 3; s < values.size(); ++s) values[s] = 100 * static_cast<double>(s - 2) + 0.01 * static_cast<double>(cycle);
+    for (std::size_t s = 3; s < values.size(); ++s)
+      values[s] = 100 * static_cast<double>(s - 2) + 0.01 * static_cast<double>(cycle);
     ASSERT_TRUE(small.step(state, {cycle, values}, row));
     last.push_back(static_cast<double>(row[block - 1]));
   }
@@ -148,7 +152,8 @@ TEST(Pipeline, refused_readings_leave_the_state_as_it_was) {
   step(state, {1, fleet().row(0)});
   const Bytes before = state.serialise(pipeline());
   Row row(pipeline().feature_count());
-  for (const Reading& wrong : {Reading{2, {1, 2, 3}}, Reading{0, fleet().row(1)}, Reading{-3, fleet().row(1)}, Reading{2'000'000'000, fleet().row(1)}}) {
+  for (const Reading& wrong :
+       {Reading{2, {1, 2, 3}}, Reading{0, fleet().row(1)}, Reading{-3, fleet().row(1)}, Reading{2'000'000'000, fleet().row(1)}}) {
     const auto taken = pipeline().step(state, wrong, row);
     ASSERT_FALSE(taken);
     EXPECT_EQ(taken.error().fault, Fault::invalid_input);
@@ -176,7 +181,8 @@ TEST(Pipeline, a_state_restored_at_any_point_goes_on_with_the_same_bits) {
     for (int i = 0; i < 300; ++i) {
       if (random.uniform() < 0.9)
         cycle += random.uniform() < 0.8 ? 1 : 1 + static_cast<std::int64_t>(random.below(random.uniform() < 0.1 ? 5000 : 10));
-      const std::int64_t told = cycle > 3 && random.uniform() < 0.1 ? cycle - static_cast<std::int64_t>(random.below(3)) : std::max<std::int64_t>(cycle, 1);
+      const std::int64_t told = cycle > 3 && random.uniform() < 0.1 ? cycle - static_cast<std::int64_t>(random.below(3))
+                                                                    : std::max<std::int64_t>(cycle, 1);
       Reading reading{told, fleet().row(random.below(fleet().row_count()))};
       for (double& value : reading.values)
         if (random.uniform() < 0.05) value = silent;
@@ -231,8 +237,9 @@ TEST(ReadingFromJson, takes_members_by_name_and_lets_absent_ones_be_silent) {
   EXPECT_EQ(reading->cycle, 4);
   EXPECT_EQ(reading->values[4], 7);
   EXPECT_TRUE(std::isnan(reading->values[3]));
-  for (const char* wrong : {"[]", "{}", R"({"Sensor1":1})", R"({"CycleTime":1})", R"({"CycleTime":"1","Sensor1":1})", R"({"CycleTime":1.5,"Sensor1":1})",
-                            R"({"CycleTime":0,"Sensor1":1})", R"({"CycleTime":1,"Sensor1":"1"})", R"({"CycleTime":1e300,"Sensor1":1})"}) {
+  for (const char* wrong : {"[]", "{}", R"({"Sensor1":1})", R"({"CycleTime":1})", R"({"CycleTime":"1","Sensor1":1})",
+                            R"({"CycleTime":1.5,"Sensor1":1})", R"({"CycleTime":0,"Sensor1":1})",
+                            R"({"CycleTime":1,"Sensor1":"1"})", R"({"CycleTime":1e300,"Sensor1":1})"}) {
     const auto refused = reading_from_json(pipeline(), *json::parse(wrong));
     ASSERT_FALSE(refused) << wrong;
     EXPECT_EQ(refused.error().fault, Fault::invalid_input);

@@ -77,7 +77,8 @@ Result<> read_settings(const json::Value& document, std::vector<Setting>& settin
 Result<> read_sensors(const json::Value& document, std::vector<std::string>& sensors) {
   const json::Value* found = document.find("sensors");
   if (!found) return {};
-  if (!found->is_array() || found->as_array().empty() || found->as_array().size() > 256) return wrong("sensors", "an array of 1 to 256 names");
+  if (!found->is_array() || found->as_array().empty() || found->as_array().size() > 256)
+    return wrong("sensors", "an array of 1 to 256 names");
   sensors.clear();
   for (const json::Value& item : found->as_array()) {
     if (!item.is_string() || item.as_string().empty()) return wrong("sensors", "names of sensors");
@@ -137,7 +138,8 @@ Result<Recipe> Recipe::from_json(const json::Value& document) {
 
 json::Value Recipe::to_json() const {
   json::Array declared;
-  for (const Setting& setting : settings) declared.emplace_back(json::Object{{"name", setting.name}, {"tolerance", setting.tolerance}});
+  for (const Setting& setting : settings)
+    declared.emplace_back(json::Object{{"name", setting.name}, {"tolerance", setting.tolerance}});
   return json::Object{{"settings", std::move(declared)},
                       {"sensors", to_array(sensors)},
                       {"max_regimes", max_regimes},

@@ -22,11 +22,11 @@ struct Recipe {
   std::vector<Setting> settings = {{"OperationalSetting1", 2.0}, {"OperationalSetting2", 0.05}, {"OperationalSetting3", 5.0}};
   std::vector<std::string> sensors = default_sensors();  ///< Sensor1..Sensor21
   std::size_t max_regimes = 32;
-  double min_movement = 0.5;        ///< sensors that move less over life (in z-scores) are left out
+  double min_movement = 0.5;         ///< sensors that move less over life (in z-scores) are left out
   std::size_t movement_cycles = 20;  ///< length of the first and last stretch compared for it
-  double rul_cap = 125;             ///< the health index is fitted to RUL capped here
-  double fusion_ridge = 1;          ///< its ridge penalty, in units of one reading's z-scores
-  std::size_t drift_channels = 3;   ///< leading directions of late-life drift
+  double rul_cap = 125;              ///< the health index is fitted to RUL capped here
+  double fusion_ridge = 1;           ///< its ridge penalty, in units of one reading's z-scores
+  std::size_t drift_channels = 3;    ///< leading directions of late-life drift
   std::size_t drift_cycles = 30;
   std::vector<std::size_t> mean_windows = {5, 15, 30, 60, 100, 200};  ///< in cycles, ascending, at most 200
   std::vector<std::size_t> slope_windows = {15, 30, 60, 100, 200};

@@ -78,8 +78,8 @@ Failure corrupt(std::string_view member, std::string_view expected) {
 }
 
 /// A matrix of finite numbers, `height` rows of `width`; a height of 0 takes any from 1 to `max_height`.
-Result<std::vector<double>> read_matrix(const json::Value& document, std::string_view key, std::size_t height, std::size_t max_height,
-                                        std::size_t width) {
+Result<std::vector<double>> read_matrix(const json::Value& document, std::string_view key, std::size_t height,
+                                        std::size_t max_height, std::size_t width) {
   const json::Value* found = document.find(key);
   if (!found || !found->is_array()) return corrupt(key, "an array of rows");
   const json::Array& rows = found->as_array();
@@ -107,7 +107,8 @@ Result<Pipeline> Pipeline::from_json(const json::Value& document) {
   tables->recipe = std::move(recipe).value();
 
   const json::Value* regimes = document.find("regimes");
-  if (!regimes || !regimes->is_integer() || regimes->as_integer() < 1 || regimes->as_integer() > 256) return corrupt("regimes", "1 to 256");
+  if (!regimes || !regimes->is_integer() || regimes->as_integer() < 1 || regimes->as_integer() > 256)
+    return corrupt("regimes", "1 to 256");
   tables->regimes = static_cast<std::size_t>(regimes->as_integer());
   if (tables->settings() > 0) {
     TRY_LET(tables->set_points, read_matrix(document, "set_points", tables->regimes, 0, tables->settings()));

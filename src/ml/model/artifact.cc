@@ -43,7 +43,8 @@ json::Value manifest_of(const Artifact& artifact) {
 
 Result<std::vector<double>> read_numbers(const json::Value& object, std::string_view key) {
   const json::Value* found = object.find(key);
-  if (!found || !found->is_array() || found->as_array().size() > max_bins) return corrupt("manifest", fmt::format("{}: expected numbers", key));
+  if (!found || !found->is_array() || found->as_array().size() > max_bins)
+    return corrupt("manifest", fmt::format("{}: expected numbers", key));
   std::vector<double> numbers;
   for (const json::Value& item : found->as_array()) {
     if (!item.is_number() || !std::isfinite(item.as_number())) return corrupt("manifest", fmt::format("{}: expected numbers", key));
@@ -76,7 +77,8 @@ Result<std::array<BytesView, 3>> split(BytesView bytes) {
     return corrupt("header", fmt::format("expected format version {}, found {}; a newer program made it", format_version, version));
   const auto count = in.take<std::uint32_t>();
   if (!in.good || count != part_names.size()) return corrupt("header", "it is cut off or damaged");
-  if (bytes.size() < hash_bytes || digest::sha256(bytes.substr(0, bytes.size() - hash_bytes)) != bytes.substr(bytes.size() - hash_bytes))
+  if (bytes.size() < hash_bytes ||
+      digest::sha256(bytes.substr(0, bytes.size() - hash_bytes)) != bytes.substr(bytes.size() - hash_bytes))
     return corrupt("file", "its SHA-256 does not match: it is cut off or damaged");
   std::array<BytesView, 3> parts;
   for (std::size_t p = 0; p < parts.size(); ++p) {
@@ -84,7 +86,8 @@ Result<std::array<BytesView, 3>> split(BytesView bytes) {
     const auto offset = in.take<std::uint64_t>();
     const auto length = in.take<std::uint64_t>();
     const BytesView hash = in.take_bytes(hash_bytes);
-    if (!in.good || name.substr(0, name.find('\0')) != part_names[p]) return corrupt("header", fmt::format("expected the part '{}'", part_names[p]));
+    if (!in.good || name.substr(0, name.find('\0')) != part_names[p])
+      return corrupt("header", fmt::format("expected the part '{}'", part_names[p]));
     if (offset > bytes.size() || length > bytes.size() - offset) return corrupt(part_names[p], "it lies outside the file");
     parts[p] = bytes.substr(offset, length);
     if (digest::sha256(parts[p]) != hash) return corrupt(part_names[p], "its SHA-256 does not match");
@@ -105,7 +108,8 @@ std::size_t ConformalBins::bin_of(double predicted) const {
 }
 
 Bytes encode_artifact(const Artifact& artifact) {
-  const std::array<Bytes, 3> parts = {json::print(manifest_of(artifact)), json::print(artifact.pipeline.to_json()), encode(artifact.regressor)};
+  const std::array<Bytes, 3> parts = {json::print(manifest_of(artifact)), json::print(artifact.pipeline.to_json()),
+                                      encode(artifact.regressor)};
   Bytes out(magic);
   put(out, format_version);
   put(out, static_cast<std::uint32_t>(parts.size()));
@@ -144,7 +148,8 @@ Result<Artifact> decode_artifact(BytesView bytes) {
   auto regressor = decode(*kind, parts[2]);
   if (!regressor) return corrupt("model", regressor.error().message);
   if (feature_count(*regressor) != pipeline->feature_count())
-    return corrupt("model", fmt::format("it takes {} features, the pipeline makes {}", feature_count(*regressor), pipeline->feature_count()));
+    return corrupt(
+        "model", fmt::format("it takes {} features, the pipeline makes {}", feature_count(*regressor), pipeline->feature_count()));
   return Artifact{.name = *name,
                   .cap = *cap,
                   .intervals = std::move(intervals).value(),

@@ -19,7 +19,8 @@ constexpr ByteCount max_artifact_bytes = 256_MiB;
 
 class ArtifactEstimator final : public Estimator {
  public:
-  ArtifactEstimator(Artifact artifact, std::string content_hash) : artifact_(std::move(artifact)), content_hash_(std::move(content_hash)) {}
+  ArtifactEstimator(Artifact artifact, std::string content_hash)
+      : artifact_(std::move(artifact)), content_hash_(std::move(content_hash)) {}
 
   const std::string& name() const override { return artifact_.name; }
   const std::string& content_hash() const override { return content_hash_; }
@@ -53,7 +54,8 @@ class ArtifactEstimator final : public Estimator {
 
 Result<std::shared_ptr<const Estimator>> Estimator::parse(std::string_view artifact_bytes) {
   TRY_LET(Artifact artifact, decode_artifact(artifact_bytes));
-  return std::shared_ptr<const Estimator>(std::make_shared<ArtifactEstimator>(std::move(artifact), digest::sha256_hex(artifact_bytes)));
+  return std::shared_ptr<const Estimator>(
+      std::make_shared<ArtifactEstimator>(std::move(artifact), digest::sha256_hex(artifact_bytes)));
 }
 
 Result<std::shared_ptr<const Estimator>> Estimator::load(const std::filesystem::path& artifact) {

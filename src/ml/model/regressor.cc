@@ -34,7 +34,9 @@ Result<LinearModel> LinearModel::decode(BytesView bytes) {
   return model;
 }
 
-std::string_view kind_of(const Regressor& regressor) { return std::holds_alternative<TreeEnsemble>(regressor) ? "trees" : "linear"; }
+std::string_view kind_of(const Regressor& regressor) {
+  return std::holds_alternative<TreeEnsemble>(regressor) ? "trees" : "linear";
+}
 
 std::size_t feature_count(const Regressor& regressor) {
   if (const auto* trees = std::get_if<TreeEnsemble>(&regressor)) return trees->feature_count();

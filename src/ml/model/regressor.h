@@ -50,10 +50,10 @@ class TreeEnsemble {
   float predict_with_silence(const float* row) const;
   float base_score_ = 0;
   std::size_t feature_count_ = 0;
-  std::vector<std::uint32_t> roots_;   ///< each tree's first node
-  std::vector<std::uint8_t> depths_;   ///< steps to its deepest leaf
+  std::vector<std::uint32_t> roots_;  ///< each tree's first node
+  std::vector<std::uint8_t> depths_;  ///< steps to its deepest leaf
   std::vector<Node> nodes_;
-  std::vector<float> values_;          ///< of each node; 0 in inner ones
+  std::vector<float> values_;  ///< of each node; 0 in inner ones
 };
 
 /// intercept + sum of weight * (x - centre) * scale, in double precision and feature order.

@@ -47,9 +47,10 @@ TEST(TreeEnsemble, walks_every_leaf_whatever_the_number_of_trees) {
 TEST(TreeEnsemble, what_is_no_tree_is_refused) {
   const auto build = [](std::vector<Plain> nodes) { return TreeEnsemble::build(0, 2, {std::move(nodes)}); };
   EXPECT_FALSE(build({}));
-  EXPECT_FALSE(build({{.left = 0, .right = 0, .feature = 0, .threshold = 1}}));                           // a loop
-  EXPECT_FALSE(build({{.left = 1, .right = 9, .feature = 0, .threshold = 1}, {.value = 1}}));             // a child that is not there
-  EXPECT_FALSE(build({{.left = 1, .right = 2, .feature = 2, .threshold = 1}, {.value = 1}, {.value = 2}}));  // a feature that is not there
+  EXPECT_FALSE(build({{.left = 0, .right = 0, .feature = 0, .threshold = 1}}));                // a loop
+  EXPECT_FALSE(build({{.left = 1, .right = 9, .feature = 0, .threshold = 1}, {.value = 1}}));  // a child that is not there
+  EXPECT_FALSE(
+      build({{.left = 1, .right = 2, .feature = 2, .threshold = 1}, {.value = 1}, {.value = 2}}));  // a feature that is not there
   EXPECT_FALSE(build({{.left = 1, .right = 2, .feature = 0, .threshold = silent}, {.value = 1}, {.value = 2}}));
 }
 

@@ -58,8 +58,10 @@ Result<FlatTree> flatten(const std::vector<TreeEnsemble::PlainNode>& plain, std:
 
 }  // namespace
 
-Result<TreeEnsemble> TreeEnsemble::build(float base_score, std::size_t feature_count, const std::vector<std::vector<PlainNode>>& trees) {
-  if (feature_count >= silent_goes_left) return fail(Fault::invalid_input, fmt::format("trees: {} features are too many", feature_count));
+Result<TreeEnsemble> TreeEnsemble::build(float base_score, std::size_t feature_count,
+                                         const std::vector<std::vector<PlainNode>>& trees) {
+  if (feature_count >= silent_goes_left)
+    return fail(Fault::invalid_input, fmt::format("trees: {} features are too many", feature_count));
   TreeEnsemble ensemble;
   ensemble.base_score_ = base_score;
   ensemble.feature_count_ = feature_count;
@@ -151,7 +153,9 @@ Result<TreeEnsemble> TreeEnsemble::decode(BytesView bytes) {
 }
 
 Result<> TreeEnsemble::check() const {
-  const auto corrupt = [](std::size_t tree, std::string_view what) { return fail(Fault::corrupt, fmt::format("tree {}: {}", tree, what)); };
+  const auto corrupt = [](std::size_t tree, std::string_view what) {
+    return fail(Fault::corrupt, fmt::format("tree {}: {}", tree, what));
+  };
   if (feature_count_ >= silent_goes_left) return fail(Fault::corrupt, "trees: too many features");
   for (std::size_t tree = 0; tree < roots_.size(); ++tree) {
     const std::size_t begin = roots_[tree];
@@ -163,7 +167,8 @@ Result<> TreeEnsemble::check() const {
       // Every step lands within the tree: a leaf on itself, an inner node on one of two later ones.
       if (leaf ? node.left != static_cast<std::uint16_t>(at - 1) : (node.left <= at || node.left + 1u >= end - begin))
         return corrupt(tree, fmt::format("node {} leads nowhere", at));
-      if ((node.feature & (silent_goes_left - 1)) >= std::max<std::size_t>(feature_count_, 1)) return corrupt(tree, "a feature is not there");
+      if ((node.feature & (silent_goes_left - 1)) >= std::max<std::size_t>(feature_count_, 1))
+        return corrupt(tree, "a feature is not there");
     }
   }
   return {};

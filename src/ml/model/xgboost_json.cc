@@ -38,7 +38,8 @@ Result<std::vector<double>> get_numbers(const json::Value& tree, std::string_vie
 }
 
 Result<std::vector<TreeEnsemble::PlainNode>> read_tree(const json::Value& tree) {
-  if (const json::Value* categories = tree.find("categories"); categories && categories->is_array() && !categories->as_array().empty())
+  if (const json::Value* categories = tree.find("categories");
+      categories && categories->is_array() && !categories->as_array().empty())
     return wrong("categorical splits are not supported");
   TRY_LET(const json::Array* lefts, get_array(tree, "left_children"));
   const std::size_t count = lefts->size();
@@ -69,7 +70,8 @@ Result<TreeEnsemble> read_xgboost(const json::Value& document) {
   const json::Value* model = document.at_path({"learner", "gradient_booster", "model"});
   if (!parameters || !model) return wrong("expected members learner.learner_model_param and learner.gradient_booster.model");
   const json::Value* objective = document.at_path({"learner", "objective", "name"});
-  if (!objective || !objective->is_string() || objective->as_string() != "reg:squarederror") return wrong("only the objective reg:squarederror is supported");
+  if (!objective || !objective->is_string() || objective->as_string() != "reg:squarederror")
+    return wrong("only the objective reg:squarederror is supported");
   TRY_LET(const std::string base_text, json::get_string(*parameters, "base_score", where));
   TRY_LET(const std::string features_text, json::get_string(*parameters, "num_feature", where));
   TRY_LET(const double base_score, text::parse_number(base_text, "base_score"));

@@ -13,8 +13,9 @@ Result<> check_name(std::string_view name, std::string_view what) {
   const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
   const auto allowed = [&letter](char c) { return letter(c) || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.'; };
   if (name.empty() || name.size() > max_length || !letter(name.front()) || !std::all_of(name.begin(), name.end(), allowed))
-    return fail(Fault::invalid_input, fmt::format("{} '{}': expected a letter, then letters, digits, '-', '_' or '.', at most {} in all", what,
-                                                  name.substr(0, 80), max_length));
+    return fail(Fault::invalid_input,
+                fmt::format("{} '{}': expected a letter, then letters, digits, '-', '_' or '.', at most {} in all", what,
+                            name.substr(0, 80), max_length));
   return {};
 }
 
@@ -41,7 +42,8 @@ Result<ModelReference> parse_reference(std::string_view text) {
   }
   const auto version = text::parse_integer(rest, "version");
   if (!version || *version < 1)
-    return fail(Fault::invalid_input, fmt::format("model '{}': expected a version number from 1 up after ':', found '{}'", text.substr(0, 160), rest.substr(0, 40)));
+    return fail(Fault::invalid_input, fmt::format("model '{}': expected a version number from 1 up after ':', found '{}'",
+                                                  text.substr(0, 160), rest.substr(0, 40)));
   reference.version = *version;
   return reference;
 }

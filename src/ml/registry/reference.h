@@ -12,10 +12,10 @@
 namespace nacelle::registry {
 
 struct ModelReference {
-  std::string name;                      ///< empty: not told, only an alias
+  std::string name;  ///< empty: not told, only an alias
   std::optional<std::int64_t> version;
   std::optional<std::string> alias;
-  bool bare = false;                     ///< `name` may be a model or an alias
+  bool bare = false;  ///< `name` may be a model or an alias
 };
 
 /// Fault::invalid_input says what is wrong with the text.

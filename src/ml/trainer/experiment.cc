@@ -19,7 +19,8 @@ using dataset::FleetTable;
 constexpr std::size_t cuts_per_engine = 20;
 constexpr double max_cut_rul = 150;
 constexpr std::size_t min_cut_rows = 20;
-constexpr std::size_t late_join_stride = 12;  ///< of the rows of late histories: more of them cost whole histories more than they gain
+constexpr std::size_t late_join_stride =
+    12;  ///< of the rows of late histories: more of them cost whole histories more than they gain
 
 /// A model's parts, learned from one table.
 struct Fitted {
@@ -55,8 +56,8 @@ FeatureRows thin(const FeatureRows& all, const FleetTable& table, std::size_t st
 
 /// Adds rows of engines as they look when they join the fleet late: the history begins at a random cycle, and in every second of
 /// them the cycle count begins there, too. Every `stride`-th row.
-Result<> add_late_joins(const feature::Pipeline& pipeline, const FleetTable& table, const std::vector<double>& rul, const Plan& plan,
-                        std::size_t stride, FeatureRows& features, std::vector<float>& target) {
+Result<> add_late_joins(const feature::Pipeline& pipeline, const FleetTable& table, const std::vector<double>& rul,
+                        const Plan& plan, std::size_t stride, FeatureRows& features, std::vector<float>& target) {
   std::vector<float> row_features(features.features);
   for (const EngineRows& engine : table.engines) {
     dataset::Seeded random(plan.seed * 0xd1342543de82ef95 + static_cast<std::uint64_t>(engine.unit));
@@ -133,7 +134,9 @@ evaluation::Metrics measure_cuts(std::span<const Cut> cuts, double cap) {
 void judge_intervals(CrossValidation& result, const Plan& plan) {
   double covered = 0, width = 0;
   for (const Fold& fold : result.folds) {
-    const auto held = [&fold](const Cut& cut) { return std::find(fold.held_out.begin(), fold.held_out.end(), cut.engine) != fold.held_out.end(); };
+    const auto held = [&fold](const Cut& cut) {
+      return std::find(fold.held_out.begin(), fold.held_out.end(), cut.engine) != fold.held_out.end();
+    };
     std::vector<Cut> inside, outside;
     for (const Cut& cut : result.cuts) (held(cut) ? inside : outside).push_back(cut);
     const model::ConformalBins bins = learn_intervals(outside, plan.cap, plan.coverage);
@@ -154,7 +157,8 @@ void judge_intervals(CrossValidation& result, const Plan& plan) {
 
 Result<std::vector<std::vector<std::size_t>>> deal_folds(std::size_t engines, std::size_t folds, std::uint64_t seed) {
   if (folds < 2 || folds > engines)
-    return fail(Fault::invalid_input, fmt::format("cross-validation: expected 2 to {} folds (one engine at least in each), found {}", engines, folds));
+    return fail(Fault::invalid_input,
+                fmt::format("cross-validation: expected 2 to {} folds (one engine at least in each), found {}", engines, folds));
   std::vector<std::size_t> order(engines);
   std::iota(order.begin(), order.end(), std::size_t{0});
   dataset::Seeded random(seed);
@@ -200,7 +204,8 @@ Result<CrossValidation> cross_validate(const FleetTable& table, const Plan& plan
       if (other != f) learning.insert(learning.end(), dealt[other].begin(), dealt[other].end());
     std::sort(learning.begin(), learning.end());
     const auto progress = [&](double done) {
-      return report(plan, fmt::format("{}: fold {} of {}", plan.trainer, f + 1, dealt.size()), (static_cast<double>(f) + done) / static_cast<double>(dealt.size()));
+      return report(plan, fmt::format("{}: fold {} of {}", plan.trainer, f + 1, dealt.size()),
+                    (static_cast<double>(f) + done) / static_cast<double>(dealt.size()));
     };
     if (!progress(0)) return fail(Fault::conflict, "training was cancelled");
     TRY_LET(const Fitted fitted, fit(table.select(learning), plan, plan.fold_row_stride, progress));

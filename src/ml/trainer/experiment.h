@@ -21,11 +21,12 @@ struct Plan {
   std::string trainer = "xgboost";
   json::Value parameters = json::Object{};
   feature::Recipe recipe;
-  double cap = 125;               ///< of target and prediction
+  double cap = 125;  ///< of target and prediction
   std::size_t folds = 5;
-  std::size_t fold_row_stride = 3;  ///< fold models learn from every n-th row of an engine: a third of the time; CV RMSE moves by 0.02 to 0.13
-  std::size_t late_joins = 2;     ///< for each engine, so many histories that begin late are learned from, too: docs/decisions/0053
-  double coverage = 0.9;          ///< nominal, of the intervals
+  std::size_t fold_row_stride =
+      3;  ///< fold models learn from every n-th row of an engine: a third of the time; CV RMSE moves by 0.02 to 0.13
+  std::size_t late_joins = 2;  ///< for each engine, so many histories that begin late are learned from, too: docs/decisions/0053
+  double coverage = 0.9;       ///< nominal, of the intervals
   std::uint64_t seed = 1;
   int threads = 2;
   std::string code_version;
@@ -49,11 +50,11 @@ struct Fold {
 
 struct CrossValidation {
   std::vector<Fold> folds;
-  std::vector<Cut> cuts;            ///< of all folds
-  evaluation::Metrics capped;       ///< over all cuts, truth capped
+  std::vector<Cut> cuts;       ///< of all folds
+  evaluation::Metrics capped;  ///< over all cuts, truth capped
   evaluation::Metrics raw;
-  double interval_coverage = 0;     ///< of intervals made from the other folds' residuals
-  double interval_width = 0;        ///< mean
+  double interval_coverage = 0;  ///< of intervals made from the other folds' residuals
+  double interval_width = 0;     ///< mean
 };
 
 /// Engine indices of each fold: shuffled by the seed, dealt in turn. Fault::invalid_input: fewer engines than folds, or folds < 2.
@@ -68,7 +69,8 @@ model::ConformalBins learn_intervals(const std::vector<Cut>& cuts, double cap, d
 Result<model::Artifact> train(const dataset::FleetTable& table, const Plan& plan, const CrossValidation& judged);
 
 /// The table as Pipeline::learn() wants it. Borrows table and rul.
-feature::Pipeline::TrainingRows training_rows(const dataset::FleetTable& table, const feature::Recipe& recipe, const std::vector<double>& rul);
+feature::Pipeline::TrainingRows training_rows(const dataset::FleetTable& table, const feature::Recipe& recipe,
+                                              const std::vector<double>& rul);
 
 /// A row's values in the order of the pipeline's inputs. The table has them all.
 std::vector<double> input_values(const feature::Pipeline& pipeline, const dataset::FleetTable& table, std::size_t row);

@@ -139,7 +139,8 @@ TEST(Train, an_engine_that_joins_late_near_failure_is_not_taken_for_new) {
       feature::EngineState state;
       const std::size_t stop = engine.end - 11;
       double last = 0;
-      for (std::size_t row = stop - 3; row < stop; ++row) last = estimator->step(state, {others.cycle[row], others.row(row)}).value();
+      for (std::size_t row = stop - 3; row < stop; ++row)
+        last = estimator->step(state, {others.cycle[row], others.row(row)}).value();
       predicted.push_back(last);
       truth.push_back(11);
     }
@@ -196,8 +197,13 @@ TEST(Serve, own_trees_sum_to_xgboosts_bits) {
   ASSERT_EQ(api.matrix_set_floats(matrix, "label", target.data(), target.size()), 0);
   BoosterHandle booster = nullptr;
   ASSERT_EQ(api.booster_create(&matrix, 1, &booster), 0);
-  for (const auto& [key, value] : std::vector<std::pair<const char*, const char*>>{
-           {"tree_method", "hist"}, {"max_depth", "6"}, {"eta", "0.1"}, {"nthread", "1"}, {"objective", "reg:squarederror"}, {"verbosity", "0"}, {"base_score", "71.25"}})
+  for (const auto& [key, value] : std::vector<std::pair<const char*, const char*>>{{"tree_method", "hist"},
+                                                                                   {"max_depth", "6"},
+                                                                                   {"eta", "0.1"},
+                                                                                   {"nthread", "1"},
+                                                                                   {"objective", "reg:squarederror"},
+                                                                                   {"verbosity", "0"},
+                                                                                   {"base_score", "71.25"}})
     ASSERT_EQ(api.booster_set_parameter(booster, key, value), 0);
   for (int round = 0; round < 50; ++round) ASSERT_EQ(api.booster_update(booster, round, matrix), 0);
   bst_ulong size = 0, count = 0;
@@ -250,7 +256,8 @@ TEST(Evaluate, the_report_holds_its_plots_and_fetches_nothing) {
   std::size_t plots = 0;
   for (std::size_t at = html.find("<svg"); at != std::string::npos; at = html.find("<svg", at + 1)) ++plots;
   EXPECT_EQ(plots, 4u + 24u);
-  for (const char* fetched : {"<script", "http:", "https:", "url(", "src=", "nan ", "nan\"", "nan<", "inf", "a < b"}) EXPECT_EQ(html.find(fetched), std::string::npos) << fetched;
+  for (const char* fetched : {"<script", "http:", "https:", "url(", "src=", "nan ", "nan\"", "nan<", "inf", "a < b"})
+    EXPECT_EQ(html.find(fetched), std::string::npos) << fetched;
   EXPECT_FALSE(evaluation::evaluate(*estimator, table, {1, 2}));
 }
 

@@ -12,14 +12,17 @@ namespace {
 std::vector<std::size_t> columns_of(const std::vector<std::string>& inputs) {
   const auto& known = dataset::turbofan_columns();
   std::vector<std::size_t> columns;
-  for (const std::string& name : inputs) columns.push_back(static_cast<std::size_t>(std::find(known.begin(), known.end(), name) - known.begin()));
+  for (const std::string& name : inputs)
+    columns.push_back(static_cast<std::size_t>(std::find(known.begin(), known.end(), name) - known.begin()));
   return columns;
 }
 
 }  // namespace
 
-feature::Pipeline::TrainingRows training_rows(const dataset::FleetTable& table, const feature::Recipe& recipe, const std::vector<double>& rul) {
-  feature::Pipeline::TrainingRows rows{.row_count = table.row_count(), .inputs = {}, .cycle = table.cycle, .rul = rul, .engine_begin = {}};
+feature::Pipeline::TrainingRows training_rows(const dataset::FleetTable& table, const feature::Recipe& recipe,
+                                              const std::vector<double>& rul) {
+  feature::Pipeline::TrainingRows rows{
+      .row_count = table.row_count(), .inputs = {}, .cycle = table.cycle, .rul = rul, .engine_begin = {}};
   for (const std::size_t column : columns_of(recipe.input_names())) {
     INVARIANT(column < table.columns.size(), "the recipe's inputs were checked against the table");
     rows.inputs.emplace_back(table.columns[column]);
@@ -47,7 +50,8 @@ Result<FeatureRows> make_features(const feature::Pipeline& pipeline, const datas
     feature::EngineState state;
     for (std::size_t row = engine.begin; row < engine.end; ++row) {
       for (std::size_t i = 0; i < columns.size(); ++i) values[i] = table.columns[columns[i]][row];
-      TRY(pipeline.step(state, table.cycle[row], values, std::span(features.values).subspan(row * features.features, features.features)));
+      TRY(pipeline.step(state, table.cycle[row], values,
+                        std::span(features.values).subspan(row * features.features, features.features)));
     }
   }
   return features;

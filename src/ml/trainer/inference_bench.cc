@@ -1,4 +1,5 @@
-// One prediction: our tables against XGBoost's own call for one row, and a whole step from reading to prediction. On generated data.
+// One prediction: our tables against XGBoost's own call for one row, and a whole step from reading to prediction. On generated
+// data.
 
 #include <benchmark/benchmark.h>
 
@@ -29,12 +30,14 @@ struct Setting {
     features = trainer::make_features(artifact.pipeline, table).value();
     const trainer::XgboostApi& api = **trainer::xgboost_api();
     std::vector<float> target(features.rows);
-    for (std::size_t row = 0; row < features.rows; ++row) target[row] = static_cast<float>(estimator->predict({features.row(row), features.features}));
+    for (std::size_t row = 0; row < features.rows; ++row)
+      target[row] = static_cast<float>(estimator->predict({features.row(row), features.features}));
     DMatrixHandle matrix = nullptr;
     api.matrix_create(features.values.data(), features.rows, features.features, NAN, &matrix);
     api.matrix_set_floats(matrix, "label", target.data(), target.size());
     api.booster_create(&matrix, 1, &booster);
-    for (const auto& [key, value] : std::vector<std::pair<const char*, const char*>>{{"tree_method", "hist"}, {"max_depth", "4"}, {"eta", "0.03"}, {"nthread", "1"}, {"verbosity", "0"}})
+    for (const auto& [key, value] : std::vector<std::pair<const char*, const char*>>{
+             {"tree_method", "hist"}, {"max_depth", "4"}, {"eta", "0.03"}, {"nthread", "1"}, {"verbosity", "0"}})
       api.booster_set_parameter(booster, key, value);
     for (int round = 0; round < 400; ++round) api.booster_update(booster, round, matrix);
     bst_ulong size = 0;

@@ -27,7 +27,8 @@ class RidgeTrainer final : public Trainer {
   Result<model::Regressor> fit(const FeatureRows& rows, std::span<const float> target, const FitOptions& options) const override {
     TRY_LET(const json::Value parameters, merge_parameters(*this, options.parameters));
     const double penalty = parameters.find("l2")->as_number();
-    if (!(penalty >= 0 && penalty < 1e12)) return fail(Fault::invalid_input, fmt::format("parameters of ridge: l2: expected 0 or more, found {}", penalty));
+    if (!(penalty >= 0 && penalty < 1e12))
+      return fail(Fault::invalid_input, fmt::format("parameters of ridge: l2: expected 0 or more, found {}", penalty));
     const auto n = static_cast<double>(rows.rows);
     const FloatRows values(rows.values.data(), static_cast<Index>(rows.rows), static_cast<Index>(rows.features));
     MatrixXd x = values.cast<double>();
@@ -45,7 +46,8 @@ class RidgeTrainer final : public Trainer {
     gram.diagonal().array() += penalty + 1e-9;  // the least that keeps constant features solvable
     const Eigen::LDLT<MatrixXd> solver(gram);
     const VectorXd weight = solver.solve(x.transpose() * y / n);
-    if (solver.info() != Eigen::Success || !weight.allFinite()) return fail(Fault::invalid_input, "ridge: the equations have no solution; raise l2");
+    if (solver.info() != Eigen::Success || !weight.allFinite())
+      return fail(Fault::invalid_input, "ridge: the equations have no solution; raise l2");
     if (options.progress && !options.progress(1)) return fail(Fault::conflict, "training was cancelled");
     return model::Regressor(model::LinearModel{.intercept = intercept,
                                                .centre = {centre.begin(), centre.end()},

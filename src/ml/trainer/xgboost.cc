@@ -45,14 +45,15 @@ class XgboostTrainer final : public Trainer {
 
   json::Value defaults() const override {
     // Chosen by engine-grouped cross-validation on the training sets: docs/decisions/0050-recipe.md.
-    return json::Object{{"rounds", 400},     {"max_depth", 4},          {"eta", 0.03},        {"subsample", 0.6}, {"colsample_bytree", 0.3},
-                        {"min_child_weight", 30.0}, {"lambda", 1.0}, {"max_bin", 256}};
+    return json::Object{{"rounds", 400},           {"max_depth", 4},           {"eta", 0.03},   {"subsample", 0.6},
+                        {"colsample_bytree", 0.3}, {"min_child_weight", 30.0}, {"lambda", 1.0}, {"max_bin", 256}};
   }
 
   Result<model::Regressor> fit(const FeatureRows& rows, std::span<const float> target, const FitOptions& options) const override {
     TRY_LET(const json::Value parameters, merge_parameters(*this, options.parameters));
     const std::int64_t rounds = parameters.find("rounds")->as_integer();
-    if (rounds < 1 || rounds > 100'000) return fail(Fault::invalid_input, fmt::format("parameters of xgboost: rounds: expected 1 to 100000, found {}", rounds));
+    if (rounds < 1 || rounds > 100'000)
+      return fail(Fault::invalid_input, fmt::format("parameters of xgboost: rounds: expected 1 to 100000, found {}", rounds));
     TRY_LET(const XgboostApi* api, xgboost_api());
     TRY_LET(const Matrix matrix, make_matrix(*api, rows, target));
     TRY_LET(const Booster booster, make_booster(*api, matrix, parameters, target, options));

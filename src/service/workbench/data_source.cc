@@ -44,7 +44,8 @@ std::string sets_there_are() {
 
 Result<std::ifstream> open_file(const fs::path& path) {
   std::error_code code;
-  if (fs::is_directory(path, code)) return fail(Fault::invalid_input, fmt::format("{}: expected a file, found a folder", path.string()));
+  if (fs::is_directory(path, code))
+    return fail(Fault::invalid_input, fmt::format("{}: expected a file, found a folder", path.string()));
   std::ifstream in(path, std::ios::binary);
   if (!in) return fail(Fault::not_found, fmt::format("{}: there is no such file, or it may not be read", path.string()));
   return in;
@@ -62,8 +63,9 @@ std::vector<fs::path> data_folders() {
   for (fs::path base : {here, here.parent_path(), program.parent_path().parent_path().parent_path(),
                         program.parent_path().parent_path().parent_path().parent_path()}) {
     if (base.empty()) continue;
-    folders.push_back((base / "../shared/cmapss").lexically_normal());
-    folders.push_back((base / "shared/cmapss").lexically_normal());
+    for (const char* below : {"../shared/cmapss", "shared/cmapss"})
+      if (fs::path folder = (base / below).lexically_normal(); std::find(folders.begin(), folders.end(), folder) == folders.end())
+        folders.push_back(std::move(folder));
   }
   if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache && *cache) folders.push_back(fs::path(cache) / "nacelle/cmapss");
   if (const char* home = std::getenv("HOME"); home && *home) folders.push_back(fs::path(home) / ".cache/nacelle/cmapss");
@@ -90,9 +92,11 @@ Result<fs::path> resolve(const std::string& file_or_name, std::string_view prefi
   if (fs::exists(file_or_name, code)) return fs::path(file_or_name);
   const bool looks_like_path = file_or_name.find_first_of("/.") != std::string::npos;
   if (looks_like_path) return fail(Fault::not_found, fmt::format("{}: there is no such file", file_or_name));
-  if (!is_set_name(file_or_name)) return fail(Fault::not_found, fmt::format("data '{}': no such file or data set; {}", file_or_name, sets_there_are()));
+  if (!is_set_name(file_or_name))
+    return fail(Fault::not_found, fmt::format("data '{}': no such file or data set; {}", file_or_name, sets_there_are()));
   const bool half_told = file_or_name.find('_') != std::string::npos;
-  if (prefix == "RUL_") return find_data_file(fmt::format("RUL_{}", half_told ? file_or_name.substr(file_or_name.find('_') + 1) : file_or_name));
+  if (prefix == "RUL_")
+    return find_data_file(fmt::format("RUL_{}", half_told ? file_or_name.substr(file_or_name.find('_') + 1) : file_or_name));
   return find_data_file(half_told ? file_or_name : fmt::format("{}{}", prefix, file_or_name));
 }
 
@@ -128,12 +132,13 @@ Result<TestSet> load_test_set(const std::string& data, const std::string& rul) {
   if (!rul.empty() || bare_name || test_name) {
     TRY_LET(std::vector<double> truth, load_rul(rul.empty() ? data : rul));
     if (truth.size() != table.engines.size())
-      return fail(Fault::invalid_input, fmt::format("{}: expected one remaining life for each of {} engines, found {}", rul.empty() ? data : rul,
-                                                    table.engines.size(), truth.size()));
+      return fail(Fault::invalid_input, fmt::format("{}: expected one remaining life for each of {} engines, found {}",
+                                                    rul.empty() ? data : rul, table.engines.size(), truth.size()));
     return TestSet{std::move(table), std::move(truth)};
   }
   if (table.end_rul.empty())
-    return fail(Fault::invalid_input, fmt::format("{}: nothing tells the true remaining lives; give --rul FILE, or a CSV with the column RUL", data));
+    return fail(Fault::invalid_input,
+                fmt::format("{}: nothing tells the true remaining lives; give --rul FILE, or a CSV with the column RUL", data));
   std::vector<double> truth = table.end_rul;
   return TestSet{std::move(table), std::move(truth)};
 }
@@ -147,10 +152,12 @@ dataset::FleetTable join_tables(std::vector<dataset::FleetTable> tables) {
     const dataset::FleetTable& table = tables[t];
     const std::int64_t unit_base = all.engines.back().unit;
     const std::size_t row_base = all.row_count();
-    for (const dataset::EngineRows& rows : table.engines) all.engines.push_back({rows.unit + unit_base, rows.begin + row_base, rows.end + row_base});
+    for (const dataset::EngineRows& rows : table.engines)
+      all.engines.push_back({rows.unit + unit_base, rows.begin + row_base, rows.end + row_base});
     for (const std::int64_t unit : table.unit) all.unit.push_back(unit + unit_base);
     all.cycle.insert(all.cycle.end(), table.cycle.begin(), table.cycle.end());
-    for (std::size_t c = 0; c < all.columns.size(); ++c) all.columns[c].insert(all.columns[c].end(), table.columns[c].begin(), table.columns[c].end());
+    for (std::size_t c = 0; c < all.columns.size(); ++c)
+      all.columns[c].insert(all.columns[c].end(), table.columns[c].begin(), table.columns[c].end());
     if (!any_end_rul) continue;
     if (has_end_rul(table))
       all.end_rul.insert(all.end_rul.end(), table.end_rul.begin(), table.end_rul.end());
@@ -222,7 +229,8 @@ Result<Import> import_avro(const std::vector<fs::path>& folders, bool uploads, i
   if (!table) {
     std::string where;
     for (const fs::path& folder : folders) where += (where.empty() ? "" : ", ") + folder.string();
-    return fail(std::move(table).error().in(fmt::format("{} ({} Avro files, {} messages)", where, import.files, import.counts.records)));
+    return fail(
+        std::move(table).error().in(fmt::format("{} ({} Avro files, {} messages)", where, import.files, import.counts.records)));
   }
   import.table = std::move(table).value();
   return import;

@@ -19,8 +19,8 @@ Result<std::filesystem::path> find_data_file(std::string_view stem);
 /// True for FD001..FD004, train_FD001.., test_FD001...
 bool is_set_name(std::string_view text);
 
-/// A table from a file (CSV if its first line begins with a letter, else C-MAPSS text; either may be gzip) or a set's name: FD001 or
-/// train_FD001 is its training half, test_FD001 its test half.
+/// A table from a file (CSV if its first line begins with a letter, else C-MAPSS text; either may be gzip) or a set's name: FD001
+/// or train_FD001 is its training half, test_FD001 its test half.
 Result<dataset::FleetTable> load_table(const std::string& file_or_name);
 /// A RUL list from a file or a set's name.
 Result<std::vector<double>> load_rul(const std::string& file_or_name);

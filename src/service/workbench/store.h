@@ -30,7 +30,7 @@ struct Run {
   std::string id;
   std::string experiment;
   std::string trainer;
-  std::string status;        ///< running, finished, failed
+  std::string status;  ///< running, finished, failed
   std::string started_at;
   std::string ended_at;
   std::int64_t seed = 0;
@@ -38,14 +38,14 @@ struct Run {
   json::Value parameters = json::Object{};
   json::Value metrics = json::Object{};  ///< primary: "rmse", of cross-validation
   std::string artifact_sha256;
-  std::string message;       ///< why it failed
+  std::string message;  ///< why it failed
 };
 
 struct ModelVersion {
   std::string name;
   std::int64_t version = 0;
   std::string artifact_sha256;
-  std::string run_id;        ///< empty: not made by a recorded run
+  std::string run_id;  ///< empty: not made by a recorded run
   std::string stage = "none";
   std::string created_at;
   std::string description;
@@ -59,8 +59,8 @@ class WorkbenchStore {
 
   // Experiments and runs.
   Result<std::int64_t> experiment_id(const std::string& name);  ///< made if absent
-  Result<Run> start_run(const std::string& experiment, const std::string& trainer, std::int64_t seed, const std::string& data_sha256,
-                        const json::Value& parameters);
+  Result<Run> start_run(const std::string& experiment, const std::string& trainer, std::int64_t seed,
+                        const std::string& data_sha256, const json::Value& parameters);
   Result<> finish_run(const std::string& id, const json::Value& metrics, const std::string& artifact_sha256);
   Result<> fail_run(const std::string& id, const std::string& message);
   Result<std::vector<Experiment>> experiments() const;
@@ -76,7 +76,7 @@ class WorkbenchStore {
   /// The next version. The first version of a model becomes its champion, a later one its challenger.
   Result<ModelVersion> register_model(const std::string& name, const std::string& artifact_sha256, const std::string& run_id,
                                       const std::string& description);
-  Result<std::vector<ModelVersion>> models() const;                         ///< by name, newest version first
+  Result<std::vector<ModelVersion>> models() const;                               ///< by name, newest version first
   Result<ModelVersion> resolve(const registry::ModelReference& reference) const;  ///< Fault::not_found lists what there is
   Result<> set_alias(const std::string& name, const std::string& alias, std::int64_t version);
   Result<> drop_alias(const std::string& name, const std::string& alias);

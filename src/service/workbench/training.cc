@@ -9,14 +9,15 @@ namespace nacelle::workbench {
 json::Value metrics_json(const trainer::CrossValidation& judged) {
   json::Array folds;
   for (const trainer::Fold& fold : judged.folds) folds.emplace_back(fold.metrics.rmse);
-  return json::Object{{"rmse", judged.capped.rmse},
-                      {"mae", judged.capped.mae},
-                      {"r2", judged.capped.r2},
-                      {"phm08PerEngine", judged.capped.count > 0 ? judged.capped.phm08 / static_cast<double>(judged.capped.count) : 0.0},
-                      {"rmseRaw", judged.raw.rmse},
-                      {"intervalCoverage", judged.interval_coverage},
-                      {"intervalWidth", judged.interval_width},
-                      {"foldRmse", std::move(folds)}};
+  return json::Object{
+      {"rmse", judged.capped.rmse},
+      {"mae", judged.capped.mae},
+      {"r2", judged.capped.r2},
+      {"phm08PerEngine", judged.capped.count > 0 ? judged.capped.phm08 / static_cast<double>(judged.capped.count) : 0.0},
+      {"rmseRaw", judged.raw.rmse},
+      {"intervalCoverage", judged.interval_coverage},
+      {"intervalWidth", judged.interval_width},
+      {"foldRmse", std::move(folds)}};
 }
 
 namespace {
@@ -60,7 +61,8 @@ Result<ExperimentResult> run_experiment(WorkbenchStore& store, const dataset::Fl
     const json::Value* value = run.metrics.find("rmse");
     return value ? value->as_number() : 1e300;
   };
-  std::stable_sort(result.leaderboard.begin(), result.leaderboard.end(), [&](const Run& a, const Run& b) { return rmse(a) < rmse(b); });
+  std::stable_sort(result.leaderboard.begin(), result.leaderboard.end(),
+                   [&](const Run& a, const Run& b) { return rmse(a) < rmse(b); });
   const Run& best = result.leaderboard.front();
   if (best.status != "finished") return fail(*first_failure);
   if (!request.register_as.empty()) {

@@ -15,8 +15,8 @@ namespace nacelle::workbench {
 struct ExperimentRequest {
   std::string name;
   std::vector<std::string> trainers;
-  trainer::Plan plan;        ///< trainer is taken from the list; parameters must be empty if there are several
-  std::string register_as;   ///< empty: nothing is registered
+  trainer::Plan plan;       ///< trainer is taken from the list; parameters must be empty if there are several
+  std::string register_as;  ///< empty: nothing is registered
 };
 
 struct ExperimentResult {

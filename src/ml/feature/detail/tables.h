@@ -8,7 +8,7 @@
 
 namespace nacelle::feature {
 
-constexpr std::size_t max_channels = 9;   ///< the health index and at most 8 drift directions
+constexpr std::size_t max_channels = 9;  ///< the health index and at most 8 drift directions
 constexpr std::size_t max_kept = 256;
 constexpr std::size_t max_settings = 16;
 constexpr std::int64_t max_cycle = 1'000'000'000;
@@ -32,16 +32,16 @@ struct Pipeline::Tables {
   std::vector<double> mean;            ///< [regimes][kept]
   std::vector<double> inverse_spread;  ///< [regimes][kept]; 0: the sensor says nothing in this regime
   std::size_t channels = 0;
-  std::vector<double> fusion;          ///< [channels][kept]
+  std::vector<double> fusion;  ///< [channels][kept]
 
   // Made of the above by complete().
   std::vector<std::string> input_names;
   std::vector<std::string> feature_names;
-  std::vector<Window> windows;         ///< ascending
-  std::size_t block = 0;               ///< features of a channel
-  std::size_t capacity = 1;            ///< rows a state holds: the longest window
+  std::vector<Window> windows;  ///< ascending
+  std::size_t block = 0;        ///< features of a channel
+  std::size_t capacity = 1;     ///< rows a state holds: the longest window
   std::string hash;
-  std::uint64_t id = 0;                ///< the first 8 bytes of the hash
+  std::uint64_t id = 0;  ///< the first 8 bytes of the hash
 
   void complete();
   json::Value to_json() const;

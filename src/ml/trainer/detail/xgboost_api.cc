@@ -23,7 +23,8 @@ Result<XgboostApi> load() {
   ::setenv("OMP_WAIT_POLICY", "passive", 0);
   void* library = ::dlopen("libxgboost.so.0", RTLD_NOW | RTLD_LOCAL);
   if (!library) library = ::dlopen("libxgboost.so", RTLD_NOW | RTLD_LOCAL);
-  if (!library) return fail(Fault::unavailable, fmt::format("the XGBoost library could not be loaded ({}); install libxgboost0", ::dlerror()));
+  if (!library)
+    return fail(Fault::unavailable, fmt::format("the XGBoost library could not be loaded ({}); install libxgboost0", ::dlerror()));
   std::string missing;
   const auto find = [&]<class Function>(Function& function, const char* name) {
     function = reinterpret_cast<Function>(::dlsym(library, name));
@@ -41,7 +42,8 @@ Result<XgboostApi> load() {
   find(api.booster_save, "XGBoosterSaveModelToBuffer");
   find(api.booster_load, "XGBoosterLoadModelFromBuffer");
   find(api.booster_predict, "XGBoosterPredict");
-  if (!missing.empty()) return fail(Fault::unavailable, fmt::format("the XGBoost library has no function {}; expected version 1.6 or later", missing));
+  if (!missing.empty())
+    return fail(Fault::unavailable, fmt::format("the XGBoost library has no function {}; expected version 1.6 or later", missing));
   return api;
 }
 
