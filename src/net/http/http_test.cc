@@ -119,6 +119,10 @@ TEST_F(HttpTest, sizes_are_bounded) {
   start({}, {.max_header_bytes = 1024, .max_body_bytes = 100});
   EXPECT_TRUE(send_raw("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 101\r\n\r\n").starts_with("HTTP/1.1 413"));
   EXPECT_TRUE(send_raw("GET / HTTP/1.1\r\nX: " + Bytes(4000, 'x') + "\r\n\r\n").starts_with("HTTP/1.1 431"));
+  start({}, {});
+  Bytes many = "GET / HTTP/1.1\r\n";
+  for (int i = 0; i < 300; ++i) many += "a:b\r\n";
+  EXPECT_TRUE(send_raw(many + "\r\n").starts_with("HTTP/1.1 431"));
 }
 
 TEST_F(HttpTest, a_handler_that_throws_answers_500) {

@@ -18,6 +18,9 @@ namespace {
 constexpr auto linger_for = std::chrono::seconds{2};
 constexpr std::size_t linger_bytes = 4 * 1024 * 1024;
 
+/// Headers are looked up one by one, so that many small ones would be a lever against us.
+constexpr std::ptrdiff_t max_fields = 256;
+
 /// The connection's own business, whatever a handler says.
 bool is_framing(std::string_view name) {
   return text::equal_ignoring_case(name, "Content-Length") || text::equal_ignoring_case(name, "Connection") ||
@@ -88,6 +91,10 @@ class Connection {
     while (true) {
       if (const auto why = detail::feed(parser, buffer_); why) {
         co_await refuse(refusal(why));
+        co_return std::nullopt;
+      }
+      if (parser.is_header_done() && std::distance(parser.get().begin(), parser.get().end()) > max_fields) {
+        co_await refuse(text_response(431, "the header has more fields than this server takes\n"));
         co_return std::nullopt;
       }
       if (parser.is_done()) break;

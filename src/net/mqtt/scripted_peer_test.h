@@ -4,7 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
+#include <utility>
 
 #include "foundation/task_scope.h"
 #include "net/mqtt/detail/packet_stream.h"
@@ -110,7 +112,17 @@ struct HandPolicy final : MqttPolicy {
     return std::min(wanted.qos, mqtt::QoS::at_least_once);
   }
   void subscribed(const MqttConnectionPtr&, const std::string& filter) override { event("subscribed " + filter); }
-  void publish(const MqttConnectionPtr& connection, const mqtt::Publish& publish, std::function<void(Result<>)> done) override {
+  ~HandPolicy() override {
+    for (const auto& each : received) each.done(fail(Fault::unavailable, "the test is over"));
+  }
+  /// Kept with each message: answers once, however often it is called.
+  static std::function<void(Result<>)> once(std::function<void(Result<>)> done) {
+    return [left = std::make_shared<std::function<void(Result<>)>>(std::move(done))](Result<> result) {
+      if (const auto answer = std::exchange(*left, {})) answer(std::move(result));
+    };
+  }
+  void publish(const MqttConnectionPtr& connection, const mqtt::Publish& publish, std::function<void(Result<>)> answer) override {
+    const auto done = once(std::move(answer));
     received.push_back({connection->client_id(), std::string(publish.topic), Bytes(publish.payload), done});
     if (publish.topic == "denied")
       done(fail(Fault::denied, "not this topic"));

@@ -12,6 +12,8 @@ namespace {
 constexpr std::uint8_t mqtt_3_1_1 = 4;
 /// Answers to a client that does not read them: it is not read either until they are gone.
 constexpr std::size_t max_unread_answers = 1024 * 1024;
+/// Of one client; modules with every feature need six.
+constexpr std::size_t max_subscriptions = 1000;
 
 }  // namespace
 
@@ -36,6 +38,7 @@ void Connection::abort() {
 
 void Connection::begin_close(std::string_view reason) {
   if (closing_.exchange(true)) return;
+  if (reason.starts_with(peer_)) reason.remove_prefix(std::min(reason.size(), peer_.size() + 2));  // "peer: what went wrong"
   if (!reason.empty()) log::info("mqtt", "{} {}: closing: {}", peer_, client_id(), reason);
   live_ = false;
   writer_.close();
@@ -68,7 +71,7 @@ awaitable<void> Connection::refuse(mqtt::ConnectCode code) {
 awaitable<bool> Connection::accept() {
   auto connect = co_await read_connect();
   if (!connect) {
-    if (!closing_) log::info("mqtt", "{}: no CONNECT: {}", peer_, connect.error().message);
+    if (!closing_) log::info("mqtt", "no CONNECT: {}", connect.error().message);
     abort();
     co_return false;
   }
@@ -213,6 +216,10 @@ Result<> Connection::on(const mqtt::Subscribe& packet) {
   const auto self = shared_from_this();
   for (const auto& wanted : packet.subscriptions) {
     const auto granted = host_.policy().subscribe(self, wanted);
+    if (subscriptions.size() >= max_subscriptions) {
+      suback.codes.push_back(mqtt::subscription_refused);
+      continue;
+    }
     suback.codes.push_back(granted ? static_cast<std::uint8_t>(*granted) : mqtt::subscription_refused);
     if (!granted) continue;
     std::erase_if(subscriptions, [&](const auto& old) { return old.filter == wanted.filter; });

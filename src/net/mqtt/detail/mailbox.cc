@@ -23,7 +23,7 @@ void Mailbox::complete(std::uint64_t ticket, Result<> result) {
 }
 
 Result<> Mailbox::deliver(Delivery& delivery) {
-  const ByteCount size = delivery.topic.size() + delivery.payload.size();
+  const ByteCount size = sizeof(Delivery) + delivery.topic.size() + delivery.payload.size();
   const std::lock_guard lock(mutex_);
   if (shut_) return fail(Fault::unavailable, "the client is not connected");
   if (bytes_ + size > max_bytes_) return fail(Fault::exhausted, "the client's queue is full");

@@ -18,7 +18,7 @@ struct Outgoing {
   mqtt::PacketId id = 0;
   std::chrono::steady_clock::time_point sent{};
 
-  ByteCount bytes() const { return topic.size() + payload.size(); }
+  ByteCount bytes() const { return 128 + topic.size() + payload.size(); }  // and what it costs to keep it
 };
 
 /// Belongs to the client's strand.
