@@ -201,6 +201,9 @@ Result<> EdgeBody::listen() {
   TRY_LET(server_tls_, net::TlsServerContext::make(certificate.certificate_pem, certificate.key_pem));
   endpoint::DeviceEndpoint::Options endpoint_options;
   endpoint_options.hub_names = me_.hub.names();
+  // Pumps bound what is on its way to an input; a refusal by the server in between would break the order.
+  endpoint_options.server.limits.max_deliveries = 60'000;
+  endpoint_options.server.limits.max_outbound_bytes = 256_MiB;
   endpoint_ = endpoint::DeviceEndpoint::make(runtime_, *local_hub_, clock_, std::move(endpoint_options));
   local_hub_->serve_on(*endpoint_);
   net::Endpoint at;

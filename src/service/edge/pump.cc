@@ -94,6 +94,10 @@ void Pump::send_one(Lane& lane) {
   const storage::LogRecord record = std::move(lane.read.front());
   lane.read.pop_front();
   lane.slots.push_back({record.offset, record.payload.size(), false});
+  if (lane.received.erase(record.offset) > 0) {
+    lane.slots.back().done = true;
+    return commit(lane);
+  }
   auto stored = decode_stored(record.payload);
   const bool too_late = stored && stored->expires_at < clock_.now();
   if (!stored) log::error("edge", "a message for {} is damaged and skipped: {}", endpoint_.text(), stored.error().message);
@@ -142,10 +146,12 @@ void Pump::commit(Lane& lane) {
   if (auto committed = lane.spool->commit(next); !committed) log::error("edge", "{}: {}", endpoint_.text(), committed.error().message);
 }
 
-/// Order is kept by beginning again at the first message that was not acknowledged.
+/// Order is kept by beginning again at the first message that was not acknowledged; those behind it that were, are skipped.
 void Pump::start_over() {
   for (const auto& lane : lanes_) {
     lane->read.clear();
+    for (const Slot& slot : lane->slots)
+      if (slot.done) lane->received.insert(slot.offset);
     if (!lane->slots.empty()) lane->next = lane->slots.front().offset;
     else lane->next = lane->spool->committed();
     lane->slots.clear();

@@ -7,6 +7,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "foundation/async.h"
@@ -58,6 +59,7 @@ class Pump : public std::enable_shared_from_this<Pump> {
     storage::Offset next = 0;               // first offset not read yet
     std::deque<storage::LogRecord> read;    // read and not sent
     std::deque<Slot> slots;                 // sent, oldest first, until committed
+    std::set<storage::Offset> received;     // acknowledged behind a failed one: not to be sent again
   };
 
   Pump(Executor core, EndpointName endpoint, std::unique_ptr<Sink> sink, const Clock& clock, Options options);

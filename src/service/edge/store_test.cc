@@ -164,6 +164,22 @@ TEST(Pump, what_was_not_acknowledged_is_sent_again_in_order) {
   EXPECT_EQ(bench.receiver.got, (Bodies{"0", "1", "2", "1", "2"}));
 }
 
+TEST(Pump, what_was_acknowledged_behind_a_failure_is_not_sent_again) {
+  Bench bench;
+  for (int i = 0; i < 4; ++i) bench.put(std::to_string(i));
+  bench.start();
+  auto waiting = std::exchange(bench.receiver.waiting, {});
+  waiting[0](fail(Fault::exhausted, "full"));
+  waiting[1]({});
+  waiting[2](fail(Fault::exhausted, "full"));
+  waiting[3]({});
+  bench.turn_until(6);
+  EXPECT_EQ(bench.receiver.got, (Bodies{"0", "1", "2", "3", "0", "2"}));
+  bench.receiver.answer_all(true);
+  bench.turn();
+  EXPECT_EQ(bench.store->waiting(), 0u);
+}
+
 TEST(Pump, a_restart_goes_on_behind_what_was_acknowledged) {
   Bench bench;
   for (int i = 0; i < 3; ++i) bench.put(std::to_string(i));

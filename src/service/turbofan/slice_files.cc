@@ -89,17 +89,14 @@ Result<std::size_t> SliceFiles::add(const std::vector<EngineData>& records) {
 
 bool SliceFiles::is_repeated(const EngineData& record) const {
   const auto known = recent_.find(record.device);
-  if (known == recent_.end() || record.reading.cycle > known->second.last_cycle) return false;
-  const auto& identities = known->second.identities;
-  return std::find(identities.rbegin(), identities.rend(), record.identity()) != identities.rend();
+  return known != recent_.end() && std::find(known->second.rbegin(), known->second.rend(), record.identity()) != known->second.rend();
 }
 
 void SliceFiles::remember(const EngineData& record) {
   if (!recent_.contains(record.device) && recent_.size() >= devices_known) recent_.erase(recent_.begin());
   Recent& recent = recent_[record.device];
-  recent.last_cycle = record.reading.cycle == 1 ? 1 : std::max(recent.last_cycle, record.reading.cycle);
-  recent.identities.push_back(record.identity());
-  if (recent.identities.size() > records_known) recent.identities.pop_front();
+  recent.push_back(record.identity());
+  if (recent.size() > records_known) recent.pop_front();
 }
 
 /// A name is given out once, also over restarts and after its file was uploaded: a second file of one slice is `mm-1`.
@@ -177,8 +174,8 @@ Result<> SliceFiles::save_notes() {
   json::Object devices;
   for (const auto& [device, recent] : recent_) {
     json::Array identities;
-    for (const std::uint64_t identity : recent.identities) identities.push_back(fmt::format("{:016x}", identity));
-    devices.set(device, json::Object{{"lastCycle", recent.last_cycle}, {"records", std::move(identities)}});
+    for (const std::uint64_t identity : recent) identities.push_back(fmt::format("{:016x}", identity));
+    devices.set(device, std::move(identities));
   }
   const json::Object notes{{"slice", last_slice_}, {"number", last_number_}, {"devices", std::move(devices)}};
   return storage::write_file_atomic(files_, options_.notes, json::print(notes));
@@ -196,18 +193,16 @@ Result<> SliceFiles::load_notes() {
   TRY_LET(last_number_, json::get_integer_or(*notes, "number", 0, "the writer's notes"));
   TRY_LET(const json::Object* devices, json::get_object_or_null(*notes, "devices", "the writer's notes"));
   if (!devices) return {};
-  for (const auto& [device, value] : *devices) {
+  for (const auto& [device, records] : *devices) {
+    if (!records.is_array()) continue;
     Recent recent;
-    TRY_LET(recent.last_cycle, json::get_integer_or(value, "lastCycle", 0, "the writer's notes"));
-    const json::Value* records = value.find("records");
-    if (records && records->is_array())
-      for (const json::Value& record : records->as_array()) {
-        const auto raw = record.is_string() ? text::hex_decode(record.as_string()) : Result<Bytes>(Bytes());
-        std::uint64_t identity = 0;
-        if (raw)
-          for (const unsigned char c : *raw) identity = identity << 8 | c;
-        recent.identities.push_back(identity);
-      }
+    for (const json::Value& record : records.as_array()) {
+      const auto raw = record.is_string() ? text::hex_decode(record.as_string()) : Result<Bytes>(Bytes());
+      std::uint64_t identity = 0;
+      if (raw)
+        for (const unsigned char c : *raw) identity = identity << 8 | c;
+      recent.push_back(identity);
+    }
     recent_.insert_or_assign(device, std::move(recent));
   }
   return {};

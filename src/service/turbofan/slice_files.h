@@ -50,10 +50,7 @@ class SliceFiles {
   std::uint64_t repeated() const { return repeated_; }
 
  private:
-  struct Recent {
-    std::int64_t last_cycle = 0;
-    std::deque<std::uint64_t> identities;  // of the last records_known records, oldest first
-  };
+  using Recent = std::deque<std::uint64_t>;  // identities of a device's last records_known records, oldest first
   struct Open;
   SliceFiles(SliceOptions options, const Clock& clock, storage::FileSystem& files);
   Result<> recover();
