@@ -112,7 +112,7 @@ Result<> send_through_gateway(Stage& stage) {
   TRY(step.check("predictions at the hub", wanted.size(), predictions.present(wanted)));
   TRY(step.check("that were not asked for", 0, predictions.seen.size() - predictions.present(wanted)));
   TRY(step.check("twice", 0, predictions.repeated()));
-  step.note(fmt::format("{:.0f} predictions/s; all at once, {}", static_cast<double>(wanted.size()) / seconds, latency_text(predictions, wanted)));
+  step.note(fmt::format("{:.0f} predictions/s flat out, {}", static_cast<double>(wanted.size()) / seconds, latency_text(predictions, wanted)));
   step.done();
   return {};
 }

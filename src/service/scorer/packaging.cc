@@ -55,7 +55,8 @@ Result<std::vector<oci::FileEntry>> program_files() {
   TRY_LET(Bytes program, storage::read_file(disk, self, max_program_bytes));
   TRY_LET(const detail::ElfFacts facts, detail::read_elf(program));
   if (facts.interpreter.empty()) return fail(Fault::invalid_input, fmt::format("{}: expected a dynamically linked program", self.string()));
-  files.push_back({.path = std::string(program_path), .content = std::move(program), .mode = 0755});
+  TRY_LET(Bytes loaded_part, detail::without_unloaded_parts(program));
+  files.push_back({.path = std::string(program_path), .content = std::move(loaded_part), .mode = 0755});
   TRY_LET(Bytes loader, storage::read_file(disk, facts.interpreter, max_program_bytes));
   files.push_back({.path = strip_root(facts.interpreter), .content = std::move(loader), .mode = 0755});
   for (const fs::path& library : loaded_libraries()) {

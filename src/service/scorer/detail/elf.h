@@ -16,4 +16,9 @@ struct ElfFacts {
 /// 64-bit little-endian ELF only; anything else is Fault::invalid_input. Source: System V ABI, ELF-64.
 Result<ElfFacts> read_elf(BytesView file);
 
+/// The program without what is never loaded: debug information, symbol table, section table. Those name the build's folders
+/// and make up half of the file. Fault::invalid_input as read_elf.
+Result<Bytes> without_unloaded_parts(BytesView file);
+
+
 }  // namespace nacelle::scorer::detail
