@@ -71,8 +71,9 @@ std::pair<Range, Range> data_ranges(const Chart& chart) {
 }
 
 std::string tick_text(double value, double step) {
-  const int decimals = std::clamp(static_cast<int>(-std::floor(std::log10(step) + 1e-9)), 0, 6);
-  std::string text = fmt::format("{:.{}f}", value == 0 ? 0.0 : value, decimals);
+  int decimals = 0;  // as many as the step has: 0.25 has two
+  for (double scaled = step; decimals < 6 && std::abs(scaled - std::round(scaled)) > 1e-6 * scaled; scaled *= 10) ++decimals;
+  std::string text = fmt::format("{:.{}f}", std::abs(value) < step / 2 ? 0.0 : value, decimals);
   return text.starts_with('-') ? "\u2212" + text.substr(1) : text;
 }
 
@@ -190,7 +191,9 @@ std::string render(const Chart& chart) {
                     .reverse_x = chart.reverse_x};
   std::string out = fmt::format("<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">", chart.width, chart.height,
                                 escape_markup(chart.title));
-  out += fmt::format("<text class=\"title\" x=\"{:.1f}\" y=\"18\">{}</text>", frame.left, escape_markup(chart.title));
+  const std::string subtitle =
+      chart.subtitle.empty() ? "" : fmt::format("<tspan class=\"tick\" dx=\"8\">{}</tspan>", escape_markup(chart.subtitle));
+  out += fmt::format("<text class=\"title\" x=\"{:.1f}\" y=\"18\">{}{}</text>", frame.left, escape_markup(chart.title), subtitle);
   draw_axes(out, chart, frame, x_ticks, y_ticks);
   for (const Series& series : chart.series) draw_series(out, series, frame);
   draw_legend(out, chart, frame);

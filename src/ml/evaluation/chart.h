@@ -21,6 +21,7 @@ struct Series {
 
 struct Chart {
   std::string title;
+  std::string subtitle;  ///< after the title, softer
   std::string x_label;
   std::string y_label;
   std::vector<Series> series;

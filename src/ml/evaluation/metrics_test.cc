@@ -38,6 +38,14 @@ TEST(Chart, ticks_are_round_and_cover_the_range) {
   }
 }
 
+TEST(Chart, tick_labels_have_the_decimals_of_their_step) {
+  const std::string svg = render({.series = {{.points = {{0, 14}, {1, 15.2}}}}, .width = 380, .height = 250});
+  EXPECT_NE(svg.find(">14.5<"), std::string::npos);
+  const std::string fine = render({.series = {{.points = {{0, 14.0}, {1, 14.9}}}}, .width = 380, .height = 250});
+  EXPECT_NE(fine.find(">14.25<"), std::string::npos);
+  EXPECT_EQ(fine.find(">14.2<"), std::string::npos);
+}
+
 TEST(Chart, is_well_formed_and_escapes_what_it_is_given) {
   Chart chart{.title = "<b> & \"c\"", .x_label = "a<b", .y_label = "y"};
   chart.series = {{.points = {{0, 1}, {1, NAN}, {2, 3}}, .label = "<s>"},

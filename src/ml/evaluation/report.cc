@@ -18,7 +18,7 @@ constexpr std::string_view style = R"css(
 main{max-width:1180px;margin:0 auto;padding:32px 24px 64px}h1{font-size:26px;line-height:1.25;margin:0 0 4px}h2{font-size:19px;margin:40px 0 12px}p{margin:4px 0 12px;max-width:75ch}.soft{color:var(--soft)}
 .cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:12px;margin:20px 0}.card{background:var(--card);border:1px solid var(--rule);border-radius:10px;padding:12px 14px}.card b{display:block;font-size:24px;font-weight:650;font-variant-numeric:tabular-nums}.card span{color:var(--soft);font-size:13px}
 .plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,480px),1fr));gap:14px}.small{grid-template-columns:repeat(auto-fit,minmax(min(100%,300px),1fr))}figure{margin:0;background:var(--card);border:1px solid var(--rule);border-radius:10px;padding:8px}svg{display:block;width:100%;height:auto}
-svg text{fill:var(--ink);font-size:12px}svg .title{font-size:13.5px;font-weight:600}.small svg .title{font-size:11.5px}svg .tick{fill:var(--soft);font-size:11px}svg .label{fill:var(--soft);font-size:12px}.grid{stroke:var(--rule);stroke-width:1}.axis{stroke:var(--soft);stroke-width:1;fill:none}
+svg text{fill:var(--ink);font-size:12px}svg .title{font-size:14px;font-weight:600}svg tspan.tick{font-weight:400}svg .tick{fill:var(--soft);font-size:11px}svg .label{fill:var(--soft);font-size:12px}.grid{stroke:var(--rule);stroke-width:1}.axis{stroke:var(--soft);stroke-width:1;fill:none}
 .line{fill:none;stroke:currentColor;stroke-width:1.8;stroke-linejoin:round}.line.faint{stroke-width:1;opacity:.75}.dots{fill:currentColor;fill-opacity:.6}.bars{fill:currentColor;fill-opacity:.8}.key{fill:currentColor}
 .c1{color:var(--c1)}.c2{color:var(--c2)}.c3{color:var(--c3)}.c4{color:var(--c4)}.c5{color:var(--c5)}.c6{color:var(--c6)}.c7{color:var(--c7)}.c8{color:var(--c8)}.c9{color:var(--c9)}.c10{color:var(--c10)}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums}th,td{padding:4px 14px 4px 0;text-align:right;border-bottom:1px solid var(--rule)}th{color:var(--soft);font-weight:600;font-size:13px}th:first-child,td:first-child{text-align:left}.scroll{overflow-x:auto}summary{cursor:pointer;color:var(--soft)}code{font-size:13px;overflow-wrap:anywhere}
@@ -47,7 +47,8 @@ std::vector<std::size_t> pick_engines(const Evaluation& evaluation) {
 
 Chart column_chart(const dataset::FleetTable& table, const Evaluation& evaluation, const std::vector<std::size_t>& engines,
                    std::size_t column) {
-  Chart chart{.title = dataset::turbofan_columns()[column] + ": " + dataset::turbofan_column_meanings()[column],
+  Chart chart{.title = dataset::turbofan_columns()[column],
+              .subtitle = dataset::turbofan_column_meanings()[column],
               .x_label = "true remaining life (cycles)",
               .reverse_x = true,
               .width = 380,
