@@ -133,7 +133,8 @@ awaitable<net::HttpResponse> put_blob(Services& services, Call call) {
   const std::string part = call.request.query("comp");
   Bytes body = std::move(call.request.body);
   if (part == "block") {
-    const auto staged = co_await stage_block(services, blob, call.request.query("blockid"), std::move(body));
+    std::string block_id = call.request.query("blockid");
+    const auto staged = co_await stage_block(services, blob, std::move(block_id), std::move(body));
     if (!staged) co_return blob_error(staged.error());
     co_return blob_created(services, false);
   }

@@ -9,6 +9,9 @@ struct Disk::State {
   asio::thread_pool files{2};
   asio::thread_pool tables{1};
   asio::thread_pool capture{1};
+  const Executor on_files{files.get_executor()};
+  const Executor on_tables{tables.get_executor()};
+  const Executor on_capture{capture.get_executor()};
 };
 
 Disk::Disk() : state_(std::make_unique<State>()) {}
@@ -19,8 +22,8 @@ Disk::~Disk() {
   state_->capture.join();
 }
 
-Executor Disk::tables() const { return state_->tables.get_executor(); }
-Executor Disk::files() const { return state_->files.get_executor(); }
-Executor Disk::capture() const { return state_->capture.get_executor(); }
+const Executor& Disk::tables() const { return state_->on_tables; }
+const Executor& Disk::files() const { return state_->on_files; }
+const Executor& Disk::capture() const { return state_->on_capture; }
 
 }  // namespace nacelle::hub

@@ -14,11 +14,11 @@ class Disk {
   ~Disk();  ///< finishes what was posted, then joins
 
   /// One strand for the registry and all that lies in its tables: what runs here runs alone.
-  Executor tables() const;
+  const Executor& tables() const;
   /// For whole-file work; several at a time.
-  Executor files() const;
+  const Executor& files() const;
   /// Capture's own thread: its compression and writing hold up neither of the two above.
-  Executor capture() const;
+  const Executor& capture() const;
 
  private:
   struct State;

@@ -23,6 +23,17 @@ std::vector<std::string> every_host_name(const Authority::Names& names) {
   return hosts;
 }
 
+/// The folder of registry, keys and everyone's telemetry is for its owner, unless someone made it otherwise before us.
+Result<> make_private_folder(storage::FileSystem& files, const storage::fs::path& folder) {
+  TRY_LET(const bool there, files.exists(folder));
+  if (there) return {};
+  TRY(files.make_directories(folder));
+  std::error_code error;
+  storage::fs::permissions(folder, storage::fs::perms::owner_all, error);
+  if (error) return fail(Fault::unavailable, fmt::format("{}: {}", folder.string(), error.message()));
+  return {};
+}
+
 }  // namespace
 
 Hub::Hub(Executor executor, HubOptions options, const Clock& clock, storage::FileSystem& files)
@@ -43,7 +54,7 @@ Result<std::unique_ptr<Hub>> Hub::open(Executor executor, HubOptions options, co
 
 Result<> Hub::open_stores() {
   const auto& dir = options_.directory;
-  TRY(files_.make_directories(dir));
+  TRY(make_private_folder(files_, dir));
   auto lock = files_.lock(dir / "hub.lock");
   if (!lock) {
     if (lock.error().fault == Fault::conflict) return fail(Fault::conflict, fmt::format("another hub runs on {}", dir.string()));

@@ -60,7 +60,10 @@ Result<Database> open_or_begin_anew(const fs::path& file, const std::vector<std:
 }  // namespace
 
 Result<Database> open_registry_tables(const fs::path& directory) {
-  return in(Database::open(directory / "registry.db", registry_migrations), "opening the device registry");
+  auto opened = Database::open(directory / "registry.db", registry_migrations);
+  if (!opened && opened.error().fault == Fault::corrupt)
+    return fail(Fault::corrupt, opened.error().message + "; the devices' keys are in it: put back a copy, or move it away to begin with no devices");
+  return in(std::move(opened), "opening the device registry");
 }
 Result<Database> open_session_tables(const fs::path& directory) {
   return in(open_or_begin_anew(directory / "sessions.db", session_migrations), "opening the MQTT sessions");
