@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <optional>
+#include <set>
 
 #include "app/demo/manifest.h"
 #include "app/demo/stage.h"
@@ -82,45 +84,98 @@ Result<std::string> train_challenger(const Stage& stage) {
   return text_in(shown, {"sha256"});
 }
 
-/// New leaf engines send at an even pace; when a third of their predictions is there, the edge is given the new model.
+/// New leaf engines that send at a steady pace for as long as they are wanted: when the engines of one wave have told
+/// their lives, others follow. Each has a name of its own.
+class SteadyFlow {
+ public:
+  explicit SteadyFlow(const Stage& stage)
+      : stage_(stage), engines_(std::min<std::size_t>(stage.options.quick ? 3 : 10, stage.test_engines())) {}
+
+  /// Starts the next wave if none is under way. False if one is.
+  Result<bool> keep_going() {
+    if (sender_ && sender_->running()) return false;
+    TRY(finish());
+    constexpr std::int64_t most_waves = 20;
+    if (waves_ == most_waves) return fail(Fault::timed_out, fmt::format("{} waves of engines were not enough", most_waves));
+    const std::int64_t first = stage_.first_late_leaf() + waves_ * static_cast<std::int64_t>(stage_.test_engines());
+    ++waves_;
+    const auto keys = keys_of(*stage_.data.test_table, engines_, first);
+    wanted_.insert(keys.begin(), keys.end());
+    TRY_LET(const std::uint64_t port, count_in(stage_.edge->ready, {"mqtts"}));
+    TRY_LET(ChildProcess sender, stage_.cli.begin({"simulate", "--data", stage_.data.test.string(), "--hub", stage_.text("hub"), "--gateway",
+                                                   fmt::format("localhost:{}", port), "--parent", edge_device, "--first-unit", std::to_string(first),
+                                                   "--max-devices", std::to_string(engines_), "--rate", std::to_string(rate)}));
+    sender_.emplace(std::move(sender));
+    return true;
+  }
+
+  /// Waits for the wave that is under way.
+  Result<> finish() {
+    if (!sender_) return {};
+    TRY_LET(const json::Value sent, stage_.cli.finish(std::move(*sender_), "simulate", patience));
+    sender_.reset();
+    TRY_LET(const std::uint64_t acked, count_in(sent, {"acked"}));
+    acked_ += acked;
+    return {};
+  }
+
+  const std::set<ReadingKey>& wanted() const { return wanted_; }
+  std::uint64_t acked() const { return acked_; }
+  std::size_t messages_per_second() const { return engines_ * rate; }
+
+ private:
+  static constexpr std::size_t rate = 20;  // of each engine
+  const Stage& stage_;
+  const std::size_t engines_;
+  std::int64_t waves_ = 0;
+  std::optional<ChildProcess> sender_;
+  std::set<ReadingKey> wanted_;
+  std::uint64_t acked_ = 0;
+};
+
+/// Gives the edge the new model while engines send, and counts.
 Result<> roll_out_under_way(Stage& stage, Step& step, const std::string& sha256) {
-  const std::size_t engines = std::min<std::size_t>(stage.options.quick ? 3 : 10, stage.test_engines());
-  const auto wanted = keys_of(*stage.data.test_table, engines, stage.first_late_leaf());
+  SteadyFlow flow(stage);
   TRY_LET(const std::uint64_t before, stage.hub_view.routed("RulMessageRoute"));
-  TRY_LET(const std::uint64_t port, count_in(stage.edge->ready, {"mqtts"}));
-  TRY_LET(ChildProcess sender, stage.cli.begin({"simulate", "--data", stage.data.test.string(), "--hub", stage.text("hub"), "--gateway", fmt::format("localhost:{}", port),
-                                                "--parent", edge_device, "--first-unit", std::to_string(stage.first_late_leaf()), "--max-devices",
-                                                std::to_string(engines), "--rate", "20"}));
   const auto arrived = [&]() -> Result<std::uint64_t> {
     TRY_LET(const std::uint64_t now, stage.hub_view.routed("RulMessageRoute"));
     return now - before;
   };
-  TRY(wait_until("a third of the predictions", patience, [&]() -> Result<bool> {
+  constexpr std::uint64_t well_under_way = 100;
+  const auto flows = [&]() -> Result<bool> {
+    TRY(flow.keep_going());
     TRY_LET(const std::uint64_t so_far, arrived());
-    return so_far * 3 >= wanted.size();
-  }));
+    return so_far >= well_under_way;
+  };
+  TRY(wait_until("predictions of the steady flow", patience, flows));
   TRY_LET(const json::Value given, stage.cli.json({"deploy", "--device", edge_device, "--model", std::string(model_name) + ":2", "--workbench", stage.text("workbench"),
                                                    "--hub", stage.text("hub")}));
-  TRY(wait_until("the classifier to take the new model", patience, [&] { return model_is_active(stage, sha256); }));
+  const auto taken = [&]() -> Result<bool> {
+    TRY(flow.keep_going());
+    return model_is_active(stage, sha256);
+  };
+  TRY(wait_until("the classifier to take the new model", patience, taken));
   TRY_LET(const std::uint64_t at_swap, arrived());
-  TRY(step.check("swapped while messages flow", at_swap < wanted.size(), "every message had been answered before the swap"));
+  TRY(flow.keep_going());  // and behind the swap too
+  TRY(flow.finish());
 
-  TRY_LET(const json::Value sent, stage.cli.finish(std::move(sender), "simulate", patience));
-  TRY_LET(const std::uint64_t acked, count_in(sent, {"acked"}));
-  TRY(step.check("acknowledged", wanted.size(), acked));
+  const std::set<ReadingKey>& wanted = flow.wanted();
+  TRY(step.check("acknowledged", wanted.size(), flow.acked()));
   TRY(wait_until("every prediction at the hub", patience, [&]() -> Result<bool> {
     TRY_LET(const std::uint64_t so_far, arrived());
     return so_far >= wanted.size();
   }));
+  TRY(step.check("predictions before and after the swap", at_swap >= well_under_way && at_swap < wanted.size(), fmt::format("{} of {} came before", at_swap, wanted.size())));
   auto everything = keys_of(*stage.data.test_table, stage.test_engines(), stage.first_leaf());
   everything.insert(wanted.begin(), wanted.end());
   TRY_LET(const Predictions predictions, read_predictions(stage.cli, stage.hub_view));
   TRY(step.check("predictions", wanted.size(), predictions.present(wanted)));
   TRY(step.check("missing of all so far", 0, everything.size() - predictions.present(everything)));
+  TRY(step.check("that were not asked for", 0, predictions.seen.size() - predictions.present(everything)));
   TRY(step.check("twice", 0, predictions.repeated()));
   TRY_LET(const std::uint64_t records, uploaded_records(stage, stage.uploaded + wanted.size()));
   TRY(step.check("full records at the hub", stage.uploaded + wanted.size(), records));
-  step.note(fmt::format("at a steady {} messages/s {}", 20 * engines, latency_text(predictions, wanted)));
+  step.note(fmt::format("at a steady {} messages/s {}", flow.messages_per_second(), latency_text(predictions, wanted)));
   return {};
 }
 
