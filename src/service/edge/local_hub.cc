@@ -11,6 +11,11 @@ namespace nacelle::edge {
 
 using device::IdentityName;
 
+namespace {
+// Reported properties hold 32 KiB, a client takes some 250 bytes (ids may be 128 long); the original serves 100 clients.
+constexpr std::size_t most_reported_clients = 80;
+}  // namespace
+
 std::shared_ptr<LocalHub> LocalHub::make(Parts parts) {
   auto hub = std::shared_ptr<LocalHub>(new LocalHub(std::move(parts)));
   return hub;
@@ -201,10 +206,13 @@ json::Object LocalHub::clients_report() const {
     return format_iso8601(t);
   };
   json::Object clients;
-  for (const auto& [who, client] : clients_)
-    clients.set(who.client_id(), json::Object{{"status", client.connected ? "Connected" : "Disconnected"},
-                                              {"lastConnectedTimeUtc", time(client.connected_at)},
-                                              {"lastDisconnectedTimeUtc", time(client.disconnected_at)}});
+  for (const bool modules : {true, false})
+    for (const auto& [who, client] : clients_) {
+      if (who.is_module() != modules || clients.size() >= most_reported_clients) continue;
+      clients.set(who.client_id(), json::Object{{"status", client.connected ? "Connected" : "Disconnected"},
+                                                {"lastConnectedTimeUtc", time(client.connected_at)},
+                                                {"lastDisconnectedTimeUtc", time(client.disconnected_at)}});
+    }
   return clients;
 }
 

@@ -46,7 +46,7 @@ class LocalHub final : public endpoint::DeviceBackend, public std::enable_shared
   awaitable<void> close();
 
   LocalHubCounts counts() const { return counts_; }
-  /// Clients as $edgeHub reports them (wire facts 5.5).
+  /// Clients as $edgeHub reports them (wire facts 5.5): modules, then leaf devices, as many as fit reported properties.
   json::Object clients_report() const;
 
   awaitable<Result<Timestamp>> authenticate(device::IdentityName who, telemetry::UserName user_name, std::string password,

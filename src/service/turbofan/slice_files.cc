@@ -99,7 +99,8 @@ void SliceFiles::remember(const EngineData& record) {
   if (recent.size() > records_known) recent.pop_front();
 }
 
-/// A name is given out once, also over restarts and after its file was uploaded: a second file of one slice is `mm-1`.
+/// A name is given out once, also over restarts and after its file was uploaded: a second file of one slice is
+/// `mm_001`, which sorts behind `mm`.
 Result<> SliceFiles::open_file(Timestamp slice_begin) {
   const std::string slice = slice_name(slice_begin);
   last_number_ = slice == last_slice_ ? last_number_ + 1 : 0;
@@ -108,7 +109,7 @@ Result<> SliceFiles::open_file(Timestamp slice_begin) {
   open->slice_begin = slice_begin;
   fs::path path;
   while (true) {
-    open->name = slice + (last_number_ == 0 ? "" : fmt::format("-{}", last_number_)) + std::string(suffix);
+    open->name = slice + (last_number_ == 0 ? "" : fmt::format("_{:03}", last_number_)) + std::string(suffix);
     path = path_of(open->name);
     TRY_LET(const bool taken, files_.exists(path));
     if (!taken) break;

@@ -97,7 +97,7 @@ TEST(SliceFiles, a_name_is_never_given_out_twice_also_after_removal_and_restart)
     ASSERT_TRUE(world.files->tick(true));
     const auto names = *world.files->complete();
     ASSERT_EQ(names.size(), 1u);
-    EXPECT_EQ(names[0], i == 0 ? "2030/01/01/00/00.avro" : "2030/01/01/00/00-" + std::to_string(i) + ".avro");
+    EXPECT_EQ(names[0], i == 0 ? "2030/01/01/00/00.avro" : "2030/01/01/00/00_00" + std::to_string(i) + ".avro");
     ASSERT_TRUE(world.files->remove(names[0]));
     world.open();
   }
