@@ -74,8 +74,8 @@ void SegmentChain::sync() {
     needs_roll_ = true;
   } else {
     synced_ = written_;
+    head_ = unsynced_.back()->offset + 1;  // first: nobody reads a record at or beyond the head
     last_->publish(unsynced_, written_);
-    head_ = unsynced_.back()->offset + 1;
   }
   unsynced_.clear();
 }
