@@ -85,7 +85,8 @@ bool InterruptGuard::interrupted() { return was_interrupted; }
 
 Result<ChildProcess> ChildProcess::start(const std::vector<std::string>& command, const ChildOptions& options) {
   int output[2] = {-1, -1}, failure[2] = {-1, -1};
-  if (!options.inherit_output && ::pipe2(output, O_CLOEXEC) != 0) return fail(Fault::exhausted, fmt::format("no pipe for {}: {}", command[0], std::strerror(errno)));
+  if (!options.inherit_output && ::pipe2(output, O_CLOEXEC) != 0)
+    return fail(Fault::exhausted, fmt::format("no pipe for {}: {}", command[0], std::strerror(errno)));
   INVARIANT(::pipe2(failure, O_CLOEXEC) == 0, "two more file descriptors are there");
   int log = -1;
   if (!options.log.empty()) {

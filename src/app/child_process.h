@@ -24,9 +24,9 @@ class InterruptGuard {
 };
 
 struct ChildOptions {
-  std::filesystem::path log;                 ///< standard error goes there; empty: to ours
+  std::filesystem::path log;                       ///< standard error goes there; empty: to ours
   std::map<std::string, std::string> environment;  ///< besides our own
-  bool inherit_output = false;               ///< standard output goes to ours
+  bool inherit_output = false;                     ///< standard output goes to ours
 };
 
 /// A running program. Destroyed: its group is told to end (SIGTERM), and killed if it does not.

@@ -17,7 +17,8 @@ struct Outcome {
   void take(const Result<>& result) {
     if (result) return;
     const Fault fault = result.error().fault;
-    const bool asked_wrongly = fault == Fault::invalid_input || fault == Fault::not_found || fault == Fault::denied || fault == Fault::corrupt;
+    const bool asked_wrongly =
+        fault == Fault::invalid_input || fault == Fault::not_found || fault == Fault::denied || fault == Fault::corrupt;
     exit_code = asked_wrongly ? 2 : 1;
     std::fprintf(stderr, "error: %s\n", result.error().message.c_str());
   }

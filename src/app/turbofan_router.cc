@@ -3,6 +3,7 @@
 #include "service/turbofan/module_main.h"
 
 int main(int argc, char** argv) {
-  return nacelle::turbofan::run_module(argc, argv, "turbofan-router", "routes readings, predictions and dead letters of turbofan engines",
+  return nacelle::turbofan::run_module(argc, argv, "turbofan-router",
+                                       "routes readings, predictions and dead letters of turbofan engines",
                                        nacelle::turbofan::run_router);
 }

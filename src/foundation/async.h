@@ -49,7 +49,8 @@ awaitable<T> await_callback(Start start) {
     };
     begin(std::move(done));
   };
-  co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(T)>(std::move(initiate), asio::use_awaitable, std::move(start));
+  co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(T)>(std::move(initiate), asio::use_awaitable,
+                                                                                  std::move(start));
 }
 
 }  // namespace nacelle

@@ -92,9 +92,7 @@ Result<Timestamp> parse_iso8601(std::string_view text) {
   return west ? time + offset : time - offset;
 }
 
-std::int64_t unix_seconds(Timestamp time) {
-  return std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count();
-}
+std::int64_t unix_seconds(Timestamp time) { return std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count(); }
 
 Timestamp from_unix_seconds(std::int64_t seconds) {
   constexpr std::int64_t year_0 = -62'167'219'200;

@@ -5,7 +5,8 @@ namespace nacelle {
 [[noreturn]] void invariant_broken(const char* condition, const char* why, const char* file, int line);
 }
 
-#define INVARIANT(condition, why) \
-  do {                            \
-    if (!(condition)) [[unlikely]] ::nacelle::invariant_broken(#condition, why, __FILE__, __LINE__); \
+#define INVARIANT(condition, why)                                       \
+  do {                                                                  \
+    if (!(condition)) [[unlikely]]                                      \
+      ::nacelle::invariant_broken(#condition, why, __FILE__, __LINE__); \
   } while (false)

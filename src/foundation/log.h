@@ -10,7 +10,7 @@ namespace nacelle::log {
 
 enum class Level { debug, info, warn, error, off };
 
-void set_level(Level level);               ///< Any thread. Default: info, or what NACELLE_LOG names.
+void set_level(Level level);  ///< Any thread. Default: info, or what NACELLE_LOG names.
 bool enabled(Level level);
 void write(Level level, std::string_view component, std::string_view text);
 

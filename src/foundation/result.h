@@ -38,14 +38,23 @@ template <class T = void>
 class [[nodiscard]] Result {
  public:
   using value_type = T;
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit by design
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}                  // NOLINT: implicit by design
   Result(Failure failure) : state_(std::in_place_index<1>, std::move(failure.error)) {}  // NOLINT
 
   bool has_value() const { return state_.index() == 0; }
   explicit operator bool() const { return has_value(); }
-  T& value() & { check(); return std::get<0>(state_); }
-  const T& value() const& { check(); return std::get<0>(state_); }
-  T&& value() && { check(); return std::get<0>(std::move(state_)); }
+  T& value() & {
+    check();
+    return std::get<0>(state_);
+  }
+  const T& value() const& {
+    check();
+    return std::get<0>(state_);
+  }
+  T&& value() && {
+    check();
+    return std::get<0>(std::move(state_));
+  }
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
   T&& operator*() && { return std::move(*this).value(); }
@@ -54,7 +63,9 @@ class [[nodiscard]] Result {
   const Error& error() const& { return std::get<1>(state_); }
   Error&& error() && { return std::get<1>(std::move(state_)); }
   template <class U>
-  T value_or(U&& other) && { return has_value() ? std::get<0>(std::move(state_)) : T(std::forward<U>(other)); }
+  T value_or(U&& other) && {
+    return has_value() ? std::get<0>(std::move(state_)) : T(std::forward<U>(other));
+  }
 
  private:
   void check() const { INVARIANT(has_value(), "a Result is only read after it was tested"); }
@@ -91,15 +102,13 @@ Result<T> in(Result<T> result, std::string_view context) {
 #define NACELLE_CONCAT(a, b) NACELLE_CONCAT_(a, b)
 
 /// Returns the failure of `expr` from this function, if there is one.
-#define TRY(...)                                                               \
-  do {                                                                         \
-    if (auto try_result = __VA_ARGS__; !try_result)                            \
-      return ::nacelle::fail(std::move(try_result).error());                   \
+#define TRY(...)                                                                                           \
+  do {                                                                                                     \
+    if (auto try_result = __VA_ARGS__; !try_result) return ::nacelle::fail(std::move(try_result).error()); \
   } while (false)
 
 /// `TRY_LET(const Route route, parse_route(text));`
-#define TRY_LET(declaration, ...) \
-  NACELLE_TRY_LET(NACELLE_CONCAT(try_result_, __COUNTER__), return, declaration, __VA_ARGS__)
+#define TRY_LET(declaration, ...) NACELLE_TRY_LET(NACELLE_CONCAT(try_result_, __COUNTER__), return, declaration, __VA_ARGS__)
 
 /// As TRY and TRY_LET, inside a coroutine.
 #define CO_TRY(...)                                                            \
@@ -107,10 +116,9 @@ Result<T> in(Result<T> result, std::string_view context) {
     auto try_result = __VA_ARGS__;                                             \
     if (!try_result) co_return ::nacelle::fail(std::move(try_result).error()); \
   } while (false)
-#define CO_TRY_LET(declaration, ...) \
-  NACELLE_TRY_LET(NACELLE_CONCAT(try_result_, __COUNTER__), co_return, declaration, __VA_ARGS__)
+#define CO_TRY_LET(declaration, ...) NACELLE_TRY_LET(NACELLE_CONCAT(try_result_, __COUNTER__), co_return, declaration, __VA_ARGS__)
 
-#define NACELLE_TRY_LET(result, leave, declaration, ...)                 \
-  auto result = __VA_ARGS__;                                             \
-  if (!result) leave ::nacelle::fail(std::move(result).error());         \
+#define NACELLE_TRY_LET(result, leave, declaration, ...)         \
+  auto result = __VA_ARGS__;                                     \
+  if (!result) leave ::nacelle::fail(std::move(result).error()); \
   declaration = std::move(result).value()

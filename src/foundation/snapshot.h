@@ -26,7 +26,7 @@ class Snapshot {
   }
 
  private:
-  mutable std::mutex mutex_;  // held for a pointer copy only
+  mutable std::mutex mutex_;        // held for a pointer copy only
   std::shared_ptr<const T> value_;  // guarded by mutex_
 };
 

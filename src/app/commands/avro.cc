@@ -26,7 +26,8 @@ Result<std::vector<fs::path>> files_at(const fs::path& path) {
   if (!fs::exists(path, error)) return fail(Fault::not_found, fmt::format("{} is not there", path.string()));
   if (!fs::is_directory(path, error)) return std::vector<fs::path>{path};
   std::vector<fs::path> files;
-  for (auto at = fs::recursive_directory_iterator(path, error); !error && at != fs::recursive_directory_iterator(); at.increment(error))
+  for (auto at = fs::recursive_directory_iterator(path, error); !error && at != fs::recursive_directory_iterator();
+       at.increment(error))
     if (at->is_regular_file() && at->path().extension() == ".avro") files.push_back(at->path());
   if (error) return fail(Fault::unavailable, fmt::format("{}: {}", path.string(), error.message()));
   std::sort(files.begin(), files.end());
@@ -80,8 +81,10 @@ Result<> cat(const AvroSettings& settings) {
   }
   if (!settings.count) return {};
   const auto number_of_files = static_cast<std::uint64_t>(files.size());
-  if (settings.json) print_line(json::print(json::Object{{"files", number_of_files}, {"records", records}}));
-  else print_line(fmt::format("{} records in {} files", records, number_of_files));
+  if (settings.json)
+    print_line(json::print(json::Object{{"files", number_of_files}, {"records", records}}));
+  else
+    print_line(fmt::format("{} records in {} files", records, number_of_files));
   return {};
 }
 

@@ -42,10 +42,14 @@ Result<std::string> classifier_in(const deployment::AgentConfig& agent, const st
   std::string found;
   for (const auto& [name, spec] : agent.modules) {
     if (spec.image.find(classifier_program) == std::string::npos) continue;
-    if (!found.empty()) return fail(Fault::invalid_input, fmt::format("both '{}' and '{}' run {}; say which with --module", found, name, classifier_program));
+    if (!found.empty())
+      return fail(Fault::invalid_input,
+                  fmt::format("both '{}' and '{}' run {}; say which with --module", found, name, classifier_program));
     found = name;
   }
-  if (found.empty()) return fail(Fault::invalid_input, fmt::format("no module of the deployment runs {}; name one with --module", classifier_program));
+  if (found.empty())
+    return fail(Fault::invalid_input,
+                fmt::format("no module of the deployment runs {}; name one with --module", classifier_program));
   return found;
 }
 
@@ -86,7 +90,7 @@ awaitable<Result<>> deploy_manifest(HubClient& hub, Settings settings) {
     sha256 = model.sha256;
     json::Value desired = checked.desired.contains(module) ? checked.desired.at(module) : json::Value(json::Object{});
     desired.as_object().set("model", std::move(model.desired));
-    CO_TRY_LET(json::Object* content, content_of(manifest));
+    CO_TRY_LET(json::Object * content, content_of(manifest));
     content->set(module, json::Object{{"properties.desired", std::move(desired)}});
   }
   const std::string path = endpoint::device_path({device::DeviceId(settings->device), {}}) + "/applyConfigurationContent";
@@ -115,7 +119,8 @@ awaitable<Result<>> deploy_model(HubClient& hub, Settings settings) {
 }
 
 awaitable<Result<>> deploy(HubClient& hub, Settings settings) {
-  if (settings->manifest.empty() && settings->model.empty()) co_return fail(Fault::invalid_input, "nothing to deploy: give --manifest, --model or both");
+  if (settings->manifest.empty() && settings->model.empty())
+    co_return fail(Fault::invalid_input, "nothing to deploy: give --manifest, --model or both");
   auto deployed = settings->manifest.empty() ? deploy_model(hub, settings) : deploy_manifest(hub, settings);
   auto done = co_await std::move(deployed);
   co_return done;
@@ -129,12 +134,14 @@ void add_deploy(CLI::App& root, Outcome& outcome) {
   add_hub_option(*command, settings->hub);
   command->add_option("--device", settings->device, "the edge device")->required();
   command->add_option("--manifest", settings->manifest, "deployment manifest (IoT Edge's shape)");
-  command->add_option("--model", settings->model, "NAME:VERSION, an alias, or an artifact's path: uploaded, and given to the classifier");
+  command->add_option("--model", settings->model,
+                      "NAME:VERSION, an alias, or an artifact's path: uploaded, and given to the classifier");
   command->add_option("--module", settings->module, "the module that gets the model (default: the one that runs rul-classifier)");
   command->add_option("--workbench", settings->workbench, "folder of the model registry");
   command->add_flag("--json", settings->json, "one line of JSON");
   command->footer("Example:\n  nacelle deploy --device edge-1 --manifest examples/turbofan/manifest.json --model turbofan-rul:3");
-  command->callback([&outcome, settings] { outcome.take(with_hub(settings->hub, [&](HubClient& hub) { return deploy(hub, settings); })); });
+  command->callback(
+      [&outcome, settings] { outcome.take(with_hub(settings->hub, [&](HubClient& hub) { return deploy(hub, settings); })); });
 }
 
 }  // namespace nacelle::app

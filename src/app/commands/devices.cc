@@ -20,7 +20,9 @@ struct DeviceSettings {
 };
 using Settings = std::shared_ptr<DeviceSettings>;
 
-device::IdentityName name_of(const DeviceSettings& settings) { return {device::DeviceId(settings.id), device::ModuleId(settings.module)}; }
+device::IdentityName name_of(const DeviceSettings& settings) {
+  return {device::DeviceId(settings.id), device::ModuleId(settings.module)};
+}
 
 /// The document without its keys.
 json::Value without_keys(json::Value document) {
@@ -38,13 +40,17 @@ std::string text_of(const json::Value& document, std::string_view key) {
 void print_device(const json::Value& document) {
   const json::Value* edge = document.at_path({"capabilities", "iotEdge"});
   const bool is_edge = edge && edge->is_bool() && edge->as_bool();
-  const std::string id = document.find("moduleId") ? text_of(document, "deviceId") + "/" + text_of(document, "moduleId") : text_of(document, "deviceId");
-  print_line(fmt::format("{:<32} {:<9} {:<13} {}", id, text_of(document, "status"), text_of(document, "connectionState"), is_edge ? "edge" : ""));
+  const std::string id = document.find("moduleId") ? text_of(document, "deviceId") + "/" + text_of(document, "moduleId")
+                                                   : text_of(document, "deviceId");
+  print_line(fmt::format("{:<32} {:<9} {:<13} {}", id, text_of(document, "status"), text_of(document, "connectionState"),
+                         is_edge ? "edge" : ""));
 }
 
 void print_document(const json::Value& document, bool as_json) {
-  if (as_json) print_line(json::print(document));
-  else print_device(document);
+  if (as_json)
+    print_line(json::print(document));
+  else
+    print_device(document);
 }
 
 awaitable<Result<>> list(HubClient& hub, Settings settings) {
@@ -52,23 +58,30 @@ awaitable<Result<>> list(HubClient& hub, Settings settings) {
   if (!devices.is_array()) co_return fail(Fault::unavailable, "the hub's list of devices is not an array");
   json::Array shown;
   for (const auto& device : devices.as_array()) shown.push_back(without_keys(device));
-  if (settings->json) print_line(json::print(shown));
-  else for (const auto& device : shown) print_device(device);
+  if (settings->json)
+    print_line(json::print(shown));
+  else
+    for (const auto& device : shown) print_device(device);
   co_return Result<>{};
 }
 
 awaitable<Result<>> create(HubClient& hub, Settings settings) {
   const device::IdentityName name = name_of(*settings);
   json::Object document{{"deviceId", settings->id}};
-  if (name.is_module()) document.set("moduleId", settings->module);
-  else document.set("capabilities", json::Object{{"iotEdge", settings->edge}});
+  if (name.is_module())
+    document.set("moduleId", settings->module);
+  else
+    document.set("capabilities", json::Object{{"iotEdge", settings->edge}});
   if (!settings->parent.empty()) {
     const std::string path = endpoint::device_path({device::DeviceId(settings->parent), {}});
     CO_TRY_LET(const json::Value parent, co_await hub.get(path));
     const json::Value* scope = parent.find("deviceScope");
-    if (!scope || !scope->is_string()) co_return fail(Fault::invalid_input, fmt::format("--parent: '{}' is not an edge device", settings->parent));
-    if (settings->edge) document.set("parentScopes", json::Array{*scope});
-    else document.set("deviceScope", *scope);
+    if (!scope || !scope->is_string())
+      co_return fail(Fault::invalid_input, fmt::format("--parent: '{}' is not an edge device", settings->parent));
+    if (settings->edge)
+      document.set("parentScopes", json::Array{*scope});
+    else
+      document.set("deviceScope", *scope);
   }
   const std::string path = endpoint::device_path(name);
   json::Value body(std::move(document));
@@ -87,8 +100,10 @@ awaitable<Result<>> show(HubClient& hub, Settings settings) {
 awaitable<Result<>> remove(HubClient& hub, Settings settings) {
   const std::string path = endpoint::device_path(name_of(*settings));
   CO_TRY(co_await hub.remove(path));
-  if (settings->json) print_line(json::print(json::Object{{"deleted", name_of(*settings).client_id()}}));
-  else print_line(fmt::format("deleted {}", name_of(*settings).client_id()));
+  if (settings->json)
+    print_line(json::print(json::Object{{"deleted", name_of(*settings).client_id()}}));
+  else
+    print_line(fmt::format("deleted {}", name_of(*settings).client_id()));
   co_return Result<>{};
 }
 
@@ -105,7 +120,8 @@ awaitable<Result<>> connection_string(HubClient& hub, Settings settings) {
 
 using Work = awaitable<Result<>> (*)(HubClient&, Settings);
 
-CLI::App* add_verb(CLI::App& parent, Outcome& outcome, const char* verb, const char* help, Work work, bool takes_id, Settings& settings) {
+CLI::App* add_verb(CLI::App& parent, Outcome& outcome, const char* verb, const char* help, Work work, bool takes_id,
+                   Settings& settings) {
   settings = std::make_shared<DeviceSettings>();
   CLI::App* command = parent.add_subcommand(verb, help);
   add_hub_option(*command, settings->hub);
@@ -114,9 +130,8 @@ CLI::App* add_verb(CLI::App& parent, Outcome& outcome, const char* verb, const c
     command->add_option("id", settings->id, "the device")->required();
     command->add_option("--module", settings->module, "one of its modules");
   }
-  command->callback([&outcome, settings, work] {
-    outcome.take(with_hub(settings->hub, [&](HubClient& hub) { return work(hub, settings); }));
-  });
+  command->callback(
+      [&outcome, settings, work] { outcome.take(with_hub(settings->hub, [&](HubClient& hub) { return work(hub, settings); })); });
   return command;
 }
 
@@ -125,18 +140,21 @@ CLI::App* add_verb(CLI::App& parent, Outcome& outcome, const char* verb, const c
 void add_devices(CLI::App& root, Outcome& outcome) {
   CLI::App* devices = root.add_subcommand("devices", "List, create, show and delete devices and modules");
   devices->require_subcommand(1);
-  devices->footer("Example:\n  nacelle devices create edge-1 --edge\n  nacelle devices create Client_001 --parent edge-1\n"
-                  "  nacelle devices connection-string Client_001");
+  devices->footer(
+      "Example:\n  nacelle devices create edge-1 --edge\n  nacelle devices create Client_001 --parent edge-1\n"
+      "  nacelle devices connection-string Client_001");
   Settings settings;
   add_verb(*devices, outcome, "list", "All devices", list, false, settings)->footer("Example:\n  nacelle devices list --json");
   CLI::App* creates = add_verb(*devices, outcome, "create", "A new device or module, with random keys", create, true, settings);
   creates->add_flag("--edge", settings->edge, "an edge device");
   creates->add_option("--parent", settings->parent, "the edge device it connects through");
   creates->footer("Example:\n  nacelle devices create Client_001 --parent edge-1");
-  add_verb(*devices, outcome, "show", "One device or module, without its keys", show, true, settings)->footer("Example:\n  nacelle devices show Client_001");
+  add_verb(*devices, outcome, "show", "One device or module, without its keys", show, true, settings)
+      ->footer("Example:\n  nacelle devices show Client_001");
   add_verb(*devices, outcome, "delete", "Delete a device with its modules, or a module", remove, true, settings)
       ->footer("Example:\n  nacelle devices delete Client_001");
-  CLI::App* tells = add_verb(*devices, outcome, "connection-string", "Print a device's connection string: a secret", connection_string, true, settings);
+  CLI::App* tells = add_verb(*devices, outcome, "connection-string", "Print a device's connection string: a secret",
+                             connection_string, true, settings);
   tells->add_option("--gateway", settings->gateway, "adds GatewayHostName");
   tells->footer("Example:\n  nacelle devices connection-string Client_001");
 }

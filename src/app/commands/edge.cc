@@ -26,10 +26,12 @@ awaitable<void> until_cancelled() {
 awaitable<Result<>> serve(Executor executor, edge::EdgeOptions options) {
   co_await asio::this_coro::throw_if_cancelled(false);  // so that the end below can still wait
   const SystemClock clock;
-  auto started = co_await edge::Edge::start(executor, std::move(options), clock, storage::real_file_system(), edge::real_processes());
+  auto started =
+      co_await edge::Edge::start(executor, std::move(options), clock, storage::real_file_system(), edge::real_processes());
   if (!started) co_return fail(std::move(started).error());
   const std::unique_ptr<edge::Edge> edge = std::move(*started);
-  const json::Object ready{{"ready", true}, {"mqtts", int{edge->mqtts()}}, {"device", edge->device()}, {"offline", edge->offline()}};
+  const json::Object ready{
+      {"ready", true}, {"mqtts", int{edge->mqtts()}}, {"device", edge->device()}, {"offline", edge->offline()}};
   std::printf("%s\n", json::print(ready).c_str());
   std::fflush(stdout);
   co_await until_cancelled();
@@ -51,13 +53,18 @@ void add_edge(CLI::App& root, Outcome& outcome) {
   auto* command = root.add_subcommand("edge", "Run an edge: module agent, local hub and gateway beside the machines");
   auto flags = std::make_shared<Flags>();
   command->add_option("--data", flags->edge.data, "Folder of everything the edge keeps")->required();
-  command->add_option("--connection", flags->edge.connection, "Connection string of an edge device; its HostName may be HOST:PORT (HTTPS)")->required();
+  command
+      ->add_option("--connection", flags->edge.connection,
+                   "Connection string of an edge device; its HostName may be HOST:PORT (HTTPS)")
+      ->required();
   command->add_option("--ca", flags->edge.hub_ca, "The hub's root certificate (PEM); needed at the first start");
   command->add_option("--hub-mqtts", flags->edge.hub_mqtts, "The hub's MQTT/TLS port")->capture_default_str();
-  command->add_option("--mqtts", flags->edge.mqtts, "Port for modules and leaf devices, MQTT/TLS; 0: any free one")->capture_default_str();
+  command->add_option("--mqtts", flags->edge.mqtts, "Port for modules and leaf devices, MQTT/TLS; 0: any free one")
+      ->capture_default_str();
   command->add_option("--https", flags->https, "Not offered yet");
   command->add_option("--host", flags->edge.host, "Name by which modules and leaf devices reach this edge")->capture_default_str();
-  command->add_option("--listen", flags->edge.listen_on, "Address to listen on; 0.0.0.0 for leaf devices on other machines")->capture_default_str();
+  command->add_option("--listen", flags->edge.listen_on, "Address to listen on; 0.0.0.0 for leaf devices on other machines")
+      ->capture_default_str();
   command->footer(
       "Example:\n  nacelle edge --data ./edge --ca hub/certs/ca.pem --hub-mqtts 8883 --mqtts 18883 \\\n"
       "    --connection 'HostName=localhost:8443;DeviceId=edge1;SharedAccessKey=...'");

@@ -37,8 +37,9 @@ void print_event(const json::Value& event, bool as_json) {
 }
 
 std::string target_of(const EventSettings& settings, const json::Value& next, std::uint64_t wanted, std::int64_t wait_seconds) {
-  std::string target = fmt::format("/events?consumerGroup={}&from={}&maxEvents={}&waitSeconds={}", text::percent_encode(settings.group), settings.from,
-                                   std::min<std::uint64_t>(wanted, 500), wait_seconds);
+  std::string target =
+      fmt::format("/events?consumerGroup={}&from={}&maxEvents={}&waitSeconds={}", text::percent_encode(settings.group),
+                  settings.from, std::min<std::uint64_t>(wanted, 500), wait_seconds);
   if (!settings.device.empty()) target += "&device=" + text::percent_encode(settings.device);
   if (!next.is_null()) target += "&next=" + text::percent_encode(json::print(next));
   return target;
@@ -65,7 +66,8 @@ awaitable<Result<>> watch(HubClient& hub, Settings settings) {
       json::Value body = json::Object{{"consumerGroup", settings->group}, {"next", next}};
       CO_TRY(co_await hub.post("/events/checkpoint", std::move(body)));
     }
-    const bool idle = settings->idle_seconds > 0 && std::chrono::steady_clock::now() - last_seen >= std::chrono::seconds{settings->idle_seconds};
+    const bool idle =
+        settings->idle_seconds > 0 && std::chrono::steady_clock::now() - last_seen >= std::chrono::seconds{settings->idle_seconds};
     if (idle) break;
   }
   co_return Result<>{};
@@ -84,11 +86,13 @@ void add_events(CLI::App& root, Outcome& outcome) {
   watches->add_option("--group", settings->group, "consumer group")->capture_default_str();
   watches->add_option("--from", settings->from, "start, end or checkpoint")->capture_default_str();
   watches->add_option("--max", settings->most, "end after so many (default: never)")->type_name("N");
-  watches->add_option("--idle", settings->idle_seconds, "end when nothing came for so many seconds (default: never)")->type_name("SECONDS");
+  watches->add_option("--idle", settings->idle_seconds, "end when nothing came for so many seconds (default: never)")
+      ->type_name("SECONDS");
   watches->add_flag("--checkpoint", settings->checkpoint, "remember the place for the consumer group");
   watches->add_flag("--json", settings->json, "one line of JSON a message");
   watches->footer("Example:\n  nacelle events watch --from start --max 10 --json");
-  watches->callback([&outcome, settings] { outcome.take(with_hub(settings->hub, [&](HubClient& hub) { return watch(hub, settings); })); });
+  watches->callback(
+      [&outcome, settings] { outcome.take(with_hub(settings->hub, [&](HubClient& hub) { return watch(hub, settings); })); });
 }
 
 }  // namespace nacelle::app

@@ -68,8 +68,9 @@ void add_hub(CLI::App& root, Outcome& outcome) {
   command->add_option("--https", settings->https, "REST and file uploads")->capture_default_str();
   command->add_option("--metrics", settings->metrics, "Prometheus, on loopback")->capture_default_str();
   command->add_option("--mqtt", settings->mqtt, "MQTT without TLS, on loopback only (default: off)")->type_name("PORT");
-  command->footer("Prints one line of JSON when ready, and writes DATA/hub.json with the service connection string.\n\n"
-                  "Example:\n  nacelle hub --data ./nacelle-data --host localhost --mqtts 0 --https 0 --metrics 0");
+  command->footer(
+      "Prints one line of JSON when ready, and writes DATA/hub.json with the service connection string.\n\n"
+      "Example:\n  nacelle hub --data ./nacelle-data --host localhost --mqtts 0 --https 0 --metrics 0");
   command->callback([&outcome, settings] { outcome.take(run_hub(*settings)); });
 }
 

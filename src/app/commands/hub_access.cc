@@ -11,7 +11,8 @@ namespace nacelle::app {
 
 void add_hub_option(CLI::App& command, std::string& path) {
   path = endpoint::default_hub_path().string();
-  command.add_option("--hub", path, "hub.json or the hub's data folder (default: $NACELLE_HUB, else ./nacelle-data)")->type_name("PATH");
+  command.add_option("--hub", path, "hub.json or the hub's data folder (default: $NACELLE_HUB, else ./nacelle-data)")
+      ->type_name("PATH");
 }
 
 Result<> with_hub(const std::string& path, std::function<awaitable<Result<>>(endpoint::HubClient&)> work) {

@@ -49,7 +49,8 @@ Result<> pack(const PackFlags& flags) {
     line.set("modelSha256", request.model_hash);
     std::printf("%s\n", json::print(line).c_str());
   } else {
-    std::printf("%s\n%s: %zu files, %.1f MiB\n", packed.digest.c_str(), flags.out.c_str(), packed.files.size(), static_cast<double>(packed.tar.size()) / (1 << 20));
+    std::printf("%s\n%s: %zu files, %.1f MiB\n", packed.digest.c_str(), flags.out.c_str(), packed.files.size(),
+                static_cast<double>(packed.tar.size()) / (1 << 20));
   }
   return {};
 }
@@ -80,7 +81,8 @@ Result<> run_image(const RunFlags& flags) {
   const fs::path root = flags.into.empty() ? temporary.path() : fs::absolute(flags.into);
   TRY_LET(const Bytes tar, storage::read_file(storage::real_file_system(), flags.image, 4_GiB));
   TRY_LET(const oci::UnpackedImage image, in(scorer::unpack_image(tar, root), flags.image.string()));
-  TRY_LET(const std::vector<std::string> command, scorer::plain_command(image, root, {"--host", flags.host, "--port", std::to_string(flags.port)}));
+  TRY_LET(const std::vector<std::string> command,
+          scorer::plain_command(image, root, {"--host", flags.host, "--port", std::to_string(flags.port)}));
   const InterruptGuard guard;
   TRY_LET(ChildProcess child, ChildProcess::start(command, {.log = {}, .environment = {}, .inherit_output = true}));
   while (child.running() && !InterruptGuard::interrupted()) std::this_thread::sleep_for(std::chrono::milliseconds{50});
@@ -107,12 +109,14 @@ void add_package(CLI::App& root, Outcome& outcome) {
   auto* command = root.add_subcommand("package", "Pack a model and its scoring service as a container image; or run one");
   command->require_subcommand(0, 1);
   command->add_option("--model", flags->model, "NAME:VERSION, NAME@alias, or an artifact's path");
-  command->add_option("--workbench", flags->workbench, "Folder of the model registry (default: $NACELLE_WORKBENCH, else ./nacelle-workbench)");
+  command->add_option("--workbench", flags->workbench,
+                      "Folder of the model registry (default: $NACELLE_WORKBENCH, else ./nacelle-workbench)");
   command->add_option("--out", flags->out, "The image to write: an OCI layout in one tar");
   command->add_option("--arch", flags->architecture, "amd64 or arm64; must be this program's (the default)");
   command->add_option("--tag", flags->tag, "name:tag inside the image");
   command->add_flag("--json", flags->json, "digest and size as one line of JSON");
-  command->footer("Example:\n  nacelle package --model rul:1 --out image.tar --tag rul:1\n  nacelle package run image.tar --port 0");
+  command->footer(
+      "Example:\n  nacelle package --model rul:1 --out image.tar --tag rul:1\n  nacelle package run image.tar --port 0");
   command->callback([command, &outcome, flags] {
     if (command->get_subcommands().empty()) outcome.take(pack(*flags));
   });

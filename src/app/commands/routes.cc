@@ -54,10 +54,12 @@ awaitable<Result<>> test(HubClient& hub, Settings settings) {
   CO_TRY_LET(json::Value message, read_json_file(settings->message));
   json::Value body = json::Object{{"message", std::move(message)}};
   CO_TRY_LET(const json::Value answer, co_await hub.post("/routes/test", std::move(body)));
-  if (settings->json) print_line(json::print(answer));
+  if (settings->json)
+    print_line(json::print(answer));
   else if (const json::Value* routes = answer.find("routes"); routes && routes->is_array())
     for (const auto& route : routes->as_array())
-      print_line(fmt::format("{:<28} {:<20} {}", text_at(route, {"route"}), text_at(route, {"endpoint"}), true_at(route, "matches") ? "matches" : "-"));
+      print_line(fmt::format("{:<28} {:<20} {}", text_at(route, {"route"}), text_at(route, {"endpoint"}),
+                             true_at(route, "matches") ? "matches" : "-"));
   co_return Result<>{};
 }
 
@@ -68,9 +70,8 @@ CLI::App* add_verb(CLI::App& parent, Outcome& outcome, const char* verb, const c
   CLI::App* command = parent.add_subcommand(verb, help);
   add_hub_option(*command, settings->hub);
   command->add_flag("--json", settings->json, "one line of JSON");
-  command->callback([&outcome, settings, work] {
-    outcome.take(with_hub(settings->hub, [&](HubClient& hub) { return work(hub, settings); }));
-  });
+  command->callback(
+      [&outcome, settings, work] { outcome.take(with_hub(settings->hub, [&](HubClient& hub) { return work(hub, settings); })); });
   return command;
 }
 
@@ -86,7 +87,8 @@ void add_routes(CLI::App& root, Outcome& outcome) {
   sets->add_option("file", settings->file, "as printed by list --json")->required();
   sets->footer("Example:\n  nacelle routes set routes.json");
   CLI::App* tests = add_verb(*routes, outcome, "test", "Which routes a message would take", test, settings);
-  tests->add_option("--message", settings->message, "file with {\"body\":{..},\"properties\":{..},\"systemProperties\":{..}}")->required();
+  tests->add_option("--message", settings->message, "file with {\"body\":{..},\"properties\":{..},\"systemProperties\":{..}}")
+      ->required();
   tests->footer("Example:\n  nacelle routes test --message sample.json");
 }
 

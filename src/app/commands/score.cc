@@ -21,7 +21,8 @@ struct Flags {
 
 awaitable<Result<>> serve(Executor executor, net::Endpoint endpoint, std::shared_ptr<const model::Estimator> estimator) {
   CO_TRY_LET(const std::unique_ptr<scorer::ScoringService> service, scorer::ScoringService::start(executor, endpoint, estimator));
-  json::Object ready{{"ready", true}, {"port", int{service->port()}}, {"model", estimator->name()}, {"sha256", estimator->content_hash()}};
+  json::Object ready{
+      {"ready", true}, {"port", int{service->port()}}, {"model", estimator->name()}, {"sha256", estimator->content_hash()}};
   std::printf("%s\n", json::print(ready).c_str());
   std::fflush(stdout);
   co_await net::until_cancelled();
@@ -42,7 +43,8 @@ void add_score(CLI::App& root, Outcome& outcome) {
   auto flags = std::make_shared<Flags>();
   auto* command = root.add_subcommand("score", "Serve a model over HTTP: /score, /invocations and Open Inference v2");
   command->add_option("--model", flags->model, "NAME:VERSION, NAME@alias, or an artifact's path")->required();
-  command->add_option("--workbench", flags->workbench, "Folder of the model registry (default: $NACELLE_WORKBENCH, else ./nacelle-workbench)");
+  command->add_option("--workbench", flags->workbench,
+                      "Folder of the model registry (default: $NACELLE_WORKBENCH, else ./nacelle-workbench)");
   command->add_option("--host", flags->host, "Address to listen on; 0.0.0.0 for all")->capture_default_str();
   command->add_option("--port", flags->port, "Port; 0: any free one, told in the ready line")->capture_default_str();
   command->footer("Example:\n  nacelle score --model rul:1 --port 8080\n  curl -s localhost:8080/openapi.json");

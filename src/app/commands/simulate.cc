@@ -107,8 +107,9 @@ void show_progress(const simulator::Progress& progress) {
   const double share = progress.total == 0 ? 1.0 : static_cast<double>(progress.acked) / static_cast<double>(progress.total);
   constexpr int width = 40;
   const int full = static_cast<int>(share * width);
-  std::fprintf(stderr, "\r[%s%s] %3.0f %%  %llu of %llu acknowledged%s", std::string(full, '#').c_str(), std::string(width - full, '.').c_str(), share * 100,
-               static_cast<unsigned long long>(progress.acked), static_cast<unsigned long long>(progress.total), progress.acked == progress.total ? "\n" : "");
+  std::fprintf(stderr, "\r[%s%s] %3.0f %%  %llu of %llu acknowledged%s", std::string(full, '#').c_str(),
+               std::string(width - full, '.').c_str(), share * 100, static_cast<unsigned long long>(progress.acked),
+               static_cast<unsigned long long>(progress.total), progress.acked == progress.total ? "\n" : "");
   std::fflush(stderr);
 }
 
@@ -116,7 +117,10 @@ void print_summary(const ReplaySummary& summary, bool as_json) {
   const auto& counts = summary.counts;
   const double rate = summary.seconds > 0 ? static_cast<double>(counts.acked) / summary.seconds : 0;
   if (as_json) {
-    json::Object line{{"engines", std::uint64_t{summary.engines}}, {"sent", counts.sent}, {"acked", counts.acked}, {"reconnects", counts.reconnects}};
+    json::Object line{{"engines", std::uint64_t{summary.engines}},
+                      {"sent", counts.sent},
+                      {"acked", counts.acked},
+                      {"reconnects", counts.reconnects}};
     line.set("seconds", summary.seconds);
     line.set("messagesPerSecond", rate);
     std::printf("%s\n", json::print(line).c_str());
@@ -138,7 +142,8 @@ awaitable<Result<>> replay_fleet(Executor executor, const ReplayFlags* flags, co
   std::vector<std::string> ids;
   std::size_t engines = (*table)->engines.size();
   if (flags->max_devices > 0) engines = std::min(engines, flags->max_devices);
-  for (std::size_t i = 0; i < engines; ++i) ids.push_back(simulator::device_name(flags->prefix, flags->first_unit - 1 + (*table)->engines[i].unit));
+  for (std::size_t i = 0; i < engines; ++i)
+    ids.push_back(simulator::device_name(flags->prefix, flags->first_unit - 1 + (*table)->engines[i].unit));
   const auto identities = co_await simulator::register_devices(executor, hub->make_client, ids, flags->parent);
   CO_TRY(identities);
 
@@ -148,14 +153,16 @@ awaitable<Result<>> replay_fleet(Executor executor, const ReplayFlags* flags, co
   options.messages_per_second = flags->rate;
   options.give_up_after = std::chrono::seconds{flags->give_up_after};
   if (flags->progress || ::isatty(STDERR_FILENO)) options.on_progress = show_progress;
-  const auto summary = co_await simulator::replay(executor, *clock, std::move(*target), std::move(feeds), *table, std::move(options));
+  const auto summary =
+      co_await simulator::replay(executor, *clock, std::move(*target), std::move(feeds), *table, std::move(options));
   CO_TRY(summary);
   print_summary(*summary, flags->json);
   co_return Result<>{};
 }
 
 Result<> run_replay(const ReplayFlags& flags) {
-  if (flags.split != "train" && flags.split != "test") return fail(Fault::invalid_input, "--split: expected train or test, found '" + flags.split + "'");
+  if (flags.split != "train" && flags.split != "test")
+    return fail(Fault::invalid_input, "--split: expected train or test, found '" + flags.split + "'");
   if (flags.rate < 0) return fail(Fault::invalid_input, "--rate: expected a number above 0");
   const SystemClock clock;
   net::Runtime runtime;
@@ -168,7 +175,8 @@ struct GenerateFlags {
 };
 
 Result<> run_generate(const GenerateFlags& flags) {
-  if (flags.test_out.empty() != flags.rul_out.empty()) return fail(Fault::invalid_input, "--test-out and --rul-out belong together");
+  if (flags.test_out.empty() != flags.rul_out.empty())
+    return fail(Fault::invalid_input, "--test-out and --rul-out belong together");
   TRY_LET(const simulator::Fleet fleet, simulator::simulate_fleet(flags.fleet));
   storage::FileSystem& disk = storage::real_file_system();
   TRY(storage::write_file_atomic(disk, flags.out, simulator::print_histories(fleet.train)));
@@ -187,7 +195,9 @@ void add_generate(CLI::App& simulate, Outcome& outcome) {
   command->add_option("--out", flags->out, "Training file to write")->required();
   command->add_option("--test-out", flags->test_out, "Test file to write: histories cut off before failure");
   command->add_option("--rul-out", flags->rul_out, "True remaining life of the test engines");
-  command->footer("Example:\n  nacelle simulate generate --engines 100 --fault-modes 2 --seed 7 --out train.txt --test-out test.txt --rul-out rul.txt");
+  command->footer(
+      "Example:\n  nacelle simulate generate --engines 100 --fault-modes 2 --seed 7 --out train.txt --test-out test.txt --rul-out "
+      "rul.txt");
   command->callback([&outcome, flags] { outcome.take(run_generate(*flags)); });
 }
 
@@ -210,8 +220,12 @@ void add_simulate(CLI::App& root, Outcome& outcome) {
   command->add_option("--gateway", flags->gateway, "HOST:PORT of an edge to connect to; user name and token still name the hub");
   command->add_option("--parent", flags->parent, "Make the devices children of this edge device");
   command->add_option("--prefix", flags->prefix, "Device names' beginning")->capture_default_str();
-  command->add_option("--first-unit", flags->first_unit, "Number of the first engine's device")->capture_default_str()->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000}));
-  command->add_option("--give-up-after", flags->give_up_after, "Seconds without any acknowledgement")->capture_default_str()->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000}));
+  command->add_option("--first-unit", flags->first_unit, "Number of the first engine's device")
+      ->capture_default_str()
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000}));
+  command->add_option("--give-up-after", flags->give_up_after, "Seconds without any acknowledgement")
+      ->capture_default_str()
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000}));
   command->add_flag("--progress", flags->progress, "Show the progress bar even if standard error is no terminal");
   command->add_flag("--json", flags->json, "The summary as one line of JSON");
   command->footer(

@@ -86,7 +86,8 @@ void add_twins(CLI::App& root, Outcome& outcome) {
   updates->add_option("--tags", changed->tags, "JSON of tags");
   updates->add_flag("--replace", changed->replace, "put in place of what is there, instead of merging");
   updates->footer("Example:\n  nacelle twins update Client_001 --desired '{\"rate\":5}' --tags '{\"site\":\"north\"}'");
-  updates->callback([&outcome, changed] { outcome.take(with_hub(changed->hub, [&](HubClient& hub) { return update(hub, changed); })); });
+  updates->callback(
+      [&outcome, changed] { outcome.take(with_hub(changed->hub, [&](HubClient& hub) { return update(hub, changed); })); });
 }
 
 }  // namespace nacelle::app

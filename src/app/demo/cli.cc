@@ -34,7 +34,8 @@ std::string_view last_line(std::string_view text) {
 
 std::string name_of(const std::vector<std::string>& arguments) {
   std::string name = arguments.front();
-  if (arguments.size() > 1 && !arguments[1].starts_with('-') && arguments[1].find('/') == std::string::npos) name += "-" + arguments[1];
+  if (arguments.size() > 1 && !arguments[1].starts_with('-') && arguments[1].find('/') == std::string::npos)
+    name += "-" + arguments[1];
   return name;
 }
 
@@ -55,7 +56,8 @@ Result<std::string> Cli::text(const std::vector<std::string>& arguments, std::ch
   show(arguments);
   const std::string name = name_of(arguments);
   TRY_LET(Finished finished, in(run_to_end(command_line(arguments), {.log = log_of(name)}, within), "nacelle " + name));
-  if (finished.code != 0) return fail(Fault::unavailable, fmt::format("nacelle {} ended with code {}: {}", name, finished.code, tail_of(log_of(name))));
+  if (finished.code != 0)
+    return fail(Fault::unavailable, fmt::format("nacelle {} ended with code {}: {}", name, finished.code, tail_of(log_of(name))));
   return std::move(finished.output);
 }
 
@@ -69,11 +71,14 @@ Result<json::Value> Cli::json(std::vector<std::string> arguments, std::chrono::s
   return in(json::parse(last_line(output)), fmt::format("the output of nacelle {}", name));
 }
 
-Result<Cli::Service> Cli::start(const std::string& name, const std::vector<std::string>& arguments, std::chrono::seconds within) const {
+Result<Cli::Service> Cli::start(const std::string& name, const std::vector<std::string>& arguments,
+                                std::chrono::seconds within) const {
   show(arguments);
   TRY_LET(ChildProcess process, in(ChildProcess::start(command_line(arguments), {.log = log_of(name)}), name));
   auto line = process.read_line(within);
-  if (!line) return fail(line.error().fault, fmt::format("{} did not become ready: {}: {}", name, line.error().message, tail_of(log_of(name))));
+  if (!line)
+    return fail(line.error().fault,
+                fmt::format("{} did not become ready: {}: {}", name, line.error().message, tail_of(log_of(name))));
   TRY_LET(json::Value ready, in(json::parse(*line), "the ready line of " + name));
   return Service{std::move(process), std::move(ready)};
 }

@@ -19,13 +19,15 @@ class Cli {
   /// it printed if it failed.
   Result<json::Value> json(std::vector<std::string> arguments, std::chrono::seconds within = std::chrono::seconds{600}) const;
   /// The same without --json: its output.
-  Result<std::string> text(const std::vector<std::string>& arguments, std::chrono::seconds within = std::chrono::seconds{600}) const;
+  Result<std::string> text(const std::vector<std::string>& arguments,
+                           std::chrono::seconds within = std::chrono::seconds{600}) const;
   /// Starts one that goes on, and reads its ready line.
   struct Service {
     ChildProcess process;
     json::Value ready;
   };
-  Result<Service> start(const std::string& name, const std::vector<std::string>& arguments, std::chrono::seconds within = std::chrono::seconds{60}) const;
+  Result<Service> start(const std::string& name, const std::vector<std::string>& arguments,
+                        std::chrono::seconds within = std::chrono::seconds{60}) const;
   /// Starts `nacelle ARGUMENTS --json` and does not wait; finish() does.
   Result<ChildProcess> begin(std::vector<std::string> arguments) const;
   Result<json::Value> finish(ChildProcess process, const std::string& name, std::chrono::seconds within) const;

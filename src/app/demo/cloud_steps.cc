@@ -8,7 +8,8 @@ namespace nacelle::app::demo {
 
 Result<> start_hub(Stage& stage) {
   Step step(1, "hub up, capture route in place");
-  TRY_LET(stage.hub, stage.cli.start("hub", {"hub", "--data", stage.text("hub"), "--host", "localhost", "--bind", "127.0.0.1", "--mqtts", "0", "--https", "0", "--metrics", "0"}));
+  TRY_LET(stage.hub, stage.cli.start("hub", {"hub", "--data", stage.text("hub"), "--host", "localhost", "--bind", "127.0.0.1",
+                                             "--mqtts", "0", "--https", "0", "--metrics", "0"}));
   TRY_LET(const std::string ca, text_in(stage.hub->ready, {"ca"}));
   TRY(step.check("own certificate authority", std::filesystem::exists(ca), ca + " is not there"));
   TRY_LET(const json::Value routes, stage.cli.json({"routes", "list", "--hub", stage.text("hub")}));
@@ -48,14 +49,17 @@ Result<> replay_training(Stage& stage) {
 
 Result<> prepare_data(Stage& stage) {
   Step step(3, "data prepared from the captured Avro");
-  TRY_LET(const json::Value imported, stage.cli.json({"data", "import", "--capture", stage.hub_view.captured("devicedata").string(), "--out", stage.text("train.csv")}));
+  TRY_LET(const json::Value imported, stage.cli.json({"data", "import", "--capture", stage.hub_view.captured("devicedata").string(),
+                                                      "--out", stage.text("train.csv")}));
   TRY_LET(const std::uint64_t rows, count_in(imported, {"rows"}));
   TRY_LET(const std::uint64_t repeated, count_in(imported, {"duplicates"}));
   TRY(step.check("rows", stage.train_rows(), rows));
   TRY(step.check("repeated", 0, repeated));
   TRY_LET(const std::string hash, text_in(imported, {"sha256"}));
-  TRY(step.check("bit for bit the file's values", hash == stage.data.train_table->content_hash(), "the table made from the capture has other values"));
-  TRY_LET(const json::Value labelled, stage.cli.json({"data", "prepare", "--data", stage.text("train.csv"), "--out", stage.text("train-labelled.csv")}));
+  TRY(step.check("bit for bit the file's values", hash == stage.data.train_table->content_hash(),
+                 "the table made from the capture has other values"));
+  TRY_LET(const json::Value labelled,
+          stage.cli.json({"data", "prepare", "--data", stage.text("train.csv"), "--out", stage.text("train-labelled.csv")}));
   TRY_LET(const std::uint64_t labels, count_in(labelled, {"rows"}));
   TRY(step.check("labelled", stage.train_rows(), labels));
   step.done();
@@ -66,8 +70,8 @@ Result<> run_experiment(Stage& stage) {
   Step step(4, "experiment: xgboost and ridge");
   const std::string folds = stage.options.quick ? "3" : "5";
   TRY_LET(const json::Value result,
-          stage.cli.json({"train", "--data", stage.text("train.csv"), "--experiment", "demo", "--trainers", "xgboost,ridge", "--folds", folds,
-                          "--register", model_name, "--workbench", stage.text("workbench")}));
+          stage.cli.json({"train", "--data", stage.text("train.csv"), "--experiment", "demo", "--trainers", "xgboost,ridge",
+                          "--folds", folds, "--register", model_name, "--workbench", stage.text("workbench")}));
   const json::Value* leaderboard = result.find("leaderboard");
   if (!leaderboard || !leaderboard->is_array()) return fail(Fault::invalid_input, "train answered without a leaderboard");
   std::uint64_t finished = 0;
@@ -92,11 +96,12 @@ Result<> run_experiment(Stage& stage) {
 Result<> evaluate_model(Stage& stage) {
   Step step(5, "evaluated on the test engines");
   TRY_LET(const json::Value judged,
-          stage.cli.json({"evaluate", "--model", std::string(model_name) + ":1", "--data", stage.data.test.string(), "--rul", stage.data.rul.string(),
-                          "--report", stage.text("report.html"), "--workbench", stage.text("workbench")}));
+          stage.cli.json({"evaluate", "--model", std::string(model_name) + ":1", "--data", stage.data.test.string(), "--rul",
+                          stage.data.rul.string(), "--report", stage.text("report.html"), "--workbench", stage.text("workbench")}));
   TRY_LET(const std::uint64_t engines, count_in(judged, {"capped", "count"}));
   TRY(step.check("test engines", stage.test_engines(), engines));
-  TRY(step.check("report with plots", std::filesystem::file_size(stage.path("report.html")) > 10'000, "report.html is too small to hold plots"));
+  TRY(step.check("report with plots", std::filesystem::file_size(stage.path("report.html")) > 10'000,
+                 "report.html is too small to hold plots"));
   TRY_LET(const double capped, number_in(judged, {"capped", "rmse"}));
   TRY_LET(const double raw, number_in(judged, {"raw", "rmse"}));
   TRY_LET(const double score, number_in(judged, {"capped", "phm08"}));

@@ -33,8 +33,10 @@ Result<Files> nasa_files(const std::string& data_set) {
 Result<Files> simulated_files(const std::string& data_set, std::size_t max_engines, const fs::path& folder) {
   const bool six_conditions = data_set == "FD002" || data_set == "FD004";
   const bool two_modes = data_set == "FD003" || data_set == "FD004";
-  const simulator::FleetSpec spec{.engines = max_engines == 0 ? 100 : static_cast<int>(max_engines), .conditions = six_conditions ? 6 : 1,
-                                  .fault_modes = two_modes ? 2 : 1, .seed = simulated_seed};
+  const simulator::FleetSpec spec{.engines = max_engines == 0 ? 100 : static_cast<int>(max_engines),
+                                  .conditions = six_conditions ? 6 : 1,
+                                  .fault_modes = two_modes ? 2 : 1,
+                                  .seed = simulated_seed};
   TRY_LET(const simulator::Fleet fleet, simulator::simulate_fleet(spec));
   const Files files{folder / "train.txt", folder / "test.txt", folder / "rul.txt"};
   TRY(workbench::write_whole(files.train, simulator::print_histories(fleet.train)));
@@ -89,7 +91,8 @@ Result<DemoData> find_data(const std::string& data_set, std::size_t max_engines,
     data.description = fmt::format("NASA C-MAPSS {} from {}", data_set, files->train.parent_path().string());
     if (max_engines > 0) files = first_of_each(*files, max_engines, folder);
   } else {
-    data.description = fmt::format("SIMULATED engines in the manner of {} (NASA's files were not found: {})", data_set, files.error().message);
+    data.description =
+        fmt::format("SIMULATED engines in the manner of {} (NASA's files were not found: {})", data_set, files.error().message);
     files = simulated_files(data_set, max_engines, folder);
   }
   if (!files) return fail(std::move(files).error());

@@ -13,7 +13,7 @@ namespace nacelle::app::demo {
 struct DemoData {
   std::filesystem::path train, test, rul;  ///< files a user could name on a command line
   std::shared_ptr<const dataset::FleetTable> train_table, test_table;
-  std::string description;                 ///< "NASA C-MAPSS FD003 from ..", or that it is simulated
+  std::string description;  ///< "NASA C-MAPSS FD003 from ..", or that it is simulated
 };
 
 /// The data set's files; with `max_engines` not 0 copies of them in `folder` that hold the first engines only. If they are

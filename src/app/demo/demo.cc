@@ -17,7 +17,8 @@ Result<fs::path> make_work_folder(const fs::path& told) {
   if (!told.empty()) {
     fs::create_directories(told, error);
     if (error) return fail(Fault::unavailable, fmt::format("--work: {}: {}", told.string(), error.message()));
-    if (!fs::is_empty(told, error)) return fail(Fault::conflict, fmt::format("--work: {}: expected an empty folder", told.string()));
+    if (!fs::is_empty(told, error))
+      return fail(Fault::conflict, fmt::format("--work: {}: expected an empty folder", told.string()));
     return fs::canonical(told);
   }
   std::string pattern = (fs::temp_directory_path() / "nacelle-XXXXXX").string();
@@ -26,8 +27,8 @@ Result<fs::path> make_work_folder(const fs::path& told) {
 }
 
 Result<> run_steps(Stage& stage) {
-  for (const auto step : {start_hub, replay_training, prepare_data, run_experiment, evaluate_model, pack_and_serve, start_edge, send_through_gateway, check_uploads,
-                          retrain_and_roll_out, stop_everything})
+  for (const auto step : {start_hub, replay_training, prepare_data, run_experiment, evaluate_model, pack_and_serve, start_edge,
+                          send_through_gateway, check_uploads, retrain_and_roll_out, stop_everything})
     TRY(step(stage));
   return {};
 }
@@ -49,8 +50,8 @@ Result<> run_in(const DemoOptions& options, const fs::path& work) {
   const InterruptGuard guard;
   Stage stage(options, work);
   TRY_LET(stage.data, find_data(options.data_set, options.quick ? 10 : 0, work));
-  say(fmt::format("data: {}: {} training engines, {} readings; {} test engines, {} readings", stage.data.description, stage.train_engines(), stage.train_rows(),
-                  stage.test_engines(), stage.test_rows()));
+  say(fmt::format("data: {}: {} training engines, {} readings; {} test engines, {} readings", stage.data.description,
+                  stage.train_engines(), stage.train_rows(), stage.test_engines(), stage.test_rows()));
   const auto began = std::chrono::steady_clock::now();
   const Result<> done = run_steps(stage);
   if (options.keep) say_where(stage);

@@ -10,10 +10,10 @@ namespace nacelle::app::demo {
 
 struct DemoOptions {
   std::string data_set = "FD003";
-  bool quick = false;                  ///< the first 10 engines of training and test set
-  bool keep = false;                   ///< leaves the work folder
-  bool verbose = false;                ///< prints each command
-  std::filesystem::path work;          ///< empty: a temporary folder
+  bool quick = false;          ///< the first 10 engines of training and test set
+  bool keep = false;           ///< leaves the work folder
+  bool verbose = false;        ///< prints each command
+  std::filesystem::path work;  ///< empty: a temporary folder
 };
 
 /// Fault::conflict says which count was wrong. Whatever happens, no process is left behind.

@@ -38,7 +38,8 @@ Result<std::uint64_t> running_modules(const Stage& stage) {
 std::size_t avro_files_in(const fs::path& folder) {
   std::size_t count = 0;
   std::error_code error;
-  for (auto at = fs::recursive_directory_iterator(folder, error); !error && at != fs::recursive_directory_iterator(); at.increment(error))
+  for (auto at = fs::recursive_directory_iterator(folder, error); !error && at != fs::recursive_directory_iterator();
+       at.increment(error))
     if (at->is_regular_file()) ++count;
   return count;
 }
@@ -71,15 +72,16 @@ Result<> start_edge(Stage& stage) {
   Step step(7, "edge provisioned, modules running");
   TRY_LET(const json::Value made, stage.cli.json({"devices", "create", edge_device, "--edge", "--hub", stage.text("hub")}));
   TRY(workbench::write_whole(stage.path("manifest.json"), json::print_pretty(turbofan_manifest(stage.path("avrofiles")))));
-  TRY_LET(const json::Value deployed, stage.cli.json({"deploy", "--device", edge_device, "--manifest", stage.text("manifest.json"), "--model",
-                                                      std::string(model_name) + ":1", "--workbench", stage.text("workbench"), "--hub", stage.text("hub")}));
+  TRY_LET(const json::Value deployed,
+          stage.cli.json({"deploy", "--device", edge_device, "--manifest", stage.text("manifest.json"), "--model",
+                          std::string(model_name) + ":1", "--workbench", stage.text("workbench"), "--hub", stage.text("hub")}));
   TRY_LET(const std::uint64_t modules, count_in(deployed, {"modules"}));
   TRY(step.check("modules deployed", 3, modules));
   TRY_LET(const std::string connection, edge_connection(stage));
   TRY_LET(const std::uint64_t mqtts, count_in(stage.hub->ready, {"mqtts"}));
   TRY_LET(const std::string ca, text_in(stage.hub->ready, {"ca"}));
-  TRY_LET(stage.edge, stage.cli.start("edge", {"edge", "--data", stage.text("edge"), "--connection", connection, "--ca", ca, "--hub-mqtts",
-                                               std::to_string(mqtts), "--mqtts", "0", "--host", "localhost"}));
+  TRY_LET(stage.edge, stage.cli.start("edge", {"edge", "--data", stage.text("edge"), "--connection", connection, "--ca", ca,
+                                               "--hub-mqtts", std::to_string(mqtts), "--mqtts", "0", "--host", "localhost"}));
   std::uint64_t running = 0;
   TRY(wait_until("three modules to run", patience, [&]() -> Result<bool> {
     TRY_LET(running, running_modules(stage));
@@ -96,8 +98,9 @@ Result<> send_through_gateway(Stage& stage) {
   Step step(8, fmt::format("{} leaf engines through the gateway", stage.test_engines()));
   TRY_LET(const std::uint64_t port, count_in(stage.edge->ready, {"mqtts"}));
   const auto began = std::chrono::steady_clock::now();
-  TRY_LET(const json::Value sent, stage.cli.json({"simulate", "--data", stage.data.test.string(), "--hub", stage.text("hub"), "--gateway",
-                                                  fmt::format("localhost:{}", port), "--parent", edge_device, "--first-unit", std::to_string(stage.first_leaf())}));
+  TRY_LET(const json::Value sent, stage.cli.json({"simulate", "--data", stage.data.test.string(), "--hub", stage.text("hub"),
+                                                  "--gateway", fmt::format("localhost:{}", port), "--parent", edge_device,
+                                                  "--first-unit", std::to_string(stage.first_leaf())}));
   TRY_LET(const std::uint64_t messages, count_in(sent, {"sent"}));
   TRY_LET(const std::uint64_t acked, count_in(sent, {"acked"}));
   TRY(step.check("sent", stage.test_rows(), messages));
@@ -112,7 +115,8 @@ Result<> send_through_gateway(Stage& stage) {
   TRY(step.check("predictions at the hub", wanted.size(), predictions.present(wanted)));
   TRY(step.check("that were not asked for", 0, predictions.seen.size() - predictions.present(wanted)));
   TRY(step.check("twice", 0, predictions.repeated()));
-  step.note(fmt::format("{:.0f} predictions/s flat out, {}", static_cast<double>(wanted.size()) / seconds, latency_text(predictions, wanted)));
+  step.note(fmt::format("{:.0f} predictions/s flat out, {}", static_cast<double>(wanted.size()) / seconds,
+                        latency_text(predictions, wanted)));
   step.done();
   return {};
 }
@@ -122,7 +126,8 @@ Result<> check_uploads(Stage& stage) {
   TRY_LET(const std::uint64_t records, uploaded_records(stage, stage.test_rows()));
   TRY(step.check("records uploaded", stage.test_rows(), records));
   TRY(step.check("files left on the edge", 0, avro_files_in(stage.path("avrofiles"))));
-  TRY_LET(const json::Value imported, stage.cli.json({"data", "import", "--uploads", stage.hub_view.uploads().string(), "--out", stage.text("uploaded.csv")}));
+  TRY_LET(const json::Value imported,
+          stage.cli.json({"data", "import", "--uploads", stage.hub_view.uploads().string(), "--out", stage.text("uploaded.csv")}));
   TRY_LET(const std::uint64_t rows, count_in(imported, {"rows"}));
   TRY_LET(const std::uint64_t repeated, count_in(imported, {"duplicates"}));
   TRY(step.check("rows", stage.test_rows(), rows));

@@ -69,7 +69,8 @@ Result<> wait_until(std::string_view what, std::chrono::seconds within, const st
     TRY_LET(const bool is_done, done());
     if (is_done) return {};
     if (InterruptGuard::interrupted()) return fail(Fault::unavailable, "interrupted");
-    if (std::chrono::steady_clock::now() > deadline) return fail(Fault::timed_out, fmt::format("waited {} s for {}", within.count(), what));
+    if (std::chrono::steady_clock::now() > deadline)
+      return fail(Fault::timed_out, fmt::format("waited {} s for {}", within.count(), what));
     std::this_thread::sleep_for(std::chrono::milliseconds{200});
   }
 }
@@ -89,7 +90,8 @@ std::size_t Predictions::repeated() const {
 }
 
 std::size_t Predictions::present(const std::set<ReadingKey>& wanted) const {
-  return static_cast<std::size_t>(std::count_if(wanted.begin(), wanted.end(), [this](const ReadingKey& key) { return seen.contains(key); }));
+  return static_cast<std::size_t>(
+      std::count_if(wanted.begin(), wanted.end(), [this](const ReadingKey& key) { return seen.contains(key); }));
 }
 
 Result<Predictions> read_predictions(const Cli& cli, const HubView& hub) {
@@ -107,7 +109,8 @@ Result<Predictions> read_predictions(const Cli& cli, const HubView& hub) {
 std::string latency_text(const Predictions& predictions, const std::set<ReadingKey>& keys) {
   std::vector<double> times;
   for (const ReadingKey& key : keys)
-    if (const auto found = predictions.milliseconds.find(key); found != predictions.milliseconds.end()) times.push_back(found->second);
+    if (const auto found = predictions.milliseconds.find(key); found != predictions.milliseconds.end())
+      times.push_back(found->second);
   if (times.empty()) return "no latencies";
   std::sort(times.begin(), times.end());
   const auto at = [&](double share) { return times[static_cast<std::size_t>(share * static_cast<double>(times.size() - 1))]; };
@@ -116,19 +119,22 @@ std::string latency_text(const Predictions& predictions, const std::set<ReadingK
 
 Result<std::uint64_t> count_in(const json::Value& answer, std::initializer_list<std::string_view> path) {
   TRY_LET(const json::Value* value, member(answer, path));
-  if (!value->is_integer() || value->as_integer() < 0) return fail(Fault::invalid_input, fmt::format("a command's answer: {}: expected a count", fmt::join(path, ".")));
+  if (!value->is_integer() || value->as_integer() < 0)
+    return fail(Fault::invalid_input, fmt::format("a command's answer: {}: expected a count", fmt::join(path, ".")));
   return static_cast<std::uint64_t>(value->as_integer());
 }
 
 Result<double> number_in(const json::Value& answer, std::initializer_list<std::string_view> path) {
   TRY_LET(const json::Value* value, member(answer, path));
-  if (!value->is_number()) return fail(Fault::invalid_input, fmt::format("a command's answer: {}: expected a number", fmt::join(path, ".")));
+  if (!value->is_number())
+    return fail(Fault::invalid_input, fmt::format("a command's answer: {}: expected a number", fmt::join(path, ".")));
   return value->as_number();
 }
 
 Result<std::string> text_in(const json::Value& answer, std::initializer_list<std::string_view> path) {
   TRY_LET(const json::Value* value, member(answer, path));
-  if (!value->is_string()) return fail(Fault::invalid_input, fmt::format("a command's answer: {}: expected a string", fmt::join(path, ".")));
+  if (!value->is_string())
+    return fail(Fault::invalid_input, fmt::format("a command's answer: {}: expected a string", fmt::join(path, ".")));
   return value->as_string();
 }
 

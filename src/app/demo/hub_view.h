@@ -44,8 +44,8 @@ std::set<ReadingKey> keys_of(const dataset::FleetTable& table, std::size_t engin
 
 /// Predictions found in the hub's captured files.
 struct Predictions {
-  std::map<ReadingKey, std::size_t> seen;            ///< how often
-  std::map<ReadingKey, double> milliseconds;         ///< from the reading's creation to its enqueueing at the hub
+  std::map<ReadingKey, std::size_t> seen;     ///< how often
+  std::map<ReadingKey, double> milliseconds;  ///< from the reading's creation to its enqueueing at the hub
   std::size_t repeated() const;
   /// How many of `wanted` are there, and of what is there how many are not wanted.
   std::size_t present(const std::set<ReadingKey>& wanted) const;

@@ -32,7 +32,8 @@ class ScoreClient {
 
   Result<json::Value> score(const std::string& body) {
     TRY_LET(const net::HttpResponse response, runtime_.block_on(post(&client_, "/score", body)));
-    if (response.status != 200) return fail(Fault::unavailable, fmt::format("POST /score answered {}: {}", response.status, response.body.substr(0, 300)));
+    if (response.status != 200)
+      return fail(Fault::unavailable, fmt::format("POST /score answered {}: {}", response.status, response.body.substr(0, 300)));
     return json::parse(response.body);
   }
 
@@ -69,7 +70,8 @@ std::size_t mapped_from_elsewhere(int pid, const fs::path& root) {
 
 /// Each engine's last prediction, as the command line makes it.
 Result<std::map<std::int64_t, double>> predicted_by_command(const Stage& stage) {
-  TRY_LET(const json::Value answer, stage.cli.json({"predict", "--model", std::string(model_name) + ":1", "--data", stage.data.test.string(), "--workbench", stage.text("workbench")}));
+  TRY_LET(const json::Value answer, stage.cli.json({"predict", "--model", std::string(model_name) + ":1", "--data",
+                                                    stage.data.test.string(), "--workbench", stage.text("workbench")}));
   std::map<std::int64_t, double> last;
   const json::Value* engines = answer.find("engines");
   if (!engines || !engines->is_array()) return fail(Fault::invalid_input, "predict answered without engines");
@@ -113,12 +115,14 @@ Result<> test_service(Step& step, Stage& stage, std::uint16_t port) {
 
 Result<> pack_and_serve(Stage& stage) {
   Step step(6, "scoring service packed and tested");
-  TRY_LET(const json::Value packed, stage.cli.json({"package", "--model", std::string(model_name) + ":1", "--out", stage.text("image.tar"), "--tag",
-                                                    std::string(model_name) + ":1", "--workbench", stage.text("workbench")}));
+  TRY_LET(const json::Value packed,
+          stage.cli.json({"package", "--model", std::string(model_name) + ":1", "--out", stage.text("image.tar"), "--tag",
+                          std::string(model_name) + ":1", "--workbench", stage.text("workbench")}));
   TRY_LET(const std::string digest, text_in(packed, {"digest"}));
   TRY_LET(const std::uint64_t bytes, count_in(packed, {"bytes"}));
   step.note(fmt::format("{} ({:.0f} MiB)", digest.substr(0, 19), static_cast<double>(bytes) / (1 << 20)));
-  TRY_LET(Cli::Service service, stage.cli.start("package-run", {"package", "run", stage.text("image.tar"), "--port", "0", "--into", stage.text("image")}));
+  TRY_LET(Cli::Service service, stage.cli.start("package-run", {"package", "run", stage.text("image.tar"), "--port", "0", "--into",
+                                                                stage.text("image")}));
   TRY_LET(const std::uint64_t port, count_in(service.ready, {"port"}));
   TRY_LET(const std::string sha256, text_in(service.ready, {"sha256"}));
   TRY(step.check("serves the registered model", sha256 == stage.champion_sha256, "it serves " + sha256));

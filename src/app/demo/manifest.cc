@@ -13,17 +13,22 @@ json::Value module_of(std::string_view program, int startup_order, json::Object 
 
 json::Value value_of(std::string_view text) { return json::Object{{"value", text}}; }
 
-std::string into(const std::string& module, const std::string& input) { return "INTO BrokeredEndpoint(\"/modules/" + module + "/inputs/" + input + "\")"; }
-std::string from(const std::string& module, const std::string& output) { return "FROM /messages/modules/" + module + "/outputs/" + output + " "; }
+std::string into(const std::string& module, const std::string& input) {
+  return "INTO BrokeredEndpoint(\"/modules/" + module + "/inputs/" + input + "\")";
+}
+std::string from(const std::string& module, const std::string& output) {
+  return "FROM /messages/modules/" + module + "/outputs/" + output + " ";
+}
 
 json::Object routes() {
   const std::string router = router_module, classifier = classifier_module, writer = writer_module;
-  return json::Object{{"leafMessagesToRouter", "FROM /messages/* WHERE NOT IS_DEFINED($connectionModuleId) " + into(router, "deviceInput")},
-                      {"classifierToRouter", from(classifier, "amlOutput") + into(router, "rulInput")},
-                      {"routerToClassifier", from(router, "classOutput") + into(classifier, "amlInput")},
-                      {"routerToHub", from(router, "hubOutput") + "INTO $upstream"},
-                      {"routerToAvro", from(router, "avroOutput") + into(writer, "avroModuleInput")},
-                      {"deadLettersToHub", from(router, "deadMessages") + "INTO $upstream"}};
+  return json::Object{
+      {"leafMessagesToRouter", "FROM /messages/* WHERE NOT IS_DEFINED($connectionModuleId) " + into(router, "deviceInput")},
+      {"classifierToRouter", from(classifier, "amlOutput") + into(router, "rulInput")},
+      {"routerToClassifier", from(router, "classOutput") + into(classifier, "amlInput")},
+      {"routerToHub", from(router, "hubOutput") + "INTO $upstream"},
+      {"routerToAvro", from(router, "avroOutput") + into(writer, "avroModuleInput")},
+      {"deadLettersToHub", from(router, "deadMessages") + "INTO $upstream"}};
 }
 
 json::Value system_modules() {
@@ -39,8 +44,10 @@ json::Value system_modules() {
 }  // namespace
 
 json::Value turbofan_manifest(const std::filesystem::path& avro_folder) {
-  json::Object writer_environment{{"AVRO_FOLDER", value_of(avro_folder.string())}, {"SLICE_SECONDS", value_of("5")},
-                                  {"IDLE_SECONDS", value_of("2")}, {"UPLOAD_SECONDS", value_of("1")}};
+  json::Object writer_environment{{"AVRO_FOLDER", value_of(avro_folder.string())},
+                                  {"SLICE_SECONDS", value_of("5")},
+                                  {"IDLE_SECONDS", value_of("2")},
+                                  {"UPLOAD_SECONDS", value_of("1")}};
   json::Object modules;
   modules.set(router_module, module_of("turbofan-router", 1, {}));
   modules.set(classifier_module, module_of("rul-classifier", 2, {}));
@@ -52,7 +59,9 @@ json::Value turbofan_manifest(const std::filesystem::path& avro_folder) {
   json::Object hub{{"schemaVersion", "1.1"}, {"routes", routes()}};
   hub.set("storeAndForwardConfiguration", json::Object{{"timeToLiveSecs", 7200}});
 
-  const auto desired = [](json::Value properties) { return json::Value(json::Object{{"properties.desired", std::move(properties)}}); };
+  const auto desired = [](json::Value properties) {
+    return json::Value(json::Object{{"properties.desired", std::move(properties)}});
+  };
   json::Object content{{"$edgeAgent", desired(std::move(agent))}, {"$edgeHub", desired(std::move(hub))}};
   return json::Object{{"modulesContent", std::move(content)}};
 }

@@ -49,7 +49,8 @@ struct Judged {
 };
 
 Result<> judge(const Stage& stage, const std::string& model, const std::string& held_out, Judged& judged) {
-  TRY_LET(const json::Value answer, stage.cli.json({"evaluate", "--model", model, "--data", held_out, "--workbench", stage.text("workbench")}));
+  TRY_LET(const json::Value answer,
+          stage.cli.json({"evaluate", "--model", model, "--data", held_out, "--workbench", stage.text("workbench")}));
   TRY_LET(const double rmse, number_in(answer, {"capped", "rmse"}));
   TRY_LET(const std::uint64_t engines, count_in(answer, {"capped", "count"}));
   judged.squared_errors += rmse * rmse * static_cast<double>(engines);
@@ -60,13 +61,14 @@ Result<> judge(const Stage& stage, const std::string& model, const std::string& 
 /// The challenger's way of learning (old and new engines) against the champion, on engines that neither has seen: the
 /// uploaded ones, in two folds.
 Result<> compare(const Stage& stage, Judged& champion, Judged& challenger) {
-  TRY_LET(const json::Value labelled,
-          stage.cli.json({"data", "prepare", "--data", stage.text("uploaded.csv"), "--rul", stage.data.rul.string(), "--out", stage.text("uploaded-labelled.csv")}));
+  TRY_LET(const json::Value labelled, stage.cli.json({"data", "prepare", "--data", stage.text("uploaded.csv"), "--rul",
+                                                      stage.data.rul.string(), "--out", stage.text("uploaded-labelled.csv")}));
   TRY(split_by_engine(stage.path("uploaded-labelled.csv"), stage.path("half-1.csv"), stage.path("half-2.csv")));
   const std::string halves[2] = {stage.text("half-1.csv"), stage.text("half-2.csv")};
   for (int fold = 0; fold < 2; ++fold) {
     const std::string out = stage.text(fmt::format("challenger-fold-{}", fold + 1));
-    TRY_LET(const json::Value trained, stage.cli.json({"train", "--data", stage.text("train-labelled.csv"), "--data", halves[fold], "--folds", "2", "--out", out}));
+    TRY_LET(const json::Value trained, stage.cli.json({"train", "--data", stage.text("train-labelled.csv"), "--data", halves[fold],
+                                                       "--folds", "2", "--out", out}));
     TRY(judge(stage, out, halves[1 - fold], challenger));
     TRY(judge(stage, std::string(model_name) + ":1", halves[1 - fold], champion));
   }
@@ -76,11 +78,13 @@ Result<> compare(const Stage& stage, Judged& champion, Judged& challenger) {
 /// Trains the challenger on everything and registers it; its artifact's hash.
 Result<std::string> train_challenger(const Stage& stage) {
   TRY_LET(const json::Value result,
-          stage.cli.json({"train", "--data", stage.text("train-labelled.csv"), "--data", stage.text("uploaded-labelled.csv"), "--experiment", "demo-grown", "--trainers",
-                          "xgboost", "--folds", "3", "--register", model_name, "--workbench", stage.text("workbench")}));
+          stage.cli.json({"train", "--data", stage.text("train-labelled.csv"), "--data", stage.text("uploaded-labelled.csv"),
+                          "--experiment", "demo-grown", "--trainers", "xgboost", "--folds", "3", "--register", model_name,
+                          "--workbench", stage.text("workbench")}));
   TRY_LET(const std::uint64_t version, count_in(result, {"registered", "version"}));
   if (version != 2) return fail(Fault::conflict, fmt::format("expected the challenger to be version 2, found {}", version));
-  TRY_LET(const json::Value shown, stage.cli.json({"models", "show", std::string(model_name) + ":2", "--workbench", stage.text("workbench")}));
+  TRY_LET(const json::Value shown,
+          stage.cli.json({"models", "show", std::string(model_name) + ":2", "--workbench", stage.text("workbench")}));
   return text_in(shown, {"sha256"});
 }
 
@@ -102,9 +106,10 @@ class SteadyFlow {
     const auto keys = keys_of(*stage_.data.test_table, engines_, first);
     wanted_.insert(keys.begin(), keys.end());
     TRY_LET(const std::uint64_t port, count_in(stage_.edge->ready, {"mqtts"}));
-    TRY_LET(ChildProcess sender, stage_.cli.begin({"simulate", "--data", stage_.data.test.string(), "--hub", stage_.text("hub"), "--gateway",
-                                                   fmt::format("localhost:{}", port), "--parent", edge_device, "--first-unit", std::to_string(first),
-                                                   "--max-devices", std::to_string(engines_), "--rate", std::to_string(rate)}));
+    TRY_LET(ChildProcess sender,
+            stage_.cli.begin({"simulate", "--data", stage_.data.test.string(), "--hub", stage_.text("hub"), "--gateway",
+                              fmt::format("localhost:{}", port), "--parent", edge_device, "--first-unit", std::to_string(first),
+                              "--max-devices", std::to_string(engines_), "--rate", std::to_string(rate)}));
     sender_.emplace(std::move(sender));
     return true;
   }
@@ -148,8 +153,8 @@ Result<> roll_out_under_way(Stage& stage, Step& step, const std::string& sha256)
     return so_far >= well_under_way;
   };
   TRY(wait_until("predictions of the steady flow", patience, flows));
-  TRY_LET(const json::Value given, stage.cli.json({"deploy", "--device", edge_device, "--model", std::string(model_name) + ":2", "--workbench", stage.text("workbench"),
-                                                   "--hub", stage.text("hub")}));
+  TRY_LET(const json::Value given, stage.cli.json({"deploy", "--device", edge_device, "--model", std::string(model_name) + ":2",
+                                                   "--workbench", stage.text("workbench"), "--hub", stage.text("hub")}));
   const auto taken = [&]() -> Result<bool> {
     TRY(flow.keep_going());
     return model_is_active(stage, sha256);
@@ -165,7 +170,8 @@ Result<> roll_out_under_way(Stage& stage, Step& step, const std::string& sha256)
     TRY_LET(const std::uint64_t so_far, arrived());
     return so_far >= wanted.size();
   }));
-  TRY(step.check("predictions before and after the swap", at_swap >= well_under_way && at_swap < wanted.size(), fmt::format("{} of {} came before", at_swap, wanted.size())));
+  TRY(step.check("predictions before and after the swap", at_swap >= well_under_way && at_swap < wanted.size(),
+                 fmt::format("{} of {} came before", at_swap, wanted.size())));
   auto everything = keys_of(*stage.data.test_table, stage.test_engines(), stage.first_leaf());
   everything.insert(wanted.begin(), wanted.end());
   TRY_LET(const Predictions predictions, read_predictions(stage.cli, stage.hub_view));
@@ -197,9 +203,11 @@ Result<> retrain_and_roll_out(Stage& stage) {
   TRY_LET(const std::string sha256, train_challenger(stage));
   TRY(step.check("the challenger is another model", sha256 != stage.champion_sha256, "it has the champion's hash"));
   const bool promoted = challenger.rmse() <= tolerated * champion.rmse();
-  step.note(fmt::format("RMSE {:.2f} against the champion's {:.2f}{}", challenger.rmse(), champion.rmse(),
-                        promoted ? ": promoted" : ": more than 5 % worse, not promoted (rolled out here all the same, to show a swap)"));
-  if (promoted) TRY(stage.cli.json({"models", "alias", std::string(model_name) + ":2", "champion", "--workbench", stage.text("workbench")}));
+  step.note(
+      fmt::format("RMSE {:.2f} against the champion's {:.2f}{}", challenger.rmse(), champion.rmse(),
+                  promoted ? ": promoted" : ": more than 5 % worse, not promoted (rolled out here all the same, to show a swap)"));
+  if (promoted)
+    TRY(stage.cli.json({"models", "alias", std::string(model_name) + ":2", "champion", "--workbench", stage.text("workbench")}));
   TRY(roll_out_under_way(stage, step, sha256));
   step.done();
   return {};

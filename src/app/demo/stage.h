@@ -44,17 +44,17 @@ struct Stage {
 };
 
 // The steps, in order; each prints its line.
-Result<> start_hub(Stage& stage);           // 1
-Result<> replay_training(Stage& stage);     // 2
-Result<> prepare_data(Stage& stage);        // 3
-Result<> run_experiment(Stage& stage);      // 4
-Result<> evaluate_model(Stage& stage);      // 5
-Result<> pack_and_serve(Stage& stage);      // 6
-Result<> start_edge(Stage& stage);          // 7
+Result<> start_hub(Stage& stage);             // 1
+Result<> replay_training(Stage& stage);       // 2
+Result<> prepare_data(Stage& stage);          // 3
+Result<> run_experiment(Stage& stage);        // 4
+Result<> evaluate_model(Stage& stage);        // 5
+Result<> pack_and_serve(Stage& stage);        // 6
+Result<> start_edge(Stage& stage);            // 7
 Result<> send_through_gateway(Stage& stage);  // 8
-Result<> check_uploads(Stage& stage);       // 9
+Result<> check_uploads(Stage& stage);         // 9
 Result<> retrain_and_roll_out(Stage& stage);  // 10
-Result<> stop_everything(Stage& stage);     // 11
+Result<> stop_everything(Stage& stage);       // 11
 
 /// The classifier's twin says that this model answers.
 Result<bool> model_is_active(const Stage& stage, const std::string& sha256);

@@ -14,7 +14,8 @@ void say(std::string_view text) {
 Step::Step(int number, std::string name) : number_(number), name_(std::move(name)) {}
 
 Result<> Step::check(std::string_view what, std::uint64_t expected, std::uint64_t found) {
-  if (found != expected) return fail(Fault::conflict, fmt::format("step {}, {}: {}: expected {}, found {}", number_, name_, what, expected, found));
+  if (found != expected)
+    return fail(Fault::conflict, fmt::format("step {}, {}: {}: expected {}, found {}", number_, name_, what, expected, found));
   facts_.push_back(fmt::format("{} {}", found, what));
   return {};
 }

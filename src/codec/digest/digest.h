@@ -8,7 +8,7 @@
 
 namespace nacelle::digest {
 
-Bytes sha256(BytesView bytes);           ///< 32 bytes
+Bytes sha256(BytesView bytes);            ///< 32 bytes
 std::string sha256_hex(BytesView bytes);  ///< 64 lower-case digits
 Bytes hmac_sha256(BytesView key, BytesView message);
 bool equal_constant_time(BytesView a, BytesView b);

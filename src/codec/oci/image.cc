@@ -100,7 +100,8 @@ Result<Layer> make_layer(std::vector<FileEntry> files) {
   std::sort(files.begin(), files.end(), [](const FileEntry& a, const FileEntry& b) { return a.path < b.path; });
   for (std::size_t i = 0; i < files.size(); ++i) {
     if (auto safe = check_path(files[i].path); !safe) return fail(Fault::invalid_input, "layer: " + safe.error().message);
-    if (i > 0 && files[i].path == files[i - 1].path) return fail(Fault::invalid_input, fmt::format("layer: '{}' is there twice", files[i].path));
+    if (i > 0 && files[i].path == files[i - 1].path)
+      return fail(Fault::invalid_input, fmt::format("layer: '{}' is there twice", files[i].path));
   }
   TRY_LET(const Bytes tar, detail::write_tar(files, true));
   Layer layer;

@@ -16,7 +16,7 @@ namespace nacelle::oci {
 
 /// A regular file, or a symbolic link if `link_target` is not empty. Folders are implied by the paths.
 struct FileEntry {
-  std::string path;         ///< relative to the image's root: `bin/nacelle`
+  std::string path;  ///< relative to the image's root: `bin/nacelle`
   Bytes content;
   unsigned mode = 0644;
   std::string link_target;  ///< relative to the link's own folder
@@ -36,7 +36,7 @@ struct Image {
   std::string architecture = "amd64";  ///< as Go names it: amd64, arm64
   std::string reference;               ///< `name:tag`; may be empty
   std::vector<std::string> entrypoint;
-  std::vector<std::string> command;    ///< default arguments behind the entry point
+  std::vector<std::string> command;  ///< default arguments behind the entry point
   std::vector<std::string> environment;
   std::vector<std::string> exposed_ports;  ///< `8080/tcp`
   std::map<std::string, std::string> labels;

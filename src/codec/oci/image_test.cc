@@ -23,7 +23,8 @@ Image sample_image() {
   image.environment = {"A=1"};
   image.exposed_ports = {"8080/tcp"};
   image.labels = {{"nacelle.model", "abc"}};
-  image.layers = {layer_of({{.path = "bin/nacelle", .content = std::string(100'000, 'x'), .mode = 0755}, {.path = "lib/libz.so.1", .content = "z"}}),
+  image.layers = {layer_of({{.path = "bin/nacelle", .content = std::string(100'000, 'x'), .mode = 0755},
+                            {.path = "lib/libz.so.1", .content = "z"}}),
                   layer_of({{.path = "model.nacelle", .content = "model"}})};
   return image;
 }
@@ -48,7 +49,8 @@ Bytes image_with_raw_layer(const std::vector<FileEntry>& entries) {
 
 TEST(WriteImage, the_same_files_give_the_same_bytes_whatever_their_order) {
   Image other = sample_image();
-  other.layers[0] = layer_of({{.path = "lib/libz.so.1", .content = "z"}, {.path = "bin/nacelle", .content = std::string(100'000, 'x'), .mode = 0755}});
+  other.layers[0] = layer_of(
+      {{.path = "lib/libz.so.1", .content = "z"}, {.path = "bin/nacelle", .content = std::string(100'000, 'x'), .mode = 0755}});
   EXPECT_EQ(tar_of(sample_image()), tar_of(other));
   EXPECT_EQ(image_digest(sample_image()), image_digest(other));
 }
@@ -61,7 +63,8 @@ TEST(WriteImage, another_content_gives_another_digest) {
 
 TEST(WriteImage, the_digest_of_known_bytes_stays_the_same_for_ever) {
   // Changes only if the format changes: then every image gets another name, which must be meant.
-  EXPECT_EQ(layer_of({{.path = "a/b", .content = "hello"}}).diff_id, "sha256:" + digest::sha256_hex(detail::write_tar({{.path = "a/b", .content = "hello"}}, true).value()));
+  EXPECT_EQ(layer_of({{.path = "a/b", .content = "hello"}}).diff_id,
+            "sha256:" + digest::sha256_hex(detail::write_tar({{.path = "a/b", .content = "hello"}}, true).value()));
   const Bytes tar = detail::write_tar({{.path = "a/b", .content = "hello"}}, true).value();
   ASSERT_EQ(tar.size() % 512, 0u);
   EXPECT_EQ(tar.substr(0, 2), "a/");
@@ -126,7 +129,8 @@ TEST(ReadImage, links_that_lead_outside_are_refused) {
 }
 
 TEST(ReadImage, nothing_is_written_through_a_link) {
-  const auto read = read_image(image_with_raw_layer({{.path = "a", .content = {}, .mode = 0777, .link_target = "b"}, {.path = "a/file", .content = "x"}}));
+  const auto read = read_image(
+      image_with_raw_layer({{.path = "a", .content = {}, .mode = 0777, .link_target = "b"}, {.path = "a/file", .content = "x"}}));
   ASSERT_FALSE(read);
   EXPECT_EQ(read.error().fault, Fault::denied);
 }

@@ -32,7 +32,8 @@ Result<const Bytes*> blob_of(const Files& files, const json::Value& descriptor, 
   if (!digest.starts_with("sha256:") || digest.size() != 7 + 64 || digest.find('/') != std::string::npos)
     return fail(Fault::invalid_input, fmt::format("image: {}: expected a sha256 digest, found '{}'", what, digest));
   TRY_LET(const Bytes* bytes, file_of(files, "blobs/sha256/" + digest.substr(7)));
-  if (digest::sha256_hex(*bytes) != digest.substr(7)) return fail(Fault::corrupt, fmt::format("image: {} {} does not match its digest", what, digest));
+  if (digest::sha256_hex(*bytes) != digest.substr(7))
+    return fail(Fault::corrupt, fmt::format("image: {} {} does not match its digest", what, digest));
   return bytes;
 }
 
@@ -76,7 +77,9 @@ Result<Image> read_config(const json::Value& config) {
 /// out through another link.
 Result<> check_link(const FileEntry& link) {
   const std::string_view target = link.link_target;
-  const auto refused = [&] { return fail(Fault::denied, fmt::format("image: the link '{}' to '{}' leads outside", link.path, target)); };
+  const auto refused = [&] {
+    return fail(Fault::denied, fmt::format("image: the link '{}' to '{}' leads outside", link.path, target));
+  };
   if (target.starts_with('/') || target.find('\0') != std::string_view::npos) return refused();
   auto depth = std::count(link.path.begin(), link.path.end(), '/');
   bool named = false;
@@ -98,7 +101,8 @@ Result<> check_tree(const Files& files) {
   for (const auto& [path, entry] : files) {
     if (!entry.link_target.empty()) TRY(check_link(entry));
     for (auto slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1))
-      if (files.contains(path.substr(0, slash))) return fail(Fault::denied, fmt::format("image: '{}' lies below '{}', which is no folder", path, path.substr(0, slash)));
+      if (files.contains(path.substr(0, slash)))
+        return fail(Fault::denied, fmt::format("image: '{}' lies below '{}', which is no folder", path, path.substr(0, slash)));
   }
   return {};
 }
@@ -107,7 +111,8 @@ Result<> add_layer(Files& files, const Bytes& blob, ByteCount& room, const std::
   TRY_LET(std::vector<FileEntry> entries, detail::read_tar(blob, room, what));
   for (FileEntry& entry : entries) {
     const std::string name = entry.path.substr(entry.path.rfind('/') + 1);
-    if (name.starts_with(".wh.")) return fail(Fault::invalid_input, fmt::format("{}: white-out '{}' is not supported", what, entry.path));
+    if (name.starts_with(".wh."))
+      return fail(Fault::invalid_input, fmt::format("{}: white-out '{}' is not supported", what, entry.path));
     room -= entry.content.size();
     files.insert_or_assign(entry.path, std::move(entry));
   }
@@ -141,7 +146,8 @@ Result<UnpackedImage> read_image(BytesView tar, ByteCount max_bytes) {
   UnpackedImage out;
   TRY_LET(out.image, read_config(config));
   TRY_LET(out.digest, json::get_string(entry, "digest", "index.json"));
-  if (const json::Value* reference = entry.at_path({"annotations", "org.opencontainers.image.ref.name"}); reference && reference->is_string())
+  if (const json::Value* reference = entry.at_path({"annotations", "org.opencontainers.image.ref.name"});
+      reference && reference->is_string())
     out.image.reference = reference->as_string();
 
   Files files;

@@ -20,14 +20,14 @@ enum class PullPolicy { on_create, never };
 
 struct ModuleSpec {
   std::string name;
-  std::string type = "docker";   ///< `docker`, or our `process`
+  std::string type = "docker";  ///< `docker`, or our `process`
   std::string version;
   DesiredStatus status = DesiredStatus::running;
   RestartPolicy restart = RestartPolicy::always;
   PullPolicy pull = PullPolicy::on_create;
   std::uint32_t startup_order = 0xffffffff;
   std::map<std::string, std::string> env;
-  std::string image;             ///< settings.image; of a process: the program's name or path
+  std::string image;  ///< settings.image; of a process: the program's name or path
   json::Value create_options = json::Object{};
   std::vector<std::string> arguments;  ///< of a process: settings.arguments
   bool operator==(const ModuleSpec&) const = default;
@@ -66,7 +66,7 @@ Result<HubConfig> parse_hub_config(const json::Value& desired);
 /// A whole manifest file: `{"modulesContent":{"$edgeAgent":{"properties.desired":{..}},..}}` (or `moduleContent`).
 struct Manifest {
   std::map<std::string, json::Value> desired;  ///< module id -> desired properties, `$edgeAgent` and `$edgeHub` among them
-  AgentConfig agent;  ///< as by default, if the manifest has no `$edgeAgent`; likewise hub
+  AgentConfig agent;                           ///< as by default, if the manifest has no `$edgeAgent`; likewise hub
   HubConfig hub;
 };
 /// Also `{"content":{"modulesContent":..}}`, and content keys that are dotted paths (`properties.desired.routes.r1`), laid

@@ -73,7 +73,8 @@ AgentConfig agent(std::string_view module) {
 
 TEST(AgentConfigReading, defaults_processes_and_env_of_every_type) {
   const ModuleSpec m = agent(R"({"type":"process","settings":{"image":"turbofan-router","arguments":["--verbose","x y"]},
-      "env":{"S":{"value":"t"},"N":{"value":1.5},"I":{"value":7},"B":{"value":true},"E":{},"G":null}})").modules.at("m");
+      "env":{"S":{"value":"t"},"N":{"value":1.5},"I":{"value":7},"B":{"value":true},"E":{},"G":null}})")
+                           .modules.at("m");
   EXPECT_EQ(m.type, "process");
   EXPECT_EQ(m.arguments, (std::vector<std::string>{"--verbose", "x y"}));
   EXPECT_EQ(m.restart, RestartPolicy::always);

@@ -45,14 +45,14 @@ struct Identity {
   bool enabled = true;
   std::string status_reason;
   Authentication authentication = Authentication::sas;
-  std::string primary_key;    ///< base64
+  std::string primary_key;  ///< base64
   std::string secondary_key;
   std::string primary_thumbprint;
   std::string secondary_thumbprint;
-  bool edge = false;          ///< capabilities.iotEdge
-  std::string scope;          ///< deviceScope
+  bool edge = false;  ///< capabilities.iotEdge
+  std::string scope;  ///< deviceScope
   std::vector<std::string> parent_scopes;
-  std::string managed_by;     ///< modules
+  std::string managed_by;  ///< modules
 };
 
 /// `ms-azure-iot-edge://{device}-{generation}`.

@@ -129,16 +129,45 @@ TEST(Condition, comparisons_with_undefined_null_and_other_types) {
     const char* text;
     char truth;
   } cases[] = {
-      {"$body.missing = 1", 'u'},   {"$body.missing != 1", 'u'},  {"undefined = undefined", 'u'}, {"missing = 'x'", 'u'},
-      {"null = null", 't'},         {"null != null", 'f'},        {"null <= null", 't'},          {"null >= null", 't'},
-      {"null < null", 'f'},         {"null > null", 'f'},         {"null = 5", 'u'},              {"null != 'x'", 'u'},
-      {"$body.nothing = null", 't'}, {"$body.temp = null", 'u'},  {"$body.temp != null", 'u'},    {"level = null", 'u'},
-      {"$body.word = 5", 'f'},      {"$body.word != 5", 't'},     {"$body.word < 5", 'u'},        {"$body.nothing = 5", 'f'},
-      {"$body.nothing != 5", 't'},  {"$body.on = true", 't'},     {"$body.on != true", 'f'},      {"$body.on > $body.on", 'u'},
-      {"$body.obj = $body.obj", 'u'}, {"$body.deep.list = 1", 'u'}, {"'b' > 'a'", 't'},           {"'B' < 'a'", 't'},
-      {"'a' = 'A'", 'f'},           {"'a' < 'ab'", 't'},          {"$body.word = 'Ünï'", 't'},    {"1 <> 2", 't'},
-      {"level!='low'", 't'},        {"level!='high'", 'f'},       {"$body.temp>=80", 't'},        {"$body.temp<80", 'f'},
-      {"$body.on AND $body.n", 'u'}, {"$body.nothing OR true", 't'}, {"NOT $body.nothing", 'u'},
+      {"$body.missing = 1", 'u'},
+      {"$body.missing != 1", 'u'},
+      {"undefined = undefined", 'u'},
+      {"missing = 'x'", 'u'},
+      {"null = null", 't'},
+      {"null != null", 'f'},
+      {"null <= null", 't'},
+      {"null >= null", 't'},
+      {"null < null", 'f'},
+      {"null > null", 'f'},
+      {"null = 5", 'u'},
+      {"null != 'x'", 'u'},
+      {"$body.nothing = null", 't'},
+      {"$body.temp = null", 'u'},
+      {"$body.temp != null", 'u'},
+      {"level = null", 'u'},
+      {"$body.word = 5", 'f'},
+      {"$body.word != 5", 't'},
+      {"$body.word < 5", 'u'},
+      {"$body.nothing = 5", 'f'},
+      {"$body.nothing != 5", 't'},
+      {"$body.on = true", 't'},
+      {"$body.on != true", 'f'},
+      {"$body.on > $body.on", 'u'},
+      {"$body.obj = $body.obj", 'u'},
+      {"$body.deep.list = 1", 'u'},
+      {"'b' > 'a'", 't'},
+      {"'B' < 'a'", 't'},
+      {"'a' = 'A'", 'f'},
+      {"'a' < 'ab'", 't'},
+      {"$body.word = 'Ünï'", 't'},
+      {"1 <> 2", 't'},
+      {"level!='low'", 't'},
+      {"level!='high'", 'f'},
+      {"$body.temp>=80", 't'},
+      {"$body.temp<80", 'f'},
+      {"$body.on AND $body.n", 'u'},
+      {"$body.nothing OR true", 't'},
+      {"NOT $body.nothing", 'u'},
   };
   for (const auto& c : cases) EXPECT_EQ(truth(c.text), c.truth) << c.text;
   EXPECT_EQ(truth("'\\uD83D\\uDE00' < '\\uFB01'"), 't');  // by code unit a surrogate pair comes before U+FB01
@@ -150,12 +179,30 @@ TEST(Condition, arithmetic) {
     const char* text;
     char truth;
   } cases[] = {
-      {"1 + 2 * 3 = 7", 't'},       {"(1 + 2) * 3 = 9", 't'},   {"7 % 4 = 3", 't'},         {"10 - 2 - 3 = 5", 't'},
-      {"8 / 2 / 2 = 2", 't'},       {"-3 + 5 = 2", 't'},        {"- -3 = 3", 't'},          {"2 - -1 = 3", 't'},
-      {"0x1F = 31", 't'},           {"1.5e3 = 1500", 't'},      {"1 / 0 > 1e308", 't'},     {"-1 / 0 < -1e308", 't'},
-      {"0 / 0 = 0", 'u'},           {"5 % 0 = 0", 'u'},         {"null + 2 = 2", 't'},      {"null * 2 = 0", 't'},
-      {"null - 2 = -2", 't'},       {"undefined + 1 = 1", 'u'}, {"$body.word + 1 = 1", 'u'}, {"$body.temp - 1.5 = 80", 't'},
-      {"$body.nothing + 2 = 2", 't'}, {"1e999 = 1 / 0", 't'},   {"'a' || 'b' = 'ab'", 't'}, {"level||severity = 'high2'", 't'},
+      {"1 + 2 * 3 = 7", 't'},
+      {"(1 + 2) * 3 = 9", 't'},
+      {"7 % 4 = 3", 't'},
+      {"10 - 2 - 3 = 5", 't'},
+      {"8 / 2 / 2 = 2", 't'},
+      {"-3 + 5 = 2", 't'},
+      {"- -3 = 3", 't'},
+      {"2 - -1 = 3", 't'},
+      {"0x1F = 31", 't'},
+      {"1.5e3 = 1500", 't'},
+      {"1 / 0 > 1e308", 't'},
+      {"-1 / 0 < -1e308", 't'},
+      {"0 / 0 = 0", 'u'},
+      {"5 % 0 = 0", 'u'},
+      {"null + 2 = 2", 't'},
+      {"null * 2 = 0", 't'},
+      {"null - 2 = -2", 't'},
+      {"undefined + 1 = 1", 'u'},
+      {"$body.word + 1 = 1", 'u'},
+      {"$body.temp - 1.5 = 80", 't'},
+      {"$body.nothing + 2 = 2", 't'},
+      {"1e999 = 1 / 0", 't'},
+      {"'a' || 'b' = 'ab'", 't'},
+      {"level||severity = 'high2'", 't'},
   };
   for (const auto& c : cases) EXPECT_EQ(truth(c.text), c.truth) << c.text;
 }
@@ -319,8 +366,16 @@ TEST(Condition, errors_say_where_what_was_expected_and_found) {
 TEST(Condition, absurd_texts_are_refused_and_long_lists_are_not) {
   EXPECT_FALSE(parse_condition(std::string(10000, '(')));
   EXPECT_FALSE(parse_condition("true AND " + std::string(1000, '(') + "true" + std::string(1000, ')')));
-  EXPECT_FALSE(parse_condition([] { std::string s; for (int i = 0; i < 5000; ++i) s += "NOT "; return s + "true"; }()));
-  EXPECT_FALSE(parse_condition([] { std::string s = "1"; for (int i = 0; i < 5000; ++i) s += "+1"; return s + " > 1"; }()));
+  EXPECT_FALSE(parse_condition([] {
+    std::string s;
+    for (int i = 0; i < 5000; ++i) s += "NOT ";
+    return s + "true";
+  }()));
+  EXPECT_FALSE(parse_condition([] {
+    std::string s = "1";
+    for (int i = 0; i < 5000; ++i) s += "+1";
+    return s + " > 1";
+  }()));
   EXPECT_FALSE(parse_condition(std::string(100000, ' ') + "true"));
   std::string list = "level = 'none'";
   for (int i = 0; i < 2000; ++i) list += " OR level = 'v" + std::to_string(i) + "'";

@@ -110,7 +110,8 @@ std::string print_capture_line(const Message& message) {
   if (says_utf8_json(message) && json::parse(message.body)) {
     // Embedded as it stands, so that no number changes; ends of line are white space there, and would end ours.
     std::string body = message.body;
-    std::replace_if(body.begin(), body.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
+    std::replace_if(
+        body.begin(), body.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
     line += body;
   } else {
     line += '"' + text::base64_encode(message.body) + '"';

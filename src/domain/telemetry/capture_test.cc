@@ -60,10 +60,14 @@ TEST(Capture, every_truncation_is_corrupt) {
 
 TEST(Capture, bytes_that_are_no_utf8_are_mended_so_that_readers_go_on) {
   Message m = sample();
-  m.application = {{"odd", "a\xff" "b"}};
+  m.application = {{"odd",
+                    "a\xff"
+                    "b"}};
   const Bytes bytes = captured(m);
   avro::Decoder decoder(bytes);
-  EXPECT_EQ(read_capture_record(decoder)->application.get("odd"), "a\xef\xbf\xbd" "b");
+  EXPECT_EQ(read_capture_record(decoder)->application.get("odd"),
+            "a\xef\xbf\xbd"
+            "b");
 }
 
 TEST(Capture, an_enqueued_time_that_is_none_is_corrupt) {

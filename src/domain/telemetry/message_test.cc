@@ -139,9 +139,9 @@ TEST(MessageRecord, unknown_version_source_name_and_absurd_counts_are_corrupt) {
   record[1] = 9;
   EXPECT_FALSE(decode_record(record));
   const Bytes head = record.substr(0, 1) + Bytes(9, '\0');
-  EXPECT_FALSE(decode_record(head + "\xff\xff\xff\xff\x0f"));          // 4 G properties
-  EXPECT_FALSE(decode_record(head + "\xff\xff\xff\xff\xff\xff\x01"));  // a number of 43 bits
-  EXPECT_FALSE(decode_record(head + Bytes("\x01\x63\x00\x00\x00", 5)));  // name code 99
+  EXPECT_FALSE(decode_record(head + "\xff\xff\xff\xff\x0f"));                // 4 G properties
+  EXPECT_FALSE(decode_record(head + "\xff\xff\xff\xff\xff\xff\x01"));        // a number of 43 bits
+  EXPECT_FALSE(decode_record(head + Bytes("\x01\x63\x00\x00\x00", 5)));      // name code 99
   EXPECT_FALSE(decode_record(head + Bytes("\x00\x00\xff\xff\xff\x7f", 6)));  // a body of 256 MiB
 }
 

@@ -16,21 +16,38 @@ struct WireName {
 
 // Wire facts 1.6. Order is the order in which print_property_bag writes them.
 constexpr auto wire_names = std::to_array<WireName>({
-    {"$.mid", "messageId"},       {"$.cid", "correlationId"},
-    {"$.uid", "userId"},          {"$.to", "to"},
-    {"$.ct", "contentType"},      {"$.ce", "contentEncoding"},
-    {"$.exp", "expiryTimeUtc"},   {"$.on", "outputName"},
-    {"$.ifid", "iothub-interface-id"}, {"$.sub", "dt-subject"},
-    {"$.ctime", "iothub-creation-time-utc"}, {"$.schema", "messageSchema"},
-    {"$.cdid", "connectionDeviceId"}, {"$.cmid", "connectionModuleId"},
-    {"iothub-ack", "ack"},        {"ack", "ack"},
+    {"$.mid", "messageId"},
+    {"$.cid", "correlationId"},
+    {"$.uid", "userId"},
+    {"$.to", "to"},
+    {"$.ct", "contentType"},
+    {"$.ce", "contentEncoding"},
+    {"$.exp", "expiryTimeUtc"},
+    {"$.on", "outputName"},
+    {"$.ifid", "iothub-interface-id"},
+    {"$.sub", "dt-subject"},
+    {"$.ctime", "iothub-creation-time-utc"},
+    {"$.schema", "messageSchema"},
+    {"$.cdid", "connectionDeviceId"},
+    {"$.cmid", "connectionModuleId"},
+    {"iothub-ack", "ack"},
+    {"ack", "ack"},
     {"iothub-operation", "operation"},
 });
 
 constexpr auto server_names = std::to_array<std::string_view>({
-    "connectionDeviceId", "connectionModuleId", "connectionAuthMethod", "connectionDeviceGenerationId", "enqueuedTime",
-    "iothub-connection-device-id", "iothub-connection-module-id", "iothub-connection-auth-method",
-    "iothub-connection-auth-generation-id", "iothub-enqueuedtime", ".cdid", ".cmid",
+    "connectionDeviceId",
+    "connectionModuleId",
+    "connectionAuthMethod",
+    "connectionDeviceGenerationId",
+    "enqueuedTime",
+    "iothub-connection-device-id",
+    "iothub-connection-module-id",
+    "iothub-connection-auth-method",
+    "iothub-connection-auth-generation-id",
+    "iothub-enqueuedtime",
+    ".cdid",
+    ".cmid",
 });
 
 const WireName* by_wire(std::string_view wire) {

@@ -14,9 +14,25 @@ constexpr char record_version = 1;
 
 // Codes 1, 2, ... of the system names seen on nearly every message. Append only: the codes lie in files.
 constexpr auto known_names = std::to_array<std::string_view>({
-    "connectionDeviceId", "connectionModuleId", "connectionDeviceGenerationId", "connectionAuthMethod", "enqueuedTime",
-    "messageId", "correlationId", "contentType", "contentEncoding", "outputName", "userId", "to", "expiryTimeUtc",
-    "iothub-creation-time-utc", "messageSchema", "dt-subject", "iothub-interface-id", "ack", "operation",
+    "connectionDeviceId",
+    "connectionModuleId",
+    "connectionDeviceGenerationId",
+    "connectionAuthMethod",
+    "enqueuedTime",
+    "messageId",
+    "correlationId",
+    "contentType",
+    "contentEncoding",
+    "outputName",
+    "userId",
+    "to",
+    "expiryTimeUtc",
+    "iothub-creation-time-utc",
+    "messageSchema",
+    "dt-subject",
+    "iothub-interface-id",
+    "ack",
+    "operation",
     "iothub-message-source",
 });
 
@@ -137,8 +153,7 @@ Result<Message> decode_record(BytesView record) {
   TRY_LET(message.application, read_properties(reader, false));
   TRY_LET(const BytesView body, reader.text("the body"));
   message.body = body;
-  if (reader.left() > 0)
-    return fail(Fault::corrupt, fmt::format("message record: {} bytes after the body", reader.left()));
+  if (reader.left() > 0) return fail(Fault::corrupt, fmt::format("message record: {} bytes after the body", reader.left()));
   return message;
 }
 

@@ -16,9 +16,17 @@ struct EventTopic {
   std::string module_id;  ///< empty for a device
   std::string bag;        ///< still encoded
 };
-struct TwinGetTopic { std::string request_id; };
-struct TwinPatchTopic { std::string request_id; std::string base_version; };  ///< base_version empty if absent
-struct MethodResponseTopic { int status = 0; std::string request_id; };
+struct TwinGetTopic {
+  std::string request_id;
+};
+struct TwinPatchTopic {
+  std::string request_id;
+  std::string base_version;
+};  ///< base_version empty if absent
+struct MethodResponseTopic {
+  int status = 0;
+  std::string request_id;
+};
 
 using PublishTopic = std::variant<EventTopic, TwinGetTopic, TwinPatchTopic, MethodResponseTopic>;
 

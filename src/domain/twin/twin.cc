@@ -94,8 +94,10 @@ Result<ServicePatch> parse_service_patch(const json::Value& body) {
 Result<Twin> apply(Twin twin, const ServicePatch& patch, bool replace, Timestamp now) {
   if (!patch.tags && !patch.desired) return twin;
   if (patch.tags) {
-    if (replace) twin.tags = without_nulls(*patch.tags);
-    else json::merge_patch(twin.tags, *patch.tags);
+    if (replace)
+      twin.tags = without_nulls(*patch.tags);
+    else
+      json::merge_patch(twin.tags, *patch.tags);
     TRY(check_limits(twin.tags, "tags"));
   }
   if (patch.desired) TRY(change_section(twin.desired, *patch.desired, replace, "desired", now));

@@ -20,8 +20,8 @@ struct Section {
 };
 
 struct Twin {
-  std::int64_t version = 1;       ///< of the whole twin
-  std::int64_t etag = 1;          ///< changes with tags and desired, not with reported
+  std::int64_t version = 1;  ///< of the whole twin
+  std::int64_t etag = 1;     ///< changes with tags and desired, not with reported
   json::Value tags = json::Object{};
   Section desired;
   Section reported;

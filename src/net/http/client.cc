@@ -1,7 +1,7 @@
 #include "net/http/client.h"
 
-#include <boost/beast/http/verb.hpp>
 #include <fmt/format.h>
+#include <boost/beast/http/verb.hpp>
 
 #include "net/http/detail/reader.h"
 
@@ -27,7 +27,8 @@ struct HttpClient::State {
       detail::append_header(out, "Host", usual ? host() : fmt::format("{}:{}", host(), options.endpoint.port));
     }
     for (const auto& [name, value] : request.headers) detail::append_header(out, name, value);
-    const bool wants_length = !request.body.empty() || request.method == "POST" || request.method == "PUT" || request.method == "PATCH";
+    const bool wants_length =
+        !request.body.empty() || request.method == "POST" || request.method == "PUT" || request.method == "PATCH";
     if (wants_length) out += fmt::format("Content-Length: {}\r\n", request.body.size());
     out += "\r\n";
     out += request.body;
@@ -80,7 +81,9 @@ struct HttpClient::State {
       if (!parser.is_done() && !buffer.empty()) CO_TRY(co_await detail::read_more(*stream, buffer));
     }
     auto& message = parser.get();
-    HttpResponse response{.status = static_cast<int>(message.result_int()), .headers = detail::take_headers(message), .body = std::move(message.body())};
+    HttpResponse response{.status = static_cast<int>(message.result_int()),
+                          .headers = detail::take_headers(message),
+                          .body = std::move(message.body())};
     if (ended || !message.keep_alive()) drop();
     co_return response;
   }

@@ -22,7 +22,8 @@ class HttpTest : public ::testing::Test {
 
   void start(Endpoint endpoint, HttpLimits limits, std::shared_ptr<TlsServerContext> tls = nullptr) {
     if (server_) runtime_.block_on(server_->close());
-    auto server = HttpServer::listen(runtime_.executor(), endpoint, std::move(tls), [this](HttpRequest r) { return answer(std::move(r)); }, limits);
+    auto server = HttpServer::listen(
+        runtime_.executor(), endpoint, std::move(tls), [this](HttpRequest r) { return answer(std::move(r)); }, limits);
     ASSERT_TRUE(server) << server.error().message;
     server_ = std::move(*server);
   }
@@ -34,7 +35,8 @@ class HttpTest : public ::testing::Test {
       cancelled_.set_value();
     }
     if (request.path() == "/throw") throw std::runtime_error("a bug");
-    HttpResponse response = text_response(request.method == "DELETE" ? 204 : 200, request.method + " " + request.target + "\n" + request.body);
+    HttpResponse response =
+        text_response(request.method == "DELETE" ? 204 : 200, request.method + " " + request.target + "\n" + request.body);
     response.headers.set("X-Seen", request.headers.get("x-given"));
     co_return response;
   }
@@ -74,7 +76,12 @@ class HttpTest : public ::testing::Test {
 };
 
 TEST_F(HttpTest, a_request_is_answered_with_its_headers_and_body) {
-  HttpRequest request{.method = "PUT", .target = "/a%20b?x=1", .headers = {{"X-Given", "seen"}}, .body = "body", .peer = {}, .peer_certificate_der = {}};
+  HttpRequest request{.method = "PUT",
+                      .target = "/a%20b?x=1",
+                      .headers = {{"X-Given", "seen"}},
+                      .body = "body",
+                      .peer = {},
+                      .peer_certificate_der = {}};
   const auto response = runtime_.block_on(ask({.endpoint = {.port = server_->port()}}, request));
   ASSERT_TRUE(response) << response.error().message;
   EXPECT_EQ(response->status, 200);
@@ -98,18 +105,22 @@ TEST_F(HttpTest, pipelined_requests_are_answered_in_order) {
 }
 
 TEST_F(HttpTest, chunked_bodies_are_put_together) {
-  const Bytes answer = send_raw("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
+  const Bytes answer = send_raw(
+      "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
   EXPECT_TRUE(answer.ends_with("\nabcde")) << answer;
 }
 
 TEST_F(HttpTest, a_client_that_expects_100_is_told_to_go_on) {
-  const Bytes answer = send_raw("POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
+  const Bytes answer =
+      send_raw("POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
   EXPECT_NE(answer.find("HTTP/1.1 200"), Bytes::npos) << answer;
 }
 
 TEST_F(HttpTest, what_is_not_http_is_refused_and_closes_only_that_connection) {
-  for (const Bytes bad : {"nonsense\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "GET / HTTP/1.1\r\nbroken header\r\n\r\n", "POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
-                          "POST / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n", "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"}) {
+  for (const Bytes bad :
+       {"nonsense\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "GET / HTTP/1.1\r\nbroken header\r\n\r\n",
+        "POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", "POST / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n",
+        "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"}) {
     EXPECT_TRUE(send_raw(bad).starts_with("HTTP/1.1 400")) << bad;
   }
   EXPECT_TRUE(get("/still-here"));
@@ -154,7 +165,8 @@ TEST_F(HttpTest, a_long_poll_ends_with_its_server) {
     co_return response.has_value();
   };
   std::promise<bool> answered;
-  asio::co_spawn(asio::make_strand(runtime_.executor()), poll(server_->port()), [&](std::exception_ptr, bool ok) { answered.set_value(ok); });
+  asio::co_spawn(asio::make_strand(runtime_.executor()), poll(server_->port()),
+                 [&](std::exception_ptr, bool ok) { answered.set_value(ok); });
   waiting_.get_future().wait();
   runtime_.block_on(server_->close());
   EXPECT_FALSE(answered.get_future().get());

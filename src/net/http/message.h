@@ -32,10 +32,10 @@ struct HttpRequest {
   std::string target = "/";  ///< path and query as sent
   Headers headers;
   Bytes body;
-  std::string peer;          ///< server side: the peer's address
+  std::string peer;  ///< server side: the peer's address
   Bytes peer_certificate_der;
 
-  std::string_view path() const;                       ///< before `?`, still encoded
+  std::string_view path() const;  ///< before `?`, still encoded
   /// Path segments, percent-decoded; a trailing slash gives no empty segment. Fault::invalid_input for a broken escape.
   Result<std::vector<std::string>> segments() const;
   /// A query parameter, percent-decoded; empty if absent.

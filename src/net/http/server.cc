@@ -2,8 +2,8 @@
 
 #include <exception>
 
-#include <boost/beast/http/status.hpp>
 #include <fmt/format.h>
+#include <boost/beast/http/status.hpp>
 
 #include "codec/text/encoding.h"
 #include "foundation/log.h"
@@ -216,8 +216,8 @@ class Server final : public HttpServer {
 
 }  // namespace
 
-Result<std::unique_ptr<HttpServer>> HttpServer::listen(Executor executor, const Endpoint& endpoint, std::shared_ptr<TlsServerContext> tls,
-                                                       Handler handler, HttpLimits limits) {
+Result<std::unique_ptr<HttpServer>> HttpServer::listen(Executor executor, const Endpoint& endpoint,
+                                                       std::shared_ptr<TlsServerContext> tls, Handler handler, HttpLimits limits) {
   auto server = std::make_unique<Server>(std::move(handler), limits);
   TRY(server->open(std::move(executor), endpoint, std::move(tls)));
   return std::unique_ptr<HttpServer>(std::move(server));

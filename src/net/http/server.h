@@ -11,9 +11,9 @@ namespace nacelle::net {
 
 struct HttpLimits {
   ByteCount max_header_bytes = 32_KiB;
-  ByteCount max_body_bytes = 8_MiB;     ///< beyond it 413
-  std::chrono::seconds idle{120};       ///< between requests
-  std::chrono::seconds request{60};     ///< from first byte to whole
+  ByteCount max_body_bytes = 8_MiB;  ///< beyond it 413
+  std::chrono::seconds idle{120};    ///< between requests
+  std::chrono::seconds request{60};  ///< from first byte to whole
   std::size_t max_connections = 10000;
 };
 

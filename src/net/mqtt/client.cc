@@ -25,7 +25,8 @@ class Client final : public MqttClient {
     message.payload = std::move(payload);
     message.qos = std::min(qos, mqtt::QoS::at_least_once);
     message.done = std::move(done);
-    if (!mqtt::valid_topic_name(message.topic)) return message.done(fail(Fault::invalid_input, "not a topic name: '" + message.topic + "'"));
+    if (!mqtt::valid_topic_name(message.topic))
+      return message.done(fail(Fault::invalid_input, "not a topic name: '" + message.topic + "'"));
     engine_->publish(std::move(message));
   }
 

@@ -13,16 +13,16 @@ namespace nacelle::net {
 
 struct MqttClientOptions {
   Endpoint endpoint;
-  std::shared_ptr<TlsClientContext> tls;   ///< null: plain TCP
-  std::string server_name;                 ///< for the TLS check; endpoint.host if empty
+  std::shared_ptr<TlsClientContext> tls;  ///< null: plain TCP
+  std::string server_name;                ///< for the TLS check; endpoint.host if empty
   std::string client_id;
   std::string user_name;
   /// Asked at every connect; a fresh token. Fault: the attempt counts as failed.
   std::function<awaitable<Result<std::string>>()> password;
   bool clean_session = false;
   std::chrono::seconds keep_alive{60};
-  std::size_t max_in_flight = 100;         ///< QoS 1 publishes not acknowledged; further ones wait in order
-  ByteCount max_waiting_bytes = 16_MiB;    ///< beyond it publish answers Fault::exhausted
+  std::size_t max_in_flight = 100;       ///< QoS 1 publishes not acknowledged; further ones wait in order
+  ByteCount max_waiting_bytes = 16_MiB;  ///< beyond it publish answers Fault::exhausted
   std::chrono::milliseconds first_back_off{100};
   std::chrono::milliseconds max_back_off{10'000};
   std::chrono::seconds reconnect_before_expiry{0};  ///< not 0: a planned reconnect that long after connecting (token renewal)
@@ -35,7 +35,8 @@ class MqttClient {
   using OnMessage = std::function<void(const mqtt::Publish& publish, std::function<void()> done)>;
   using OnState = std::function<void(bool connected)>;
 
-  static std::unique_ptr<MqttClient> make(Executor executor, MqttClientOptions options, OnMessage on_message = {}, OnState on_state = {});
+  static std::unique_ptr<MqttClient> make(Executor executor, MqttClientOptions options, OnMessage on_message = {},
+                                          OnState on_state = {});
   virtual ~MqttClient() = default;  ///< close() first
 
   /// Starts connecting. Back when first accepted; Fault::denied if the server refused the credentials (codes 2, 4, 5),
@@ -51,7 +52,7 @@ class MqttClient {
   virtual awaitable<Result<>> subscribe(std::string filter, mqtt::QoS qos) = 0;
 
   virtual bool connected() const = 0;
-  virtual std::size_t waiting() const = 0;      ///< publishes not yet done
+  virtual std::size_t waiting() const = 0;  ///< publishes not yet done
   virtual std::uint64_t reconnects() const = 0;
   /// Sends DISCONNECT and ends; what waits is answered with Fault::unavailable.
   virtual awaitable<void> close() = 0;

@@ -164,10 +164,12 @@ TEST(MqttClient, a_start_without_server_is_unavailable_and_may_go_on) {
 TEST(MqttClient, every_connection_asks_for_a_fresh_password) {
   with_bench([](ClientBench& bench) -> awaitable<void> {
     int asked = 0;
-    bench.options.password = [&asked]() -> awaitable<Result<std::string>> { return [](int& n) -> awaitable<Result<std::string>> {
-      ++n;
-      co_return std::string("token");
-    }(asked); };
+    bench.options.password = [&asked]() -> awaitable<Result<std::string>> {
+      return [](int& n) -> awaitable<Result<std::string>> {
+        ++n;
+        co_return std::string("token");
+      }(asked);
+    };
     auto client = co_await bench.started();
     EXPECT_EQ(asked, 1);
     bench.server->disconnect("c", "a test wants it so");
@@ -276,8 +278,7 @@ TEST(MqttClient, a_peer_that_says_nothing_more_is_left) {
         co_await peer.send(mqtt::Connack{});
         ++count;
         b.policy.changed.notify();
-        while (co_await peer.next()) {
-        }
+        while (co_await peer.next()) {}
       }(bench, connections, std::move(stream));
     };
     auto listener = Listener::listen(bench.strand, Endpoint{}, nullptr, mute);

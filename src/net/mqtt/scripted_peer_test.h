@@ -152,7 +152,8 @@ struct HandPolicy final : MqttPolicy {
 
 /// A server, its policy and its peers on the calling coroutine's strand. `co_await close()` at the end.
 struct Bench {
-  explicit Bench(Executor on, MqttServer::Options options = {}) : strand(on), tasks(on), server(MqttServer::make(on, policy, std::move(options))) {}
+  explicit Bench(Executor on, MqttServer::Options options = {})
+      : strand(on), tasks(on), server(MqttServer::make(on, policy, std::move(options))) {}
 
   std::unique_ptr<Peer> dial(std::size_t capacity = 64 * 1024) {
     auto pipe = make_memory_pipe(strand, capacity);

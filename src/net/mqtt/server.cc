@@ -190,7 +190,9 @@ class Registry final : public ConnectionHost, public std::enable_shared_from_thi
     } else {
       open = kept ? OpenSession{kept, true} : load(id);
       if (options_.sessions) {
-        connection->save_subscriptions = [store = options_.sessions, id](const auto& subscriptions) { return store->save(id, subscriptions); };
+        connection->save_subscriptions = [store = options_.sessions, id](const auto& subscriptions) {
+          return store->save(id, subscriptions);
+        };
       }
     }
     const std::lock_guard lock(mutex_);
@@ -199,7 +201,9 @@ class Registry final : public ConnectionHost, public std::enable_shared_from_thi
   }
 
   OpenSession load(const std::string& id) {
-    const auto fresh = [](std::vector<mqtt::Subscription> subscriptions) { return std::make_shared<Session>(true, std::move(subscriptions)); };
+    const auto fresh = [](std::vector<mqtt::Subscription> subscriptions) {
+      return std::make_shared<Session>(true, std::move(subscriptions));
+    };
     if (!options_.sessions) return {fresh({}), false};
     const auto exists = options_.sessions->exists(id);
     if (exists && *exists) {
@@ -241,17 +245,18 @@ class Registry final : public ConnectionHost, public std::enable_shared_from_thi
   const SystemClock system_clock_;
   const Clock& clock_;
   mutable std::mutex mutex_;
-  std::unordered_map<std::string, Client> clients_;                                        // guarded by mutex_
-  std::unordered_set<ConnectionPtr> all_;                                                  // guarded by mutex_
-  std::unordered_map<Connection*, std::vector<std::function<void(bool)>>> on_left_;        // guarded by mutex_
-  std::vector<std::function<void(bool)>> on_empty_;                                        // guarded by mutex_
-  bool closed_ = false;                                                                    // guarded by mutex_
+  std::unordered_map<std::string, Client> clients_;                                  // guarded by mutex_
+  std::unordered_set<ConnectionPtr> all_;                                            // guarded by mutex_
+  std::unordered_map<Connection*, std::vector<std::function<void(bool)>>> on_left_;  // guarded by mutex_
+  std::vector<std::function<void(bool)>> on_empty_;                                  // guarded by mutex_
+  bool closed_ = false;                                                              // guarded by mutex_
 };
 
 class Server final : public MqttServer {
  public:
   Server(Executor executor, MqttPolicy& policy, Options options)
-      : executor_(std::move(executor)), max_connections_(options.limits.max_connections),
+      : executor_(std::move(executor)),
+        max_connections_(options.limits.max_connections),
         registry_(std::make_shared<Registry>(policy, std::move(options))) {}
 
   Result<std::uint16_t> listen(const Endpoint& endpoint, std::shared_ptr<TlsServerContext> tls) override {
@@ -268,7 +273,8 @@ class Server final : public MqttServer {
     if (!mqtt::valid_topic_name(topic)) return done(fail(Fault::invalid_input, "the topic of a delivery is not a topic name"));
     Mailbox::Delivery delivery{std::move(topic), std::move(payload), qos, std::move(done)};
     const auto connection = registry_->live(client_id);
-    const Result<> taken = connection ? connection->mailbox().deliver(delivery) : fail(Fault::unavailable, "the client is not connected");
+    const Result<> taken =
+        connection ? connection->mailbox().deliver(delivery) : fail(Fault::unavailable, "the client is not connected");
     if (!taken) delivery.done(taken);
   }
 

@@ -41,7 +41,8 @@ class MqttPolicy {
   virtual ~MqttPolicy() = default;
 
   /// On the connection's strand; may wait.
-  virtual awaitable<MqttAccept> accept(const mqtt::Connect& connect, const Bytes& peer_certificate_der, std::string peer_address) = 0;
+  virtual awaitable<MqttAccept> accept(const mqtt::Connect& connect, const Bytes& peer_certificate_der,
+                                       std::string peer_address) = 0;
   /// After CONNACK was sent; and when the connection has ended, for whatever reason (`clean`: by DISCONNECT).
   virtual void connected(const MqttConnectionPtr& connection) = 0;
   virtual void disconnected(const MqttConnectionPtr& connection, bool clean) = 0;
@@ -72,13 +73,13 @@ class MqttSessionStore {
 };
 
 struct MqttLimits {
-  std::size_t max_packet_bytes = 272 * 1024;   ///< 256 KiB of message and its topic
+  std::size_t max_packet_bytes = 272 * 1024;  ///< 256 KiB of message and its topic
   std::chrono::seconds connect_within{60};
-  std::chrono::seconds max_keep_alive{1767};   ///< server side cap; 0 from the client counts as this
-  std::size_t max_in_flight = 4096;            ///< publishes not yet answered; beyond it the socket is not read
+  std::chrono::seconds max_keep_alive{1767};  ///< server side cap; 0 from the client counts as this
+  std::size_t max_in_flight = 4096;           ///< publishes not yet answered; beyond it the socket is not read
   ByteCount max_in_flight_bytes = 4_MiB;
-  ByteCount max_outbound_bytes = 16_MiB;       ///< waiting to be written or acknowledged; beyond it deliver refuses
-  std::size_t max_deliveries = 100;            ///< QoS 1 deliveries not yet acknowledged per client
+  ByteCount max_outbound_bytes = 16_MiB;  ///< waiting to be written or acknowledged; beyond it deliver refuses
+  std::size_t max_deliveries = 100;       ///< QoS 1 deliveries not yet acknowledged per client
   std::size_t max_connections = 20000;
 };
 

@@ -72,7 +72,10 @@ TEST(MqttServer, other_protocol_versions_are_refused_with_code_1) {
     five[8] = 5;
     const auto to_five = co_await knock(bench, five);
     EXPECT_EQ(to_five, ConnectCode::unacceptable_protocol);
-    const Bytes three(BytesView("\x10\x0f\x00\x06MQIsdp\x03\x02\x00\x3c\x00\x01" "a", 17));
+    const Bytes three(
+        BytesView("\x10\x0f\x00\x06MQIsdp\x03\x02\x00\x3c\x00\x01"
+                  "a",
+                  17));
     const auto to_three = co_await knock(bench, three);
     EXPECT_EQ(to_three, ConnectCode::unacceptable_protocol);
   });
@@ -149,15 +152,15 @@ TEST(MqttServer, every_violation_closes_only_its_connection) {
         encoded(mqtt::Pingresp{}),
         encoded(mqtt::Pubrel{1}),
         encoded(mqtt::Suback{1, {0}}),
-        Bytes(BytesView("\x00\x00", 2)),                  // reserved type
+        Bytes(BytesView("\x00\x00", 2)),  // reserved type
         Bytes(BytesView("\xf0\x00", 2)),
-        Bytes(BytesView("\xc1\x00", 2)),                  // wrong flags
-        Bytes(BytesView("\x30\xff\xff\xff\xff\x7f", 6)),  // length of five bytes
-        Bytes(BytesView("\x30\xff\xff\xff\x7f", 5)),      // longer than allowed
-        Bytes(BytesView("\x30\x02\x00\x00", 4)),          // empty topic
+        Bytes(BytesView("\xc1\x00", 2)),                   // wrong flags
+        Bytes(BytesView("\x30\xff\xff\xff\xff\x7f", 6)),   // length of five bytes
+        Bytes(BytesView("\x30\xff\xff\xff\x7f", 5)),       // longer than allowed
+        Bytes(BytesView("\x30\x02\x00\x00", 4)),           // empty topic
         Bytes(BytesView("\x32\x05\x00\x01t\x00\x00", 7)),  // packet id 0
         Bytes(BytesView("\x36\x05\x00\x01t\x00\x01", 7)),  // QoS 3
-        Bytes(BytesView("\x82\x02\x00\x01", 4)),          // SUBSCRIBE for nothing
+        Bytes(BytesView("\x82\x02\x00\x01", 4)),           // SUBSCRIBE for nothing
     };
     auto good = co_await bench.join(connect_as("good"));
     for (const auto& violation : violations) {

@@ -4,11 +4,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <fmt/format.h>
 #include <boost/asio/basic_socket_acceptor.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <cstring>
-#include <fmt/format.h>
 
 #include "foundation/log.h"
 #include "foundation/task_scope.h"
@@ -41,13 +41,19 @@ std::string describe(const AnyProtocol::endpoint& any) {
 
 Result<AnyProtocol::endpoint> unix_endpoint(const std::string& path) {
   if (path.size() >= sizeof(sockaddr_un::sun_path))
-    return fail(Fault::invalid_input, fmt::format("unix socket path '{}' is longer than {} bytes", path, sizeof(sockaddr_un::sun_path) - 1));
+    return fail(Fault::invalid_input,
+                fmt::format("unix socket path '{}' is longer than {} bytes", path, sizeof(sockaddr_un::sun_path) - 1));
   return AnyProtocol::endpoint(asio::local::stream_protocol::endpoint(path));
 }
 
 struct State : std::enable_shared_from_this<State> {
   State(Executor ex, Listener::Serve on_stream, std::size_t most)
-      : executor(ex), strand(asio::make_strand(ex)), acceptor(strand), serve(std::move(on_stream)), max_connections(most), tasks(strand) {}
+      : executor(ex),
+        strand(asio::make_strand(ex)),
+        acceptor(strand),
+        serve(std::move(on_stream)),
+        max_connections(most),
+        tasks(strand) {}
 
   const Executor executor;
   const Executor strand;  // of the acceptor
@@ -79,8 +85,10 @@ struct State : std::enable_shared_from_this<State> {
     } else {
       error_code error;
       tcp::resolver resolver(executor);
-      const auto found = resolver.resolve(at.host, std::to_string(at.port), tcp::resolver::passive | tcp::resolver::numeric_service, error);
-      if (error || found.empty()) return fail(Fault::unavailable, fmt::format("listening on {}: {}", to_string(at), error.message()));
+      const auto found =
+          resolver.resolve(at.host, std::to_string(at.port), tcp::resolver::passive | tcp::resolver::numeric_service, error);
+      if (error || found.empty())
+        return fail(Fault::unavailable, fmt::format("listening on {}: {}", to_string(at), error.message()));
       endpoint = AnyProtocol::endpoint(found.begin()->endpoint());
     }
     return bind(at, endpoint);
@@ -88,7 +96,9 @@ struct State : std::enable_shared_from_this<State> {
 
   Result<> bind(const Endpoint& at, const AnyProtocol::endpoint& endpoint) {
     error_code error;
-    const auto refuse = [&] { return fail(Fault::unavailable, fmt::format("listening on {}: {}", to_string(at), error.message())); };
+    const auto refuse = [&] {
+      return fail(Fault::unavailable, fmt::format("listening on {}: {}", to_string(at), error.message()));
+    };
     if (acceptor.open(endpoint.protocol(), error); error) return refuse();
     if (at.unix_path.empty()) acceptor.set_option(asio::socket_base::reuse_address(true), error);
     if (acceptor.bind(endpoint, error); error) return refuse();

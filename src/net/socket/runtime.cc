@@ -69,8 +69,7 @@ Result<> Runtime::run(awaitable<Result<>> main) {
 
 awaitable<void> until_cancelled() {
   Wake never;
-  while (co_await never.wait()) {
-  }
+  while (co_await never.wait()) {}
 }
 
 }  // namespace nacelle::net

@@ -1,10 +1,10 @@
 #include <gtest/gtest.h>
 
+#include "foundation/task_scope.h"
 #include "net/socket/memory_stream.h"
 #include "net/socket/plain.h"
 #include "net/socket/runtime.h"
 #include "net/socket/wake.h"
-#include "foundation/task_scope.h"
 
 namespace nacelle::net {
 namespace {

@@ -17,8 +17,8 @@ namespace nacelle::net {
 /// Where to listen or connect: `host:port`, or a unix socket's path.
 struct Endpoint {
   std::string host = "127.0.0.1";
-  std::uint16_t port = 0;         ///< 0: any free one
-  std::string unix_path;          ///< not empty: a unix socket; mode 0600 when listening
+  std::uint16_t port = 0;  ///< 0: any free one
+  std::string unix_path;   ///< not empty: a unix socket; mode 0600 when listening
 };
 /// `host:port`, `[::1]:port`, or `unix:///path`. Fault::invalid_input says what was expected.
 Result<Endpoint> parse_endpoint(std::string_view text, std::uint16_t default_port);

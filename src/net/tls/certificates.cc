@@ -5,9 +5,9 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <cctype>
-#include <fmt/format.h>
 
 #include "codec/digest/digest.h"
 #include "foundation/random.h"
@@ -204,7 +204,8 @@ Result<CertifiedKey> make_root(const std::string& common_name, std::chrono::hour
 Result<CertifiedKey> issue(const CertifiedKey& issuer, const CertificateRequest& request, Timestamp now) {
   TRY_LET(const auto chain, openssl::read_certificates(issuer.certificate_pem));
   TRY_LET(const auto key, openssl::read_key(issuer.key_pem));
-  if (X509_check_private_key(chain.front().get(), key.get()) != 1) return broken("the issuer's key does not belong to its certificate");
+  if (X509_check_private_key(chain.front().get(), key.get()) != 1)
+    return broken("the issuer's key does not belong to its certificate");
   if (X509_check_ca(chain.front().get()) == 0) return fail(Fault::denied, "the issuer's certificate is not an authority");
   const Signer signer{chain.front().get(), key.get()};
   TRY_LET(CertifiedKey issued, certify(request, &signer, now));

@@ -19,8 +19,8 @@ struct CertificateRequest {
   std::string common_name;
   std::vector<std::string> dns_names;
   std::vector<std::string> ip_addresses;
-  bool authority = false;       ///< may sign others
-  bool client = false;          ///< for client authentication too
+  bool authority = false;  ///< may sign others
+  bool client = false;     ///< for client authentication too
   std::chrono::hours lifetime{24 * 365};
 };
 

@@ -28,7 +28,8 @@ Result<Context> server_context(const std::string& chain_pem, const std::string& 
   TRY_LET(const auto key, openssl::read_key(key_pem));
   TRY_LET(Context context, new_context(TLS_server_method()));
   SSL_CTX* raw = context.get();
-  if (SSL_CTX_use_certificate(raw, chain.front().get()) != 1) return fail(Fault::invalid_input, "server certificate: " + openssl::last_error());
+  if (SSL_CTX_use_certificate(raw, chain.front().get()) != 1)
+    return fail(Fault::invalid_input, "server certificate: " + openssl::last_error());
   for (std::size_t i = 1; i < chain.size(); ++i) SSL_CTX_add1_chain_cert(raw, chain[i].get());
   if (SSL_CTX_use_PrivateKey(raw, key.get()) != 1 || SSL_CTX_check_private_key(raw) != 1)
     return fail(Fault::invalid_input, "server key does not belong to the certificate: " + openssl::last_error());

@@ -9,7 +9,8 @@ namespace {
 
 constexpr auto handshake_within = std::chrono::seconds{15};
 
-awaitable<void> serve_tls(StreamPtr inner, std::shared_ptr<TlsServerContext> context, std::shared_ptr<const Listener::Serve> serve) {
+awaitable<void> serve_tls(StreamPtr inner, std::shared_ptr<TlsServerContext> context,
+                          std::shared_ptr<const Listener::Serve> serve) {
   inner->set_deadline(handshake_within);
   const auto peer = inner->peer_address();
   auto secured = co_await accept_tls(std::move(inner), context);
@@ -24,8 +25,9 @@ awaitable<void> serve_tls(StreamPtr inner, std::shared_ptr<TlsServerContext> con
 
 }  // namespace
 
-Result<std::unique_ptr<Listener>> Listener::listen(Executor executor, const Endpoint& endpoint, std::shared_ptr<TlsServerContext> tls,
-                                                   Serve serve, std::size_t max_connections) {
+Result<std::unique_ptr<Listener>> Listener::listen(Executor executor, const Endpoint& endpoint,
+                                                   std::shared_ptr<TlsServerContext> tls, Serve serve,
+                                                   std::size_t max_connections) {
   if (!tls) return listen_plain(std::move(executor), endpoint, std::move(serve), max_connections);
   auto shared = std::make_shared<const Serve>(std::move(serve));
   Serve secured = [tls = std::move(tls), shared](StreamPtr stream) { return serve_tls(std::move(stream), tls, shared); };

@@ -3,8 +3,8 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
-#include <boost/asio/ip/address.hpp>
 #include <fmt/format.h>
+#include <boost/asio/ip/address.hpp>
 
 #include "net/socket/wake.h"
 #include "net/tls/detail/openssl.h"
@@ -56,7 +56,8 @@ class TlsStream final : public Stream {
         co_return total;
       }
       const int why = SSL_get_error(session_.get(), 0);
-      if (why == SSL_ERROR_ZERO_RETURN) co_return fail(Fault::unavailable, inner_->peer_address() + ": the peer closed the connection");
+      if (why == SSL_ERROR_ZERO_RETURN)
+        co_return fail(Fault::unavailable, inner_->peer_address() + ": the peer closed the connection");
       if (why != SSL_ERROR_WANT_READ) co_return failure("reading");
       if (BIO_pending(to_peer_) > 0) {  // an answer to a key update
         CO_TRY(co_await flush());
@@ -113,7 +114,8 @@ class TlsStream final : public Stream {
     const long verdict = SSL_get_verify_result(session_.get());
     const auto reason = openssl::last_error();
     if (!SSL_is_server(session_.get()) && verdict != X509_V_OK)
-      return fail(Fault::denied, fmt::format("{}: server certificate refused: {}", peer_address(), X509_verify_cert_error_string(verdict)));
+      return fail(Fault::denied,
+                  fmt::format("{}: server certificate refused: {}", peer_address(), X509_verify_cert_error_string(verdict)));
     return fail(Fault::unavailable, fmt::format("{}: {}: {}", peer_address(), doing, reason));
   }
 

@@ -43,7 +43,8 @@ Result<deployment::AgentConfig> Agent::check(const json::Value& desired) const {
   TRY_LET(deployment::AgentConfig config, deployment::parse_agent_config(desired));
   for (const auto& [name, spec] : config.modules) {
     if (spec.type != "process")
-      return fail(Fault::invalid_input, fmt::format("modules.{}.type: '{}': this edge runs modules of type 'process'", name, spec.type));
+      return fail(Fault::invalid_input,
+                  fmt::format("modules.{}.type: '{}': this edge runs modules of type 'process'", name, spec.type));
     if (spec.image.empty()) return fail(Fault::invalid_input, fmt::format("modules.{}.settings.image: expected a program", name));
   }
   return config;
@@ -65,7 +66,8 @@ void Agent::apply(const json::Value& desired) {
   } else {
     status_.code = 200;
     status_.description.clear();
-    if (auto saved = parts_.files->save(parts_.files->good_config("$edgeAgent"), desired); !saved) log::error("edge", "{}", saved.error().message);
+    if (auto saved = parts_.files->save(parts_.files->good_config("$edgeAgent"), desired); !saved)
+      log::error("edge", "{}", saved.error().message);
     if (const json::Value* runtime = desired.find("runtime")) runtime_ = *runtime;
     supervisor_.set_desired(config->modules);
     log::info("edge", "configuration version {}: {} modules", status_.version, config->modules.size());
@@ -125,7 +127,8 @@ void Agent::start_module(const ModuleSpec& spec) {
       if (const auto self = weak.lock()) self->ended(name, run, code);
     });
   };
-  auto started = process ? parts_.processes->start(*process, std::move(on_end)) : Result<std::unique_ptr<Process>>(fail(process.error()));
+  auto started =
+      process ? parts_.processes->start(*process, std::move(on_end)) : Result<std::unique_ptr<Process>>(fail(process.error()));
   if (!started) {
     log::warn("edge", "module {}: {}", spec.name, started.error().message);
     supervisor_.not_started(spec.name, started.error().message, now);
@@ -150,9 +153,13 @@ void Agent::report() {
                    {"version", json::Object{{"version", "1.5.0"}, {"build", "nacelle"}, {"commit", ""}}},
                    {"lastDesiredVersion", status_.version},
                    {"lastDesiredStatus", json::Object{{"code", status_.code}, {"description", status_.description}}},
-                   {"systemModules", json::Object{{"edgeAgent", json::Object{{"type", "process"}, {"runtimeStatus", "running"}, {"exitCode", 0}}},
-                                                  {"edgeHub", json::Object{{"type", "process"}, {"runtimeStatus", "running"}, {"status", "running"},
-                                                                           {"restartPolicy", "always"}, {"restartCount", 0}}}}},
+                   {"systemModules",
+                    json::Object{{"edgeAgent", json::Object{{"type", "process"}, {"runtimeStatus", "running"}, {"exitCode", 0}}},
+                                 {"edgeHub", json::Object{{"type", "process"},
+                                                          {"runtimeStatus", "running"},
+                                                          {"status", "running"},
+                                                          {"restartPolicy", "always"},
+                                                          {"restartCount", 0}}}}},
                    {"modules", supervisor_.report()}};
   json::Value runtime = runtime_;
   if (runtime.is_object()) runtime.as_object().set("platform", platform());

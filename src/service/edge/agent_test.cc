@@ -63,7 +63,8 @@ struct World {
     agent = Agent::make(std::move(parts));
   }
   void apply(std::string_view modules, int version) {
-    agent->apply(*json::parse(R"({"schemaVersion":"1.1","modules":)" + std::string(modules) + R"(,"$version":)" + std::to_string(version) + "}"));
+    agent->apply(*json::parse(R"({"schemaVersion":"1.1","modules":)" + std::string(modules) + R"(,"$version":)" +
+                              std::to_string(version) + "}"));
   }
   void turn() {
     context.restart();
@@ -73,7 +74,8 @@ struct World {
   std::string status(std::string_view module) const { return reported.at_path({"modules", module, "runtimeStatus"})->as_string(); }
 };
 
-constexpr std::string_view two = R"({"a":{"type":"process","settings":{"image":"prog-a"},"startupOrder":2,"env":{"RATE":{"value":5}}},
+constexpr std::string_view two =
+    R"({"a":{"type":"process","settings":{"image":"prog-a"},"startupOrder":2,"env":{"RATE":{"value":5}}},
     "b":{"type":"process","settings":{"image":"/abs/prog-b"},"startupOrder":1}})";
 
 TEST(Agent, modules_of_a_manifest_start_with_their_environment_and_are_reported) {

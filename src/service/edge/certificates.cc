@@ -57,7 +57,8 @@ awaitable<Result<EdgeAuthority>> fetch_authority(const EdgeFiles& files, const H
   co_return authority;
 }
 
-Result<net::CertifiedKey> server_certificate(const EdgeFiles& files, const EdgeAuthority& authority, const std::string& host, Timestamp now) {
+Result<net::CertifiedKey> server_certificate(const EdgeFiles& files, const EdgeAuthority& authority, const std::string& host,
+                                             Timestamp now) {
   const std::string issuer = digest::sha256_hex(authority.authority.certificate_pem);
   if (const auto kept = files.load(files.server_certificate())) {
     const auto certificate = json::get_string(*kept, "certificate", "server certificate");
@@ -73,8 +74,10 @@ Result<net::CertifiedKey> server_certificate(const EdgeFiles& files, const EdgeA
   request.common_name = host;
   request.dns_names = {"localhost"};
   request.ip_addresses = {"127.0.0.1", "::1"};
-  if (is_address(host)) request.ip_addresses.push_back(host);
-  else if (host != "localhost") request.dns_names.insert(request.dns_names.begin(), host);
+  if (is_address(host))
+    request.ip_addresses.push_back(host);
+  else if (host != "localhost")
+    request.dns_names.insert(request.dns_names.begin(), host);
   const auto facts = net::inspect(authority.authority.certificate_pem);
   request.lifetime = server_lifetime;
   if (facts) request.lifetime = std::min(server_lifetime, std::chrono::duration_cast<std::chrono::hours>(facts->not_after - now));

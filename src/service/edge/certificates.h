@@ -23,6 +23,7 @@ awaitable<Result<EdgeAuthority>> fetch_authority(const EdgeFiles& files, const H
 
 /// The certificate for `host`, localhost, 127.0.0.1 and ::1: the one on disk while it fits the authority and has more than
 /// a third of its life left, else a new one.
-Result<net::CertifiedKey> server_certificate(const EdgeFiles& files, const EdgeAuthority& authority, const std::string& host, Timestamp now);
+Result<net::CertifiedKey> server_certificate(const EdgeFiles& files, const EdgeAuthority& authority, const std::string& host,
+                                             Timestamp now);
 
 }  // namespace nacelle::edge

@@ -327,7 +327,8 @@ awaitable<void> EdgeBody::keep_certificate_fresh() {
     const bool slept = co_await sleep_for(std::chrono::hours(12));
     if (!slept) co_return;
     const auto certificate = server_certificate(files_, authority_, options_.host, clock_.now());
-    auto renewed = certificate ? server_tls_->replace(certificate->certificate_pem, certificate->key_pem) : Result<>(fail(certificate.error()));
+    auto renewed = certificate ? server_tls_->replace(certificate->certificate_pem, certificate->key_pem)
+                               : Result<>(fail(certificate.error()));
     if (!renewed) log::error("edge", "renewing the server certificate: {}", renewed.error().message);
   }
 }
@@ -344,8 +345,10 @@ awaitable<void> EdgeBody::report_clients() {
                                          {"clients", local_hub_->clients_report()}};
     const json::Value patch = merge_difference(hub_reported_, now);
     if (patch.as_object().empty()) continue;
-    if (auto reported = hub_link_->report(patch)) hub_reported_ = now;
-    else log::error("edge", "reporting: {}", reported.error().message);
+    if (auto reported = hub_link_->report(patch))
+      hub_reported_ = now;
+    else
+      log::error("edge", "reporting: {}", reported.error().message);
   }
 }
 
@@ -382,13 +385,14 @@ Result<std::unique_ptr<EdgeBody>> make_body(Executor runtime, EdgeOptions option
     ca = std::move(*kept);
   }
   TRY_LET(auto tls, in(net::TlsClientContext::make(ca), "--ca"));
-  return std::make_unique<EdgeBody>(runtime, std::move(options), std::move(me), std::move(folder), clock, processes, std::move(tls));
+  return std::make_unique<EdgeBody>(runtime, std::move(options), std::move(me), std::move(folder), clock, processes,
+                                    std::move(tls));
 }
 
 }  // namespace
 
-awaitable<Result<std::unique_ptr<Edge>>> Edge::start(Executor runtime, EdgeOptions options, const Clock& clock, storage::FileSystem& files,
-                                                     ProcessRunner& processes) {
+awaitable<Result<std::unique_ptr<Edge>>> Edge::start(Executor runtime, EdgeOptions options, const Clock& clock,
+                                                     storage::FileSystem& files, ProcessRunner& processes) {
   auto made = make_body(runtime, std::move(options), clock, files, processes);
   if (!made) co_return fail(std::move(made).error());
   std::unique_ptr<EdgeBody> body = std::move(*made);

@@ -16,13 +16,13 @@ namespace nacelle::edge {
 
 struct EdgeOptions {
   std::filesystem::path data;
-  std::string connection;           ///< of an iotEdge device
-  std::filesystem::path hub_ca;     ///< empty: the root known from an earlier start, else the system's store
-  std::uint16_t mqtts = 8883;       ///< 0: any free one
-  std::string host = "localhost";   ///< what modules and leaf devices call this edge
+  std::string connection;          ///< of an iotEdge device
+  std::filesystem::path hub_ca;    ///< empty: the root known from an earlier start, else the system's store
+  std::uint16_t mqtts = 8883;      ///< 0: any free one
+  std::string host = "localhost";  ///< what modules and leaf devices call this edge
   std::string listen_on = "127.0.0.1";
   std::uint16_t hub_mqtts = 8883;
-  std::filesystem::path programs;   ///< where modules' programs lie
+  std::filesystem::path programs;  ///< where modules' programs lie
   SupervisorRules rules;
 };
 

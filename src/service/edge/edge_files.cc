@@ -41,7 +41,8 @@ Result<EdgeFiles> EdgeFiles::open(const fs::path& directory, storage::FileSystem
   std::error_code error;
   const fs::path root = fs::absolute(directory, error);
   if (error) return fail(Fault::invalid_input, "data folder " + directory.string() + ": " + error.message());
-  for (const char* folder : {"", "spool", "logs", "modules", "twins", "config", "artifacts"}) TRY(files.make_directories(root / folder));
+  for (const char* folder : {"", "spool", "logs", "modules", "twins", "config", "artifacts"})
+    TRY(files.make_directories(root / folder));
   for (const char* folder : {"twins", "config", "modules"}) {
     fs::permissions(root / folder, fs::perms::owner_all, error);
     if (error) return fail(Fault::unavailable, "making " + (root / folder).string() + " private: " + error.message());
@@ -50,7 +51,8 @@ Result<EdgeFiles> EdgeFiles::open(const fs::path& directory, storage::FileSystem
 }
 
 fs::path EdgeFiles::twin(const device::IdentityName& who) const {
-  const std::string name = who.is_module() ? file_name(who.device.str()) + "." + file_name(who.module.str()) : file_name(who.device.str());
+  const std::string name =
+      who.is_module() ? file_name(who.device.str()) + "." + file_name(who.module.str()) : file_name(who.device.str());
   return root_ / "twins" / (name + ".json");
 }
 
@@ -83,7 +85,9 @@ Result<fs::path> EdgeFiles::socket_folder() const {
   const fs::path note = root_ / "run-folder";
   if (auto kept = storage::read_file(*files_, note, 4096); kept && private_folder_of_ours(*kept)) return fs::path(*kept);
   const char* runtime = std::getenv("XDG_RUNTIME_DIR");
-  std::string pattern = std::string(runtime && std::string_view(runtime).size() < 60 && ::access(runtime, W_OK) == 0 ? runtime : "/tmp") + "/nacelle-XXXXXX";
+  std::string pattern =
+      std::string(runtime && std::string_view(runtime).size() < 60 && ::access(runtime, W_OK) == 0 ? runtime : "/tmp") +
+      "/nacelle-XXXXXX";
   if (!::mkdtemp(pattern.data())) return fail(Fault::unavailable, "no folder for unix sockets could be made as " + pattern);
   TRY(storage::write_file_atomic(*files_, note, pattern, 0600));
   return fs::path(pattern);

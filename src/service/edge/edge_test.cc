@@ -21,8 +21,12 @@ const std::string wrong_key = "ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA=";
 constexpr std::string_view hub_name = "hub.invalid";  // never resolves: RFC 6761
 
 json::Value identity(const std::string& device, const std::string& module = {}) {
-  json::Object document{{"deviceId", device}, {"generationId", "g1"}, {"status", "enabled"},
-                        {"authentication", json::Object{{"type", "sas"}, {"symmetricKey", json::Object{{"primaryKey", key}, {"secondaryKey", key}}}}}};
+  json::Object document{
+      {"deviceId", device},
+      {"generationId", "g1"},
+      {"status", "enabled"},
+      {"authentication",
+       json::Object{{"type", "sas"}, {"symmetricKey", json::Object{{"primaryKey", key}, {"secondaryKey", key}}}}}};
   if (!module.empty()) document.set("moduleId", module);
   return document;
 }
@@ -56,27 +60,34 @@ struct ConfiguredEdge {
     request.lifetime = std::chrono::hours(900);
     const auto authority = net::issue(*root, request, clock.now());
     root_pem = root->certificate_pem;
-    save(*files, files->authority(), json::Object{{"certificate", authority->certificate_pem}, {"privateKey", authority->key_pem}, {"root", root_pem}});
-    save(*files, files->scope(), json::Object{{"devices", json::Array{identity("edge1"), identity("leaf1")}},
-                                              {"modules", json::Array{identity("edge1", "$edgeHub"), identity("edge1", "$edgeAgent"), identity("edge1", "m")}}});
+    save(*files, files->authority(),
+         json::Object{{"certificate", authority->certificate_pem}, {"privateKey", authority->key_pem}, {"root", root_pem}});
+    save(*files, files->scope(),
+         json::Object{
+             {"devices", json::Array{identity("edge1"), identity("leaf1")}},
+             {"modules", json::Array{identity("edge1", "$edgeHub"), identity("edge1", "$edgeAgent"), identity("edge1", "m")}}});
     save(*files, files->good_config("$edgeHub"), *json::parse(R"j({"schemaVersion":"1.1","routes":{
         "in":"FROM /messages/* WHERE NOT IS_DEFINED($connectionModuleId) INTO BrokeredEndpoint(\"/modules/m/inputs/in1\")",
         "up":"FROM /messages/modules/m/outputs/out INTO $upstream"},"$version":1})j"));
-    save(*files, files->good_config("$edgeAgent"), *json::parse(R"({"schemaVersion":"1.1","modules":{"m":{"type":"process","settings":{"image":"prog"}}},"$version":1})"));
+    save(*files, files->good_config("$edgeAgent"),
+         *json::parse(R"({"schemaVersion":"1.1","modules":{"m":{"type":"process","settings":{"image":"prog"}}},"$version":1})"));
   }
   ~ConfiguredEdge() {
     stop();
     std::error_code ignored;
     fs::remove_all(folder, ignored);
   }
-  static void save(const EdgeFiles& files, const fs::path& path, const json::Value& document) { EXPECT_TRUE(files.save(path, document)); }
+  static void save(const EdgeFiles& files, const fs::path& path, const json::Value& document) {
+    EXPECT_TRUE(files.save(path, document));
+  }
   void start() {
     EdgeOptions options;
     options.data = folder;
     options.connection = "HostName=" + std::string(hub_name) + ";DeviceId=edge1;SharedAccessKey=" + key;
     options.mqtts = 0;
     options.programs = "/opt";
-    auto started = runtime.block_on(Edge::start(runtime.executor(), std::move(options), clock, storage::real_file_system(), processes));
+    auto started =
+        runtime.block_on(Edge::start(runtime.executor(), std::move(options), clock, storage::real_file_system(), processes));
     ASSERT_TRUE(started) << started.error().message;
     edge = std::move(*started);
   }
@@ -102,25 +113,30 @@ struct Client {
   Inbox inbox;
   std::unique_ptr<net::MqttClient> mqtt;
 
-  Client(ConfiguredEdge& world, const std::string& device, const std::string& module = {}, const std::string& with_key = key) : runtime(world.runtime) {
+  Client(ConfiguredEdge& world, const std::string& device, const std::string& module = {}, const std::string& with_key = key)
+      : runtime(world.runtime) {
     net::MqttClientOptions options;
     options.endpoint.host = "127.0.0.1";
     options.endpoint.port = world.edge->mqtts();
     options.tls = *net::TlsClientContext::make(world.root_pem);
     options.client_id = module.empty() ? device : device + "/" + module;
     options.user_name = std::string(hub_name) + "/" + options.client_id + "/?api-version=2021-04-12";
-    const auto token = sas::make_token(sas::device_resource(hub_name, device, module), with_key, world.clock.now() + std::chrono::hours(1));
+    const auto token =
+        sas::make_token(sas::device_resource(hub_name, device, module), with_key, world.clock.now() + std::chrono::hours(1));
     options.password = [token]() -> awaitable<Result<std::string>> { return ready(*token); };
-    mqtt = net::MqttClient::make(asio::make_strand(runtime.executor()), std::move(options), [this](const mqtt::Publish& publish, std::function<void()> done) {
-      const std::lock_guard lock(inbox.mutex);
-      inbox.got.emplace_back(std::string(publish.topic), std::string(publish.payload));
-      if (inbox.acknowledge) done();
-    });
+    mqtt = net::MqttClient::make(asio::make_strand(runtime.executor()), std::move(options),
+                                 [this](const mqtt::Publish& publish, std::function<void()> done) {
+                                   const std::lock_guard lock(inbox.mutex);
+                                   inbox.got.emplace_back(std::string(publish.topic), std::string(publish.payload));
+                                   if (inbox.acknowledge) done();
+                                 });
   }
   ~Client() { runtime.block_on(mqtt->close()); }
   static awaitable<Result<std::string>> ready(std::string text) { co_return text; }
   Result<> connect() { return runtime.block_on(mqtt->start(std::chrono::seconds(20))); }
-  Result<> publish(std::string topic, Bytes body) { return runtime.block_on(mqtt->publish(std::move(topic), std::move(body), mqtt::QoS::at_least_once)); }
+  Result<> publish(std::string topic, Bytes body) {
+    return runtime.block_on(mqtt->publish(std::move(topic), std::move(body), mqtt::QoS::at_least_once));
+  }
   Result<> subscribe(std::string filter) { return runtime.block_on(mqtt->subscribe(std::move(filter), mqtt::QoS::at_least_once)); }
   bool wait_for(std::size_t count) {
     for (int i = 0; i < 3000 && inbox.size() < count; ++i) runtime.block_on(nap());
@@ -222,7 +238,8 @@ TEST(EdgeOffline, modules_are_started_from_the_cached_manifest_with_their_enviro
 }
 
 TEST(EdgeStart, a_bad_connection_string_is_one_clear_sentence) {
-  for (const char* wrong : {"", "HostName=h", "HostName=h;SharedAccessKeyName=p;SharedAccessKey=a2V5", "HostName=h;DeviceId=d;ModuleId=m;SharedAccessKey=a2V5"}) {
+  for (const char* wrong : {"", "HostName=h", "HostName=h;SharedAccessKeyName=p;SharedAccessKey=a2V5",
+                            "HostName=h;DeviceId=d;ModuleId=m;SharedAccessKey=a2V5"}) {
     net::Runtime runtime(1);
     SystemClock clock;
     NoModules processes;
@@ -230,7 +247,8 @@ TEST(EdgeStart, a_bad_connection_string_is_one_clear_sentence) {
     options.connection = wrong;
     options.data = fs::temp_directory_path() / ("nacelle-none-" + random_uuid());
     const auto data = options.data;
-    const auto started = runtime.block_on(Edge::start(runtime.executor(), std::move(options), clock, storage::real_file_system(), processes));
+    const auto started =
+        runtime.block_on(Edge::start(runtime.executor(), std::move(options), clock, storage::real_file_system(), processes));
     ASSERT_FALSE(started) << wrong;
     EXPECT_EQ(started.error().fault, Fault::invalid_input) << started.error().message;
     EXPECT_FALSE(fs::exists(data)) << "no half-written state";

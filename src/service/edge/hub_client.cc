@@ -31,7 +31,8 @@ std::vector<std::string> HubAddress::names() const {
 
 Result<HubAddress> parse_hub_address(const std::string& host_name, std::uint16_t mqtts) {
   TRY_LET(const net::Endpoint endpoint, in(net::parse_endpoint(host_name, 443), "connection string, HostName"));
-  if (!endpoint.unix_path.empty() || endpoint.host.empty()) return fail(Fault::invalid_input, "connection string: expected HostName as host or host:port");
+  if (!endpoint.unix_path.empty() || endpoint.host.empty())
+    return fail(Fault::invalid_input, "connection string: expected HostName as host or host:port");
   HubAddress hub;
   hub.name = host_name;
   hub.host = endpoint.host;
@@ -41,7 +42,7 @@ Result<HubAddress> parse_hub_address(const std::string& host_name, std::uint16_t
 }
 
 awaitable<Result<Bytes>> HubClient::call(std::string_view method, std::string target, Bytes body, ByteCount max_body,
-                                        std::chrono::seconds timeout) const {
+                                         std::chrono::seconds timeout) const {
   const std::string resource = sas::device_resource(hub_.name, edge_.str());
   CO_TRY_LET(const std::string token, sas::make_token(resource, device_key_, clock_.now() + token_lifetime));
   net::HttpClientOptions options;
@@ -62,13 +63,14 @@ awaitable<Result<Bytes>> HubClient::call(std::string_view method, std::string ta
   if (!response) co_return fail(std::move(response).error().in(fmt::format("hub {}", hub_.name)));
   if (response->status / 100 != 2)
     co_return fail(fault_of(response->status),
-                   fmt::format("hub {}: {} {} answered {}: {}", hub_.name, method, target.substr(0, target.find('?')), response->status,
-                               std::string_view(response->body).substr(0, 300)));
+                   fmt::format("hub {}: {} {} answered {}: {}", hub_.name, method, target.substr(0, target.find('?')),
+                               response->status, std::string_view(response->body).substr(0, 300)));
   co_return std::move(response->body);
 }
 
 awaitable<Result<json::Value>> HubClient::scope(std::chrono::seconds timeout) const {
-  std::string target = fmt::format("/devices/{}/modules/{}/devicesAndModulesInDeviceScope?{}", text::percent_encode(edge_.str()), "$edgeHub", api);
+  std::string target =
+      fmt::format("/devices/{}/modules/{}/devicesAndModulesInDeviceScope?{}", text::percent_encode(edge_.str()), "$edgeHub", api);
   Bytes none;
   auto body = co_await call("GET", std::move(target), std::move(none), 256_MiB, timeout);
   if (!body) co_return fail(std::move(body).error());

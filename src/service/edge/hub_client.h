@@ -17,8 +17,8 @@ namespace nacelle::edge {
 
 /// The hub as the connection string and the command line name it.
 struct HubAddress {
-  std::string name;   ///< as in the connection string, `host` or `host:port`: in user names and tokens
-  std::string host;   ///< without port
+  std::string name;  ///< as in the connection string, `host` or `host:port`: in user names and tokens
+  std::string host;  ///< without port
   std::uint16_t https = 443;
   std::uint16_t mqtts = 8883;
 
@@ -35,7 +35,8 @@ inline constexpr std::chrono::seconds token_renewal{2700};
 class HubClient {
  public:
   /// `device_key`: of the edge device itself.
-  HubClient(HubAddress hub, std::shared_ptr<net::TlsClientContext> tls, device::DeviceId edge, std::string device_key, const Clock& clock)
+  HubClient(HubAddress hub, std::shared_ptr<net::TlsClientContext> tls, device::DeviceId edge, std::string device_key,
+            const Clock& clock)
       : hub_(std::move(hub)), tls_(std::move(tls)), edge_(std::move(edge)), device_key_(std::move(device_key)), clock_(clock) {}
 
   /// `{"devices":[..],"modules":[..]}`, keys included.
@@ -54,7 +55,8 @@ class HubClient {
   const Clock& clock() const { return clock_; }
 
  private:
-  awaitable<Result<Bytes>> call(std::string_view method, std::string target, Bytes body, ByteCount max_body, std::chrono::seconds timeout) const;
+  awaitable<Result<Bytes>> call(std::string_view method, std::string target, Bytes body, ByteCount max_body,
+                                std::chrono::seconds timeout) const;
 
   HubAddress hub_;
   std::shared_ptr<net::TlsClientContext> tls_;

@@ -77,7 +77,8 @@ awaitable<Result<Timestamp>> LocalHub::authenticate_here(IdentityName who, std::
   const auto check = [&]() -> Result<Timestamp> {
     const auto identity = parts_.scope->find(who);
     if (!identity) return fail(Fault::denied, fmt::format("{} is not in this edge's scope", who.client_id()));
-    if (who.is_module() && who.device != parts_.edge) return fail(Fault::denied, fmt::format("{} is a module of another device", who.client_id()));
+    if (who.is_module() && who.device != parts_.edge)
+      return fail(Fault::denied, fmt::format("{} is a module of another device", who.client_id()));
     return device::authenticate(*identity, password, names, parts_.clock->now());
   };
   auto first = check();
@@ -130,8 +131,10 @@ std::string LocalHub::generation_id(const IdentityName& who) {
 
 void LocalHub::telemetry(telemetry::Message message, std::function<void(Result<>)> done) {
   asio::post(parts_.core, [weak = weak_from_this(), message = std::move(message), done = std::move(done)]() mutable {
-    if (const auto self = weak.lock()) self->store(std::move(message), std::move(done));
-    else done(fail(Fault::unavailable, "the edge is closing"));
+    if (const auto self = weak.lock())
+      self->store(std::move(message), std::move(done));
+    else
+      done(fail(Fault::unavailable, "the edge is closing"));
   });
 }
 
@@ -165,7 +168,8 @@ std::shared_ptr<TwinLink> LocalHub::twin_of(const IdentityName& who) {
   link->on_desired = [weak = weak_from_this(), who](const json::Value& patch) {
     const auto self = weak.lock();
     const json::Value* version = patch.find("$version");
-    if (self && !self->closed_ && self->endpoint_) self->endpoint_->notify_desired(who, patch, version && version->is_integer() ? version->as_integer() : 0);
+    if (self && !self->closed_ && self->endpoint_)
+      self->endpoint_->notify_desired(who, patch, version && version->is_integer() ? version->as_integer() : 0);
   };
   link->start();
   return link;
@@ -181,16 +185,20 @@ awaitable<Result<json::Value>> LocalHub::get_twin_here(IdentityName who) {
   if (closed_) co_return fail(Fault::unavailable, "the edge is closing");
   const auto link = twin_of(who);
   const bool known = co_await link->wait_until_known(std::chrono::seconds(10));
-  if (!known) co_return fail(Fault::unavailable, fmt::format("the twin of {} has not been seen yet and the hub cannot be reached", who.client_id()));
+  if (!known)
+    co_return fail(Fault::unavailable,
+                   fmt::format("the twin of {} has not been seen yet and the hub cannot be reached", who.client_id()));
   co_return link->twin().view();
 }
 
-awaitable<Result<endpoint::ReportedAnswer>> LocalHub::patch_reported(IdentityName who, json::Value patch, std::optional<std::int64_t> base) {
+awaitable<Result<endpoint::ReportedAnswer>> LocalHub::patch_reported(IdentityName who, json::Value patch,
+                                                                     std::optional<std::int64_t> base) {
   awaitable<Result<endpoint::ReportedAnswer>> here = report_here(std::move(who), std::move(patch), base);
   co_return co_await on_strand(parts_.core, std::move(here));
 }
 
-awaitable<Result<endpoint::ReportedAnswer>> LocalHub::report_here(IdentityName who, json::Value patch, std::optional<std::int64_t> base) {
+awaitable<Result<endpoint::ReportedAnswer>> LocalHub::report_here(IdentityName who, json::Value patch,
+                                                                  std::optional<std::int64_t> base) {
   const auto self = shared_from_this();
   if (closed_) co_return fail(Fault::unavailable, "the edge is closing");
   CO_TRY(twin::check_limits(patch, "reported"));

@@ -73,7 +73,8 @@ class LocalHub final : public endpoint::DeviceBackend, public std::enable_shared
   std::shared_ptr<TwinLink> twin_of(const device::IdentityName& who);
   awaitable<Result<Timestamp>> authenticate_here(device::IdentityName who, std::string password);
   awaitable<Result<json::Value>> get_twin_here(device::IdentityName who);
-  awaitable<Result<endpoint::ReportedAnswer>> report_here(device::IdentityName who, json::Value patch, std::optional<std::int64_t> base);
+  awaitable<Result<endpoint::ReportedAnswer>> report_here(device::IdentityName who, json::Value patch,
+                                                          std::optional<std::int64_t> base);
 
   Parts parts_;
   endpoint::DeviceEndpoint* endpoint_ = nullptr;

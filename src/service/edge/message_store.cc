@@ -16,7 +16,9 @@ constexpr std::size_t header_bytes = 8;
 
 // DIR/upstream/P and DIR/inputs/MODULE/INPUT/P
 fs::path folder_of(const fs::path& root, const QueueName& name) {
-  const fs::path endpoint = name.endpoint.upstream() ? fs::path("upstream") : fs::path("inputs") / file_name(name.endpoint.module) / file_name(name.endpoint.input);
+  const fs::path endpoint = name.endpoint.upstream()
+                                ? fs::path("upstream")
+                                : fs::path("inputs") / file_name(name.endpoint.module) / file_name(name.endpoint.input);
   return root / endpoint / std::to_string(name.priority);
 }
 
@@ -25,7 +27,8 @@ std::vector<std::string> names_in(const storage::FileSystem& files, const fs::pa
   return listed ? *listed : std::vector<std::string>{};
 }
 
-void add_priorities(const storage::FileSystem& files, const fs::path& folder, const EndpointName& endpoint, std::vector<QueueName>& found) {
+void add_priorities(const storage::FileSystem& files, const fs::path& folder, const EndpointName& endpoint,
+                    std::vector<QueueName>& found) {
   for (const std::string& name : names_in(files, folder))
     if (const auto priority = text::parse_integer(name, "priority"); priority && *priority >= 0 && *priority <= 0xffffffffll)
       found.push_back({endpoint, static_cast<std::uint32_t>(*priority)});
@@ -56,7 +59,8 @@ Bytes encode_stored(const StoredMessage& stored) {
 Result<StoredMessage> decode_stored(BytesView record) {
   if (record.size() < header_bytes) return fail(Fault::corrupt, "edge store record: shorter than its expiry");
   std::uint64_t micros = 0;
-  for (std::size_t i = 0; i < header_bytes; ++i) micros |= static_cast<std::uint64_t>(static_cast<unsigned char>(record[i])) << (8 * i);
+  for (std::size_t i = 0; i < header_bytes; ++i)
+    micros |= static_cast<std::uint64_t>(static_cast<unsigned char>(record[i])) << (8 * i);
   TRY_LET(telemetry::Message message, telemetry::decode_record(record.substr(header_bytes)));
   return StoredMessage{Timestamp{std::chrono::microseconds{static_cast<std::int64_t>(micros)}}, std::move(message)};
 }
@@ -83,7 +87,8 @@ Result<storage::Spool*> MessageStore::queue(const QueueName& name) {
   return made;
 }
 
-void MessageStore::append(const telemetry::Message& message, const std::vector<Target>& targets, std::function<void(Result<>)> done) {
+void MessageStore::append(const telemetry::Message& message, const std::vector<Target>& targets,
+                          std::function<void(Result<>)> done) {
   struct Waiting {
     std::mutex mutex;
     std::size_t left;

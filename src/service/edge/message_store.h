@@ -50,7 +50,8 @@ class MessageStore {
   std::uint64_t dropped() const;
 
  private:
-  MessageStore(Options options, const Clock& clock, storage::FileSystem& files) : options_(std::move(options)), clock_(clock), files_(files) {}
+  MessageStore(Options options, const Clock& clock, storage::FileSystem& files)
+      : options_(std::move(options)), clock_(clock), files_(files) {}
   Result<storage::Spool*> queue(const QueueName& name);
 
   Options options_;

@@ -28,8 +28,10 @@ json::Value merge_difference(const json::Value& from, const json::Value& to) {
     if (is_meta(name)) continue;
     const json::Value* before = from.find(name);
     if (before && *before == value) continue;
-    if (before && before->is_object() && value.is_object()) patch.set(name, merge_difference(*before, value));
-    else patch.set(name, value);
+    if (before && before->is_object() && value.is_object())
+      patch.set(name, merge_difference(*before, value));
+    else
+      patch.set(name, value);
   }
   for (const auto& [name, value] : from.as_object())
     if (!is_meta(name) && !to.find(name)) patch.set(name, nullptr);
@@ -43,8 +45,10 @@ void join_patches(json::Value& earlier, const json::Value& later) {
   }
   for (const auto& [name, value] : later.as_object()) {
     json::Value* before = earlier.as_object().find(name);
-    if (before && before->is_object() && value.is_object()) join_patches(*before, value);
-    else earlier.as_object().set(name, value);  // a null stays: it deletes
+    if (before && before->is_object() && value.is_object())
+      join_patches(*before, value);
+    else
+      earlier.as_object().set(name, value);  // a null stays: it deletes
   }
 }
 
@@ -85,7 +89,8 @@ Result<std::optional<json::Value>> MirroredTwin::take_desired_patch(const json::
 Result<std::int64_t> MirroredTwin::report(const json::Value& patch, std::optional<std::int64_t> base) {
   if (!patch.is_object()) return fail(Fault::invalid_input, "reported properties: expected an object");
   const std::int64_t version = version_of(reported_);
-  if (base && *base != version) return fail(Fault::conflict, fmt::format("reported properties are at version {}, the patch is for {}", version, *base));
+  if (base && *base != version)
+    return fail(Fault::conflict, fmt::format("reported properties are at version {}, the patch is for {}", version, *base));
   json::merge_patch(reported_, patch);
   reported_.as_object().set("$version", version + 1);
   if (pending_.is_null()) pending_ = json::Object{};

@@ -68,8 +68,10 @@ class RealProcess final : public Process {
   }
   ~RealProcess() override {
     kill();
-    if (watcher_.get_id() == std::this_thread::get_id()) watcher_.detach();
-    else if (watcher_.joinable()) watcher_.join();
+    if (watcher_.get_id() == std::this_thread::get_id())
+      watcher_.detach();
+    else if (watcher_.joinable())
+      watcher_.join();
   }
   void terminate() override { signal(SIGTERM); }
   void kill() override { signal(SIGKILL); }
@@ -94,8 +96,7 @@ class RealProcess final : public Process {
       if (::waitid(P_PID, static_cast<id_t>(pid_), &facts, WEXITED | WNOWAIT | WNOHANG) == 0 && facts.si_pid == 0) continue;
       while (open && ready(output)) open = copy(output, log);  // its last words
       const std::lock_guard lock(mutex_);
-      while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
-      }
+      while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {}
       ::kill(-pid_, SIGKILL);  // what it left behind in its group
       pid_ = -1;
       if (handle >= 0) ::close(handle);
@@ -119,7 +120,8 @@ class RealProcess final : public Process {
 };
 
 // Between fork and exec of a program with threads: only calls that are safe in a signal handler.
-[[noreturn]] void become(const char* program, char* const* argv, char* const* envp, const char* folder, int output, int report, pid_t parent) {
+[[noreturn]] void become(const char* program, char* const* argv, char* const* envp, const char* folder, int output, int report,
+                         pid_t parent) {
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(126);  // the edge died before the line above
@@ -151,7 +153,8 @@ class RealRunner final : public ProcessRunner {
     for (std::string& variable : variables) envp.push_back(variable.data());
     envp.push_back(nullptr);
     int output[2], report[2];
-    if (::pipe2(output, O_CLOEXEC) != 0) return fail(Fault::exhausted, "no pipe for a module's output: " + std::string(std::strerror(errno)));
+    if (::pipe2(output, O_CLOEXEC) != 0)
+      return fail(Fault::exhausted, "no pipe for a module's output: " + std::string(std::strerror(errno)));
     if (::pipe2(report, O_CLOEXEC) != 0) {
       ::close(output[0]), ::close(output[1]);
       return fail(Fault::exhausted, "no pipe for a module's start: " + std::string(std::strerror(errno)));

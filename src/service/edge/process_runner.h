@@ -19,7 +19,7 @@ struct ProcessSpec {
   std::vector<std::string> arguments;
   std::map<std::string, std::string> environment;  ///< all of it: nothing is inherited
   std::filesystem::path working_folder;
-  std::filesystem::path log_file;                  ///< standard output and error; the one before is kept as `.1`
+  std::filesystem::path log_file;  ///< standard output and error; the one before is kept as `.1`
   ByteCount max_log_bytes = 4_MiB;
 };
 

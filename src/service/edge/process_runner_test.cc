@@ -85,7 +85,8 @@ TEST(ProcessRunner, a_missing_program_is_named) {
 
 TEST(ProcessRunner, the_log_keeps_to_its_bound) {
   Shell shell;
-  const auto process = shell.run("i=0; while [ $i -lt 2000 ]; do echo 0123456789012345678901234567890123456789; i=$((i+1)); done", 20'000);
+  const auto process =
+      shell.run("i=0; while [ $i -lt 2000 ]; do echo 0123456789012345678901234567890123456789; i=$((i+1)); done", 20'000);
   ASSERT_TRUE(process);
   shell.ended.get_future().wait();
   EXPECT_LE(fs::file_size(shell.folder / "log"), 20'000u);

@@ -10,7 +10,8 @@ namespace {
 constexpr ByteCount read_ahead = 256_KiB;
 }
 
-std::shared_ptr<Pump> Pump::make(Executor core, EndpointName endpoint, std::unique_ptr<Sink> sink, const Clock& clock, Options options) {
+std::shared_ptr<Pump> Pump::make(Executor core, EndpointName endpoint, std::unique_ptr<Sink> sink, const Clock& clock,
+                                 Options options) {
   return std::shared_ptr<Pump>(new Pump(std::move(core), std::move(endpoint), std::move(sink), clock, options));
 }
 
@@ -118,7 +119,8 @@ void Pump::send_one(Lane& lane) {
 }
 
 void Pump::completed(Lane& lane, storage::Offset offset, Result<> outcome) {
-  const auto slot = std::lower_bound(lane.slots.begin(), lane.slots.end(), offset, [](const Slot& s, storage::Offset o) { return s.offset < o; });
+  const auto slot =
+      std::lower_bound(lane.slots.begin(), lane.slots.end(), offset, [](const Slot& s, storage::Offset o) { return s.offset < o; });
   if (slot == lane.slots.end() || slot->offset != offset || stopped_) return;
   --in_flight_;
   in_flight_bytes_ -= slot->bytes;
@@ -143,7 +145,8 @@ void Pump::commit(Lane& lane) {
     lane.slots.pop_front();
   }
   if (next == 0) return;
-  if (auto committed = lane.spool->commit(next); !committed) log::error("edge", "{}: {}", endpoint_.text(), committed.error().message);
+  if (auto committed = lane.spool->commit(next); !committed)
+    log::error("edge", "{}: {}", endpoint_.text(), committed.error().message);
 }
 
 /// Order is kept by beginning again at the first message that was not acknowledged; those behind it that were, are skipped.
@@ -152,8 +155,10 @@ void Pump::start_over() {
     lane->read.clear();
     for (const Slot& slot : lane->slots)
       if (slot.done) lane->received.insert(slot.offset);
-    if (!lane->slots.empty()) lane->next = lane->slots.front().offset;
-    else lane->next = lane->spool->committed();
+    if (!lane->slots.empty())
+      lane->next = lane->slots.front().offset;
+    else
+      lane->next = lane->spool->committed();
     lane->slots.clear();
   }
   failed_ = false;

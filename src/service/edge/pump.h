@@ -33,7 +33,8 @@ class Pump : public std::enable_shared_from_this<Pump> {
     std::chrono::milliseconds retry_after{500};  ///< after a failed delivery, if nobody wakes the pump before
   };
   /// `clock` and every spool given to it outlive the pump's stop().
-  static std::shared_ptr<Pump> make(Executor core, EndpointName endpoint, std::unique_ptr<Sink> sink, const Clock& clock, Options options);
+  static std::shared_ptr<Pump> make(Executor core, EndpointName endpoint, std::unique_ptr<Sink> sink, const Clock& clock,
+                                    Options options);
   ~Pump();
 
   /// A queue it has already is left as it is.
@@ -56,10 +57,10 @@ class Pump : public std::enable_shared_from_this<Pump> {
     std::uint32_t priority;
     storage::Spool* spool;
     std::function<void()> stop_listening;
-    storage::Offset next = 0;               // first offset not read yet
-    std::deque<storage::LogRecord> read;    // read and not sent
-    std::deque<Slot> slots;                 // sent, oldest first, until committed
-    std::set<storage::Offset> received;     // acknowledged behind a failed one: not to be sent again
+    storage::Offset next = 0;             // first offset not read yet
+    std::deque<storage::LogRecord> read;  // read and not sent
+    std::deque<Slot> slots;               // sent, oldest first, until committed
+    std::set<storage::Offset> received;   // acknowledged behind a failed one: not to be sent again
   };
 
   Pump(Executor core, EndpointName endpoint, std::unique_ptr<Sink> sink, const Clock& clock, Options options);

@@ -35,8 +35,10 @@ Result<ScopeCache::Identities> parse_scope(const json::Value& document) {
 ScopeCache::ScopeCache(const EdgeFiles& files, const HubClient& hub, const Clock& clock) : files_(files), hub_(hub), clock_(clock) {
   const auto cached = files_.load(files_.scope());
   if (!cached) return;
-  if (auto identities = parse_scope(*cached)) identities_.publish(std::move(*identities));
-  else log::warn("edge", "the cached scope is not used: {}", identities.error().message);
+  if (auto identities = parse_scope(*cached))
+    identities_.publish(std::move(*identities));
+  else
+    log::warn("edge", "the cached scope is not used: {}", identities.error().message);
 }
 
 std::optional<device::Identity> ScopeCache::find(const device::IdentityName& who) const {

@@ -41,7 +41,7 @@ class ScopeCache {
   const HubClient& hub_;
   const Clock& clock_;
   Snapshot<Identities> identities_;
-  std::uint64_t begun_ = 0;   // refreshes begun and ended
+  std::uint64_t begun_ = 0;  // refreshes begun and ended
   std::uint64_t ended_ = 0;
   Result<> last_outcome_;
   std::chrono::steady_clock::time_point last_begun_{};

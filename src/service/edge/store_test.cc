@@ -55,7 +55,8 @@ TEST(RouteTable, one_endpoint_gets_a_message_once_at_the_best_priority) {
 }
 
 TEST(RouteTable, the_leaf_route_of_the_tutorial_takes_no_module_messages) {
-  const RouteTable routes = table(R"j({"leaf":"FROM /messages/* WHERE NOT IS_DEFINED($connectionModuleId) INTO BrokeredEndpoint(\"/modules/r/inputs/i\")"})j");
+  const RouteTable routes = table(
+      R"j({"leaf":"FROM /messages/* WHERE NOT IS_DEFINED($connectionModuleId) INTO BrokeredEndpoint(\"/modules/r/inputs/i\")"})j");
   EXPECT_EQ(routes.targets(message("{}")).size(), 1u);
   EXPECT_TRUE(routes.targets(message("{}", "m", "o")).empty());
 }

@@ -65,8 +65,10 @@ void Supervisor::set_desired(const std::map<std::string, ModuleSpec>& wanted) {
       continue;
     }
     module.spec = spec;
-    if (spec.status == DesiredStatus::running) module.start_at = at_once;
-    else module.status = RuntimeStatus::stopped;
+    if (spec.status == DesiredStatus::running)
+      module.start_at = at_once;
+    else
+      module.status = RuntimeStatus::stopped;
   }
 }
 
@@ -99,7 +101,8 @@ std::vector<Action> Supervisor::due(Timestamp now) {
       module.kill_at = now + rules_.stop_within;  // again, should the first not have done it
       actions.push_back({Action::Kind::kill, name, {}});
     }
-    if (module.process && !module.kill_at && module.restart_count > 0 && now >= module.last_start + rules_.healthy_after) module.restart_count = 0;
+    if (module.process && !module.kill_at && module.restart_count > 0 && now >= module.last_start + rules_.healthy_after)
+      module.restart_count = 0;
     if (module.going && !module.process) gone.push_back(name);
   }
   for (const std::string& name : gone) {
@@ -157,7 +160,9 @@ void Supervisor::exited(const std::string& name, int code, Timestamp now) {
   module.kill_at.reset();
   module.exit_code = code;
   module.last_exit = now;
-  module.description = code == 0 ? "exited" : code > 128 ? fmt::format("ended by signal {}", code - 128) : fmt::format("failed with exit code {}", code);
+  module.description = code == 0    ? "exited"
+                       : code > 128 ? fmt::format("ended by signal {}", code - 128)
+                                    : fmt::format("failed with exit code {}", code);
   if (now >= module.last_start + rules_.healthy_after) module.restart_count = 0;
   module.status = RuntimeStatus::stopped;
   if (module.going) return;

@@ -17,11 +17,11 @@ enum class RuntimeStatus { unknown, backoff, running, unhealthy, stopped, failed
 std::string_view runtime_status_name(RuntimeStatus status);
 
 struct SupervisorRules {
-  std::chrono::seconds first_back_off{10};   ///< doubled with each restart
+  std::chrono::seconds first_back_off{10};  ///< doubled with each restart
   std::chrono::seconds max_back_off{300};
-  int max_restarts = 20;                     ///< then `failed`
-  std::chrono::seconds healthy_after{600};   ///< running that long clears the count
-  std::chrono::seconds stop_within{10};      ///< from SIGTERM to SIGKILL
+  int max_restarts = 20;                    ///< then `failed`
+  std::chrono::seconds healthy_after{600};  ///< running that long clears the count
+  std::chrono::seconds stop_within{10};     ///< from SIGTERM to SIGKILL
 };
 
 /// What the agent has to do now.
@@ -73,7 +73,7 @@ class Supervisor {
     std::optional<Timestamp> kill_at;   // SIGTERM was sent; SIGKILL is due then
     bool process = false;               // there is a process
     bool stop_wanted = false;
-    bool going = false;                 // no longer desired
+    bool going = false;  // no longer desired
   };
   void after_exit(Module& module, Timestamp now);
   static json::Value describe(const Module& module);

@@ -44,7 +44,8 @@ struct World {
 
 TEST(Supervisor, modules_start_in_startup_order) {
   World world;
-  world.supervisor.set_desired(modules({spec("late"), spec("second", RestartPolicy::always, 2), spec("first", RestartPolicy::always, 1)}));
+  world.supervisor.set_desired(
+      modules({spec("late"), spec("second", RestartPolicy::always, 2), spec("first", RestartPolicy::always, 1)}));
   EXPECT_EQ(world.step(), "start first, start second, start late");
   EXPECT_EQ(world.step(), "");
 }
@@ -100,9 +101,10 @@ TEST(Supervisor, policies_decide_on_exit_codes) {
     int code;
     RuntimeStatus expected;
   };
-  for (const Case& c : {Case{RestartPolicy::always, 0, RuntimeStatus::backoff}, Case{RestartPolicy::on_failure, 0, RuntimeStatus::stopped},
-                        Case{RestartPolicy::on_failure, 1, RuntimeStatus::backoff}, Case{RestartPolicy::on_unhealthy, 139, RuntimeStatus::backoff},
-                        Case{RestartPolicy::never, 0, RuntimeStatus::stopped}, Case{RestartPolicy::never, 3, RuntimeStatus::failed}}) {
+  for (const Case& c :
+       {Case{RestartPolicy::always, 0, RuntimeStatus::backoff}, Case{RestartPolicy::on_failure, 0, RuntimeStatus::stopped},
+        Case{RestartPolicy::on_failure, 1, RuntimeStatus::backoff}, Case{RestartPolicy::on_unhealthy, 139, RuntimeStatus::backoff},
+        Case{RestartPolicy::never, 0, RuntimeStatus::stopped}, Case{RestartPolicy::never, 3, RuntimeStatus::failed}}) {
     World world;
     world.supervisor.set_desired(modules({spec("m", c.policy)}));
     world.step();

@@ -97,7 +97,8 @@ awaitable<void> TwinLink::run() {
   const auto self = shared_from_this();
   const auto cancelled = co_await asio::this_coro::cancellation_state;
   auto started = co_await client_->start(std::chrono::seconds(1), true);
-  if (!started && started.error().fault == Fault::denied) log::warn("edge", "{} at the hub: {}", settings_.who.client_id(), started.error().message);
+  if (!started && started.error().fault == Fault::denied)
+    log::warn("edge", "{} at the hub: {}", settings_.who.client_id(), started.error().message);
   while (cancelled.cancelled() == asio::cancellation_type::none) {
     bool well = true;
     if (connected_ && stale_) well = co_await synchronise();
@@ -127,7 +128,8 @@ awaitable<bool> TwinLink::synchronise() {
   if (answer && answer->status == 200)
     if (auto parsed = json::parse(answer->body)) view = std::move(*parsed);
   if (!view) {
-    log::debug("edge", "{}: the twin could not be read: {}", settings_.who.client_id(), answer ? fmt::format("status {}", answer->status) : answer.error().message);
+    log::debug("edge", "{}: the twin could not be read: {}", settings_.who.client_id(),
+               answer ? fmt::format("status {}", answer->status) : answer.error().message);
     stale_ = true;
     co_return false;
   }
@@ -188,8 +190,10 @@ void TwinLink::received(std::string topic, std::string payload) {
     if (entry && status) entry.mapped()(Answer{static_cast<int>(*status), parameter(query, "$version"), std::move(payload)});
   } else if (text.starts_with(desired_changes)) {
     auto patch = json::parse(payload);
-    if (patch) desired_patch(*patch);
-    else log::warn("edge", "{}: a desired change is not JSON: {}", settings_.who.client_id(), patch.error().message);
+    if (patch)
+      desired_patch(*patch);
+    else
+      log::warn("edge", "{}: a desired change is not JSON: {}", settings_.who.client_id(), patch.error().message);
   }
 }
 
@@ -224,7 +228,8 @@ Result<std::int64_t> TwinLink::report(const json::Value& patch, std::optional<st
 }
 
 void TwinLink::save() {
-  if (auto saved = files_.save(files_.twin(settings_.who), twin_.to_json()); !saved) log::error("edge", "{}", saved.error().message);
+  if (auto saved = files_.save(files_.twin(settings_.who), twin_.to_json()); !saved)
+    log::error("edge", "{}", saved.error().message);
 }
 
 }  // namespace nacelle::edge

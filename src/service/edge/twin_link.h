@@ -66,7 +66,7 @@ class TwinLink : public std::enable_shared_from_this<TwinLink> {
   const Clock& clock_;
   MirroredTwin twin_;
   bool connected_ = false;
-  bool stale_ = true;    // the view must be asked for
+  bool stale_ = true;  // the view must be asked for
   std::uint64_t next_id_ = 1;
   std::map<std::string, std::function<void(Result<Answer>)>> waiting_;
   asio::steady_timer wake_;

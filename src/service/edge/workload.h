@@ -1,7 +1,8 @@
 #pragma once
 // Workload: the API by which modules start "from environment" (wire facts 5.2): sign, certificates, trust bundle, encrypt and
-// decrypt; and two extensions of ours: model artifacts by content hash, and file uploads in the edge device's name. Plain HTTP over unix sockets. Each module has a socket of its own in a
-// folder of its own (0700): who connects there is that module, and asking in another's name is refused.
+// decrypt; and two extensions of ours: model artifacts by content hash, and file uploads in the edge device's name. Plain HTTP over
+// unix sockets. Each module has a socket of its own in a folder of its own (0700): who connects there is that module, and asking in
+// another's name is refused.
 
 #include <functional>
 #include <map>

@@ -25,8 +25,10 @@ struct World {
 
   World() {
     files.emplace(*EdgeFiles::open(folder, storage::real_file_system()));
-    EXPECT_TRUE(files->save(files->scope(), *json::parse(R"({"devices":[],"modules":[{"deviceId":"edge1","moduleId":"filter","generationId":"g1",
-        "authentication":{"type":"sas","symmetricKey":{"primaryKey":")" + key + R"(","secondaryKey":")" + key + R"("}}}]})")));
+    EXPECT_TRUE(files->save(files->scope(),
+                            *json::parse(R"({"devices":[],"modules":[{"deviceId":"edge1","moduleId":"filter","generationId":"g1",
+        "authentication":{"type":"sas","symmetricKey":{"primaryKey":")" +
+                                         key + R"(","secondaryKey":")" + key + R"("}}}]})")));
     HubAddress nowhere;
     nowhere.name = nowhere.host = "hub.invalid";
     hub = std::make_unique<HubClient>(nowhere, nullptr, device::DeviceId("edge1"), key, clock);
@@ -54,7 +56,8 @@ struct World {
     std::error_code ignored;
     fs::remove_all(folder, ignored);
   }
-  net::HttpResponse ask(const std::string& method, const std::string& target, const std::string& body = {}, const std::string& as = "filter") {
+  net::HttpResponse ask(const std::string& method, const std::string& target, const std::string& body = {},
+                        const std::string& as = "filter") {
     net::HttpRequest request;
     request.method = method;
     request.target = target;
@@ -66,8 +69,9 @@ struct World {
 
 TEST(Workload, the_published_signature_is_made) {
   World world;
-  const auto response = world.ask("POST", "/modules/filter/genid/g1/sign?api-version=2018-06-28",
-                                  R"({"keyId":"primary","algo":"HMACSHA256","data":"aHViLmV4YW1wbGUubmV0JTJGZGV2aWNlcyUyRmVkZ2UxJTJGbW9kdWxlcyUyRmZpbHRlcgoxODkzNDU2MDAw"})");
+  const auto response = world.ask(
+      "POST", "/modules/filter/genid/g1/sign?api-version=2018-06-28",
+      R"({"keyId":"primary","algo":"HMACSHA256","data":"aHViLmV4YW1wbGUubmV0JTJGZGV2aWNlcyUyRmVkZ2UxJTJGbW9kdWxlcyUyRmZpbHRlcgoxODkzNDU2MDAw"})");
   EXPECT_EQ(response.status, 200);
   EXPECT_EQ(response.body, R"({"digest":"U19arAJxcdiGeSq6hgwkWbRLYxRXz/iknKdOqjzo9U4="})");
   EXPECT_NE(response.headers.get("content-type").find("application/json"), std::string_view::npos);
@@ -92,17 +96,24 @@ TEST(Workload, bad_requests_are_answered_and_not_obeyed) {
 
 TEST(Workload, what_was_encrypted_is_decrypted_with_the_same_vector_only) {
   World world;
-  const auto sealed = world.ask("POST", "/modules/filter/genid/g1/encrypt", R"({"plaintext":"aGVsbG8=","initializationVector":"aXY="})");
+  const auto sealed =
+      world.ask("POST", "/modules/filter/genid/g1/encrypt", R"({"plaintext":"aGVsbG8=","initializationVector":"aXY="})");
   ASSERT_EQ(sealed.status, 200);
   const std::string ciphertext = json::parse(sealed.body)->find("ciphertext")->as_string();
-  const auto opened = world.ask("POST", "/modules/filter/genid/g1/decrypt", R"({"ciphertext":")" + ciphertext + R"(","initializationVector":"aXY="})");
+  const auto opened = world.ask("POST", "/modules/filter/genid/g1/decrypt",
+                                R"({"ciphertext":")" + ciphertext + R"(","initializationVector":"aXY="})");
   EXPECT_EQ(opened.body, R"({"plaintext":"aGVsbG8="})");
-  EXPECT_EQ(world.ask("POST", "/modules/filter/genid/g1/decrypt", R"({"ciphertext":")" + ciphertext + R"(","initializationVector":"aXc="})").status, 403);
+  EXPECT_EQ(world
+                .ask("POST", "/modules/filter/genid/g1/decrypt",
+                     R"({"ciphertext":")" + ciphertext + R"(","initializationVector":"aXc="})")
+                .status,
+            403);
 }
 
 TEST(Workload, a_server_certificate_is_issued_for_the_asked_name) {
   World world;
-  const auto made = world.ask("POST", "/modules/filter/genid/g1/certificate/server", R"({"commonName":"gw.local","expiration":"2999-01-01T00:00:00Z"})");
+  const auto made = world.ask("POST", "/modules/filter/genid/g1/certificate/server",
+                              R"({"commonName":"gw.local","expiration":"2999-01-01T00:00:00Z"})");
   ASSERT_EQ(made.status, 201) << made.body;
   const auto document = json::parse(made.body);
   const auto facts = net::inspect(document->find("certificate")->as_string());

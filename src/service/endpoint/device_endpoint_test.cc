@@ -228,7 +228,11 @@ TEST_F(EndpointTest, every_refusal_has_its_code) {
   std::vector<Refused> cases = {
       {changed([](mqtt::Connect& c) { c.client_id = "a/b/c"; }), identifier_rejected},
       {changed([](mqtt::Connect& c) { c.client_id = "no spaces"; }), identifier_rejected},
-      {changed([](mqtt::Connect& c) { c.user_name.reset(); c.password.reset(); }), bad_user_name},
+      {changed([](mqtt::Connect& c) {
+         c.user_name.reset();
+         c.password.reset();
+       }),
+       bad_user_name},
       {changed([](mqtt::Connect& c) { c.user_name = "hub.example.net/dev1"; }), bad_user_name},
       {changed([](mqtt::Connect& c) { c.user_name = "hub.example.net/dev2/?api-version=1"; }), not_authorized},
       {changed([](mqtt::Connect& c) { c.user_name = "hub.example.net/dev1/m/?api-version=1"; }), not_authorized},

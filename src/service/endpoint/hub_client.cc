@@ -69,7 +69,8 @@ Result<HubClient> HubClient::make(const HubFile& file, const Clock& clock) {
   return HubClient(std::make_unique<State>(std::move(options), std::move(parts), clock));
 }
 
-Result<HubClient> HubClient::make(const std::string& connection_string, std::uint16_t https, const std::string& ca_pem, const Clock& clock) {
+Result<HubClient> HubClient::make(const std::string& connection_string, std::uint16_t https, const std::string& ca_pem,
+                                  const Clock& clock) {
   TRY_LET(sas::ConnectionString parts, sas::parse_connection_string(connection_string));
   TRY(check_service(parts));
   net::HttpClientOptions options;
@@ -84,7 +85,8 @@ const std::string& HubClient::host_name() const { return state_->connection.host
 awaitable<Result<net::HttpResponse>> HubClient::send(net::HttpRequest request) {
   const auto& connection = state_->connection;
   const Timestamp expires = state_->clock->now() + token_life;
-  CO_TRY_LET(const std::string token, sas::make_token(connection.host_name, connection.shared_access_key, expires, connection.policy_name));
+  CO_TRY_LET(const std::string token,
+             sas::make_token(connection.host_name, connection.shared_access_key, expires, connection.policy_name));
   request.headers.set("authorization", token);
   auto response = co_await state_->http.send(std::move(request));
   co_return response;
@@ -113,7 +115,9 @@ awaitable<Result<json::Value>> HubClient::put(std::string target, json::Value bo
 awaitable<Result<json::Value>> HubClient::patch(std::string target, json::Value body, std::string if_match) {
   return call("PATCH", std::move(target), std::move(body), std::move(if_match));
 }
-awaitable<Result<json::Value>> HubClient::post(std::string target, json::Value body) { return call("POST", std::move(target), std::move(body), {}); }
+awaitable<Result<json::Value>> HubClient::post(std::string target, json::Value body) {
+  return call("POST", std::move(target), std::move(body), {});
+}
 awaitable<Result<json::Value>> HubClient::remove(std::string target) { return call("DELETE", std::move(target), {}, "*"); }
 
 awaitable<Result<device::Identity>> HubClient::ensure_device(device::DeviceId id, bool edge, std::string scope) {
@@ -154,7 +158,9 @@ std::string device_path(const device::IdentityName& name) {
   return path;
 }
 
-std::string twin_path(const device::IdentityName& name) { return "/twins" + device_path(name).substr(std::string_view("/devices").size()); }
+std::string twin_path(const device::IdentityName& name) {
+  return "/twins" + device_path(name).substr(std::string_view("/devices").size());
+}
 
 std::string connection_string_of(const std::string& host_name, const device::Identity& identity) {
   sas::ConnectionString parts;

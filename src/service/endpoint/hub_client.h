@@ -24,7 +24,8 @@ class HubClient {
   /// Reads the CA file. Fault::invalid_input if hub.json's connection string is none of a service.
   static Result<HubClient> make(const HubFile& file, const Clock& clock);
   /// Of a service connection string; the hub is found at its HostName's port, else `https`. `ca_pem` empty: the system's roots.
-  static Result<HubClient> make(const std::string& connection_string, std::uint16_t https, const std::string& ca_pem, const Clock& clock);
+  static Result<HubClient> make(const std::string& connection_string, std::uint16_t https, const std::string& ca_pem,
+                                const Clock& clock);
   ~HubClient();
   HubClient(HubClient&&) noexcept;
   HubClient& operator=(HubClient&&) noexcept;

@@ -54,8 +54,9 @@ std::filesystem::path default_hub_path() {
 }
 
 json::Value ready_line_document(const HubFile& hub) {
-  return json::Object{{"host", hub.host}, {"mqtts", int{hub.mqtts}}, {"https", int{hub.https}}, {"metrics", int{hub.metrics}},
-                      {"mqtt", int{hub.mqtt}}, {"ca", hub.ca_path.string()}};
+  return json::Object{{"host", hub.host},        {"mqtts", int{hub.mqtts}},
+                      {"https", int{hub.https}}, {"metrics", int{hub.metrics}},
+                      {"mqtt", int{hub.mqtt}},   {"ca", hub.ca_path.string()}};
 }
 
 json::Value hub_file_document(const HubFile& hub) {

@@ -15,10 +15,10 @@ namespace nacelle::endpoint {
 
 struct HubFile {
   std::string host = "localhost";
-  std::uint16_t mqtts = 0;       ///< MQTT over TLS; 0: not served, as for all ports
+  std::uint16_t mqtts = 0;  ///< MQTT over TLS; 0: not served, as for all ports
   std::uint16_t https = 0;
   std::uint16_t metrics = 0;
-  std::uint16_t mqtt = 0;        ///< MQTT without TLS, off by default
+  std::uint16_t mqtt = 0;         ///< MQTT without TLS, off by default
   std::filesystem::path ca_path;  ///< PEM of the hub's root; read_hub_file makes it absolute or relative to the caller
   std::string connection_string;  ///< of policy iothubowner: a secret, never logged
 };

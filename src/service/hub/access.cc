@@ -33,7 +33,8 @@ bool allowed(Need need, const Caller& caller, const IdentityName& target) {
     case Need::identity: return caller.name == target;
     case Need::edge_device: return caller.edge && caller.name == IdentityName{target.device, {}};
     case Need::edge_scope:
-      return caller.edge && caller.name.device == target.device && (!caller.name.is_module() || caller.name.module.str() == "$edgeHub");
+      return caller.edge && caller.name.device == target.device &&
+             (!caller.name.is_module() || caller.name.module.str() == "$edgeHub");
     case Need::artifact: return caller.edge;
     case Need::registry_read:
     case Need::registry_write:
@@ -97,7 +98,8 @@ Result<Caller> Access::identify_service(const sas::Token& token, std::string_vie
 Result<Timestamp> Access::check_device(const IdentityName& name, std::string_view password, const Bytes& certificate_der) const {
   TRY_LET(const IdentityPtr identity, enabled_identity(name));
   if (password.empty()) {
-    if (certificate_der.empty()) return fail(Fault::denied, fmt::format("'{}' showed neither a token nor a certificate", name.client_id()));
+    if (certificate_der.empty())
+      return fail(Fault::denied, fmt::format("'{}' showed neither a token nor a certificate", name.client_id()));
     const std::string thumbprint = digest::sha256_hex(certificate_der);
     const bool known = identity->authentication == device::Authentication::self_signed &&
                        (text::equal_ignoring_case(thumbprint, identity->primary_thumbprint) ||

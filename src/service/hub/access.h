@@ -25,10 +25,10 @@ enum class Need {
 
 /// A caller whose token was found good.
 struct Caller {
-  bool service = false;            ///< with a shared access policy; else the device or module itself
-  device::Rights rights;           ///< of the policy
-  device::IdentityName name;       ///< itself, or, with a policy's device_connect, the one the path names
-  bool edge = false;               ///< its device is an edge device
+  bool service = false;       ///< with a shared access policy; else the device or module itself
+  device::Rights rights;      ///< of the policy
+  device::IdentityName name;  ///< itself, or, with a policy's device_connect, the one the path names
+  bool edge = false;          ///< its device is an edge device
 };
 
 /// Whether `caller` may do what `need` says to `target` (the device or module named in the path; empty if none).

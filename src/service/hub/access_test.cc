@@ -13,7 +13,7 @@ using device::IdentityName;
 using device::ModuleId;
 
 constexpr Need every_need[] = {Need::registry_read, Need::registry_write, Need::service, Need::identity,
-                               Need::edge_device, Need::edge_scope, Need::artifact};
+                               Need::edge_device,   Need::edge_scope,     Need::artifact};
 
 Caller policy(bool read, bool write, bool service, bool device) {
   Caller caller;
@@ -61,13 +61,17 @@ TEST(Access, rights_are_this_table) {
 
 class AccessTest : public ::testing::Test {
  protected:
-  AccessTest() : tables(open_registry_tables(folder.path()).value()), registry(Registry::open(tables, clock).value()), access(*registry, {"hub.example.net", "localhost"}, clock) {
+  AccessTest()
+      : tables(open_registry_tables(folder.path()).value()),
+        registry(Registry::open(tables, clock).value()),
+        access(*registry, {"hub.example.net", "localhost"}, clock) {
     add("d1");
     add("d2");
   }
   void add(const char* id) { ASSERT_TRUE(registry->create(device::from_json(json::Object{}, {DeviceId(id), {}}).value())); }
   std::string key(const char* id) { return registry->identities().find({DeviceId(id), {}})->primary_key; }
-  std::string token(const std::string& resource, const std::string& key, const char* skn = "", std::chrono::seconds life = std::chrono::hours{1}) {
+  std::string token(const std::string& resource, const std::string& key, const char* skn = "",
+                    std::chrono::seconds life = std::chrono::hours{1}) {
     return sas::make_token(resource, key, clock.now() + life, skn).value();
   }
   std::string owner_token() { return token("hub.example.net", registry->policy("iothubowner")->primary_key, "iothubowner"); }
@@ -139,7 +143,8 @@ TEST_F(AccessTest, no_reason_holds_a_secret) {
 
 TEST_F(AccessTest, self_signed_certificate_is_known_by_its_thumbprint) {
   const json::Value document = json::parse(R"({"authentication":{"type":"selfSigned","x509Thumbprint":{"primaryThumbprint":)"
-                                           R"("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}}})").value();
+                                           R"("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}}})")
+                                   .value();
   ASSERT_TRUE(registry->create(device::from_json(document, {DeviceId("x1"), {}}).value()));
   EXPECT_TRUE(access.check_device({DeviceId("x1"), {}}, "", "abc").has_value());  // SHA-256 of "abc"
   EXPECT_FALSE(access.check_device({DeviceId("x1"), {}}, "", "abd").has_value());

@@ -72,10 +72,14 @@ bool fits(std::string_view pattern, const std::vector<std::string>& segments, Ca
       return !rest.empty();
     }
     if (i >= segments.size()) return false;
-    if (part == "{device}") call.target.device = device::DeviceId(segments[i]);
-    else if (part == "{module}") call.target.module = device::ModuleId(segments[i]);
-    else if (part.starts_with('{')) call.captures.push_back(segments[i]);
-    else if (part != segments[i]) return false;
+    if (part == "{device}")
+      call.target.device = device::DeviceId(segments[i]);
+    else if (part == "{module}")
+      call.target.module = device::ModuleId(segments[i]);
+    else if (part.starts_with('{'))
+      call.captures.push_back(segments[i]);
+    else if (part != segments[i])
+      return false;
   }
   return parts.size() == segments.size();
 }
@@ -112,7 +116,9 @@ awaitable<net::HttpResponse> Api::answer(net::HttpRequest request) {
     co_return response;
   }
   const TablesHandler handler = std::get<TablesHandler>(entry->handler);
-  auto work = [&services = services_, handler, held = std::make_shared<const Call>(std::move(call))] { return handler(services, *held); };
+  auto work = [&services = services_, handler, held = std::make_shared<const Call>(std::move(call))] {
+    return handler(services, *held);
+  };
   auto response = co_await run_on(services_.disk.tables(), work);
   co_return response;
 }
@@ -147,7 +153,8 @@ std::optional<net::HttpResponse> missing(const Services& services, const device:
   if (!identities.find({name.device, {}}))
     return services.error(kinds::device_not_found, fmt::format("E2E: Device {} not registered", name.device.str()));
   if (!identities.find(name))
-    return services.error(kinds::module_not_found, fmt::format("E2E: Module {} not registered on device {}", name.module.str(), name.device.str()));
+    return services.error(kinds::module_not_found,
+                          fmt::format("E2E: Module {} not registered on device {}", name.module.str(), name.device.str()));
   return std::nullopt;
 }
 
@@ -165,9 +172,11 @@ void cut_off(Services& services, const std::vector<device::IdentityName>& names,
   }
 }
 
-Result<> store_desired(Services& services, const device::IdentityName& name, const twin::Twin& next, const json::Value& notification_values) {
+Result<> store_desired(Services& services, const device::IdentityName& name, const twin::Twin& next,
+                       const json::Value& notification_values) {
   TRY(services.registry.put_twin(name, next));
-  services.endpoint.notify_desired(name, twin::desired_notification(notification_values, next.desired.version), next.desired.version);
+  services.endpoint.notify_desired(name, twin::desired_notification(notification_values, next.desired.version),
+                                   next.desired.version);
   return {};
 }
 

@@ -24,8 +24,8 @@ namespace nacelle::hub {
 /// The parts of a running hub that calls use; all of them outlive the HTTP server.
 struct Services {
   const Clock& clock;
-  std::string host;             ///< the hub's name
-  std::uint16_t https_port = 0; ///< set once it listens
+  std::string host;              ///< the hub's name
+  std::uint16_t https_port = 0;  ///< set once it listens
   storage::fs::path directory;
   storage::FileSystem& files;
   Disk& disk;
@@ -135,6 +135,7 @@ std::vector<device::IdentityName> with_modules(const Services& services, const d
 /// Closes their connections; with `forget` their sessions go too.
 void cut_off(Services& services, const std::vector<device::IdentityName>& names, bool forget, const std::string& reason);
 /// Writes `next` and tells the device what changed in its desired properties.
-Result<> store_desired(Services& services, const device::IdentityName& name, const twin::Twin& next, const json::Value& notification_values);
+Result<> store_desired(Services& services, const device::IdentityName& name, const twin::Twin& next,
+                       const json::Value& notification_values);
 
 }  // namespace nacelle::hub

@@ -21,7 +21,8 @@ std::optional<Refusal> run_item(Services& services, const json::Value& item, con
   const bool deletes = mode == "delete" || mode == "deleteifmatchetag";
   const bool updates = mode == "update" || mode == "updateifmatchetag";
   const bool either = mode == "createorupdate" || mode == "createorupdateifmatchetag";
-  if (!deletes && !updates && !either && mode != "create") return Refusal{kinds::argument_invalid, fmt::format("importMode '{}' is not known", mode)};
+  if (!deletes && !updates && !either && mode != "create")
+    return Refusal{kinds::argument_invalid, fmt::format("importMode '{}' is not known", mode)};
   if (!old && (deletes || updates)) return Refusal{kinds::device_not_found, fmt::format("device '{}' is not registered", id.str())};
   if (old && mode == "create") return Refusal{kinds::device_exists, fmt::format("device '{}' exists", id.str())};
   const auto etag = json::get_string_or(item, "eTag", "", "bulk item");
@@ -30,7 +31,8 @@ std::optional<Refusal> run_item(Services& services, const json::Value& item, con
 
   if (deletes) {
     const auto names = with_modules(services, name);
-    if (const auto removed = services.registry.remove(name); !removed) return Refusal{kind_of(removed.error().fault), removed.error().message};
+    if (const auto removed = services.registry.remove(name); !removed)
+      return Refusal{kind_of(removed.error().fault), removed.error().message};
     cut_off(services, names, true, "deleted from the registry");
     return std::nullopt;
   }
@@ -56,15 +58,22 @@ net::HttpResponse bulk_devices(Services& services, const Call& call) {
     const auto mode = json::get_string_or(item, "importMode", "create", "bulk item");
     const auto id = id_text ? device::parse_device_id(*id_text) : Result<device::DeviceId>(fail(id_text.error()));
     std::optional<Refusal> refusal;
-    if (!id) refusal = Refusal{kinds::argument_invalid, id.error().message};
-    else if (!mode) refusal = Refusal{kinds::argument_invalid, mode.error().message};
-    else refusal = run_item(services, item, *id, text::to_lower(*mode));
+    if (!id)
+      refusal = Refusal{kinds::argument_invalid, id.error().message};
+    else if (!mode)
+      refusal = Refusal{kinds::argument_invalid, mode.error().message};
+    else
+      refusal = run_item(services, item, *id, text::to_lower(*mode));
     if (refusal)
-      errors.push_back(json::Object{{"deviceId", id_text ? *id_text : std::string()}, {"moduleId", nullptr}, {"errorCode", refusal->kind.name},
-                                    {"errorStatus", refusal->text}, {"operation", mode ? *mode : std::string()}});
+      errors.push_back(json::Object{{"deviceId", id_text ? *id_text : std::string()},
+                                    {"moduleId", nullptr},
+                                    {"errorCode", refusal->kind.name},
+                                    {"errorStatus", refusal->text},
+                                    {"operation", mode ? *mode : std::string()}});
   }
   const bool well = errors.empty();
-  return json_answer(well ? 200 : 400, json::Object{{"isSuccessful", well}, {"errors", std::move(errors)}, {"warnings", json::Array{}}});
+  return json_answer(well ? 200 : 400,
+                     json::Object{{"isSuccessful", well}, {"errors", std::move(errors)}, {"warnings", json::Array{}}});
 }
 
 }  // namespace nacelle::hub

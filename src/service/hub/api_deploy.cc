@@ -57,14 +57,16 @@ Result<Plan> make_plan(const Services& services, const device::DeviceId& device,
     TRY_LET(device::ModuleId id, device::parse_module_id(module));
     const device::IdentityName name{device, std::move(id)};
     if (!identities.find(name) && !named.contains(module))
-      return fail(Fault::invalid_input, fmt::format("manifest: module '{}' has desired properties and is not among $edgeAgent's modules", module));
+      return fail(Fault::invalid_input,
+                  fmt::format("manifest: module '{}' has desired properties and is not among $edgeAgent's modules", module));
     TRY(in(twin::check_limits(desired, "desired"), fmt::format("manifest: {}", module)));
     const json::Value* content = content_of(document, module);
     plan.changes.push_back({name, {std::nullopt, desired}, content && content->find("properties.desired")});
   }
   const std::size_t modules = identities.modules_of(device).size() + plan.create.size() - plan.remove.size();
   if (modules > Registry::max_modules)
-    return fail(Fault::exhausted, fmt::format("manifest: the device would have {} modules; it may have {}", modules, Registry::max_modules));
+    return fail(Fault::exhausted,
+                fmt::format("manifest: the device would have {} modules; it may have {}", modules, Registry::max_modules));
   return plan;
 }
 
@@ -101,8 +103,8 @@ net::HttpResponse apply_configuration(Services& services, const Call& call) {
   if (!plan && plan.error().fault == Fault::exhausted) return services.error(kinds::too_many_modules, plan.error().message);
   if (!plan) return services.error(plan.error());
   if (const auto done = carry_out(services, *plan); !done) return services.error(done.error());
-  log::info("hub", "deployment for '{}': {} modules made, {} removed, {} twins written", call.target.device.str(), plan->create.size(),
-            plan->remove.size(), plan->changes.size());
+  log::info("hub", "deployment for '{}': {} modules made, {} removed, {} twins written", call.target.device.str(),
+            plan->create.size(), plan->remove.size(), plan->changes.size());
   return {204, {}, {}};
 }
 

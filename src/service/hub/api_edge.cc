@@ -22,7 +22,8 @@ Result<std::string> artifact_object(const std::string& sha256) {
 awaitable<net::HttpResponse> put_artifact(Services& services, Call call) {
   const auto object = artifact_object(call.captures[0]);
   if (!object) co_return services.error(object.error());
-  auto work = [&objects = services.objects, object = *object, sha256 = call.captures[0], bytes = std::move(call.request.body)]() -> Result<> {
+  auto work = [&objects = services.objects, object = *object, sha256 = call.captures[0],
+               bytes = std::move(call.request.body)]() -> Result<> {
     if (const auto found = digest::sha256_hex(bytes); found != sha256)
       return fail(Fault::invalid_input, fmt::format("the body's SHA-256 is {}, not the one in the path", found));
     return objects.put(object, bytes);
@@ -45,9 +46,9 @@ net::HttpResponse edge_authority(Services& services, const Call& call) {
   const auto issued = services.authority.issue_edge_authority(call.target.device.str());
   if (!issued) return services.error(issued.error());
   log::info("hub", "issued an edge authority to '{}'", call.target.device.str());
-  return json_answer(200, json::Object{{"certificate", issued->certificate_pem},
-                                       {"privateKey", issued->key_pem},
-                                       {"root", services.authority.root_pem()}});
+  return json_answer(
+      200, json::Object{
+               {"certificate", issued->certificate_pem}, {"privateKey", issued->key_pem}, {"root", services.authority.root_pem()}});
 }
 
 net::HttpResponse identities_in_scope(Services& services, const Call& call) {
@@ -59,7 +60,8 @@ net::HttpResponse identities_in_scope(Services& services, const Call& call) {
   json::Array devices{device::to_json(*edge, services.registry.facts(edge->name))};
   json::Array modules;
   const auto add_modules = [&](const device::DeviceId& id) {
-    for (const auto& module : identities.modules_of(id)) modules.push_back(device::to_json(*module, services.registry.facts(module->name)));
+    for (const auto& module : identities.modules_of(id))
+      modules.push_back(device::to_json(*module, services.registry.facts(module->name)));
   };
   add_modules(edge->name.device);
   for (const auto& child : *children) {

@@ -87,7 +87,8 @@ net::HttpResponse test_routes(Services& services, const Call& call) {
   for (const auto& route : *routes) {
     const bool matches = route.matches(*message);
     const std::string endpoint = route.endpoint == HubRoute::Endpoint::storage ? "storage:" + route.storage.container : "events";
-    answers.push_back(json::Object{{"route", route.name}, {"endpoint", endpoint}, {"enabled", route.enabled}, {"matches", matches}});
+    answers.push_back(
+        json::Object{{"route", route.name}, {"endpoint", endpoint}, {"enabled", route.enabled}, {"matches", matches}});
   }
   return json_answer(200, json::Object{{"routes", std::move(answers)}});
 }

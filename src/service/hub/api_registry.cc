@@ -32,7 +32,8 @@ void keep_keys(device::Identity& identity, const device::Identity& old, const js
 net::HttpResponse create(Services& services, device::Identity identity) {
   const device::IdentityName name = identity.name;
   if (services.registry.identities().find(name))
-    return name.is_module() ? services.error(kinds::module_exists, fmt::format("module '{}' exists on device '{}'", name.module.str(), name.device.str()))
+    return name.is_module() ? services.error(kinds::module_exists,
+                                             fmt::format("module '{}' exists on device '{}'", name.module.str(), name.device.str()))
                             : services.error(kinds::device_exists, fmt::format("device '{}' exists", name.device.str()));
   if (name.is_module())
     if (auto answer = missing(services, {name.device, {}})) return *std::move(answer);
@@ -51,8 +52,10 @@ net::HttpResponse update(Services& services, device::Identity identity, const de
                           identity.authentication != old.authentication;
   const auto made = services.registry.update(std::move(identity));
   if (!made) return services.error(made.error());
-  if (shut_out) cut_off(services, with_modules(services, old.name), false, "disabled in the registry");
-  else if (other_keys) cut_off(services, {old.name}, false, "its credentials were changed in the registry");
+  if (shut_out)
+    cut_off(services, with_modules(services, old.name), false, "disabled in the registry");
+  else if (other_keys)
+    cut_off(services, {old.name}, false, "its credentials were changed in the registry");
   return with_etag(json_answer(200, document_of(services, *made)), made->etag);
 }
 
@@ -96,7 +99,8 @@ net::HttpResponse list_devices(Services& services, const Call& call) {
 net::HttpResponse list_modules(Services& services, const Call& call) {
   if (auto answer = missing(services, call.target)) return *std::move(answer);
   json::Array list;
-  for (const auto& module : services.registry.identities().modules_of(call.target.device)) list.push_back(document_of(services, *module));
+  for (const auto& module : services.registry.identities().modules_of(call.target.device))
+    list.push_back(document_of(services, *module));
   return json_answer(200, list);
 }
 

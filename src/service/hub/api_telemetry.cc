@@ -14,13 +14,17 @@ constexpr std::string_view application_prefix = "iothub-app-";
 constexpr std::size_t most_in_batch = 5000;
 
 // Header, or property in a batch -> system property.
-constexpr std::pair<std::string_view, std::string_view> system_names[] = {
-    {"iothub-messageid", "messageId"},         {"iothub-correlationid", "correlationId"},
-    {"iothub-userid", "userId"},               {"iothub-to", "to"},
-    {"iothub-expiry", "expiryTimeUtc"},        {"iothub-ack", "ack"},
-    {"iothub-contenttype", "contentType"},     {"iothub-contentencoding", "contentEncoding"},
-    {"iothub-interface-id", "iothub-interface-id"}, {"dt-subject", "dt-subject"},
-    {"iothub-creation-time-utc", "iothub-creation-time-utc"}};
+constexpr std::pair<std::string_view, std::string_view> system_names[] = {{"iothub-messageid", "messageId"},
+                                                                          {"iothub-correlationid", "correlationId"},
+                                                                          {"iothub-userid", "userId"},
+                                                                          {"iothub-to", "to"},
+                                                                          {"iothub-expiry", "expiryTimeUtc"},
+                                                                          {"iothub-ack", "ack"},
+                                                                          {"iothub-contenttype", "contentType"},
+                                                                          {"iothub-contentencoding", "contentEncoding"},
+                                                                          {"iothub-interface-id", "iothub-interface-id"},
+                                                                          {"dt-subject", "dt-subject"},
+                                                                          {"iothub-creation-time-utc", "iothub-creation-time-utc"}};
 
 /// Takes one header or batch property into the message; what is neither system nor application property is HTTP's own.
 void take_property(telemetry::Message& message, std::string_view name, std::string_view value) {
@@ -59,7 +63,8 @@ Result<std::vector<telemetry::Message>> batch_messages(const json::Value& docume
     }
     TRY_LET(const json::Object* properties, json::get_object_or_null(item, "properties", where));
     if (properties)
-      for (const auto& [name, value] : *properties) take_property(message, name, value.is_string() ? value.as_string() : json::print(value));
+      for (const auto& [name, value] : *properties)
+        take_property(message, name, value.is_string() ? value.as_string() : json::print(value));
     messages.push_back(std::move(message));
   }
   return messages;
@@ -81,7 +86,8 @@ struct Pending {
 awaitable<Result<>> store(Ingest& ingest, std::vector<telemetry::Message> messages) {
   auto start = [&ingest, messages = std::move(messages)](auto done) mutable {
     const auto pending = std::make_shared<Pending>(messages.size(), std::move(done));
-    for (auto& message : messages) ingest.telemetry(std::move(message), [pending](Result<> result) { pending->one(std::move(result)); });
+    for (auto& message : messages)
+      ingest.telemetry(std::move(message), [pending](Result<> result) { pending->one(std::move(result)); });
   };
   auto stored = co_await await_callback<Result<>>(std::move(start));
   co_return stored;

@@ -9,7 +9,8 @@ namespace {
 class ApiTest : public HubTest {};
 
 TEST_F(ApiTest, devices_are_made_read_changed_listed_and_deleted) {
-  const auto made = call("PUT", "/devices/d1?api-version=2021-04-12", R"({"deviceId":"d1","authentication":{"type":"sas","symmetricKey":{"primaryKey":"","secondaryKey":""}}})");
+  const auto made = call("PUT", "/devices/d1?api-version=2021-04-12",
+                         R"({"deviceId":"d1","authentication":{"type":"sas","symmetricKey":{"primaryKey":"","secondaryKey":""}}})");
   EXPECT_EQ(made.status, 200);
   EXPECT_EQ(made.headers.get("etag"), "\"AAAAAAAAAAE=\"");
   const Json document = parse(made.body);
@@ -26,7 +27,8 @@ TEST_F(ApiTest, devices_are_made_read_changed_listed_and_deleted) {
   const auto updated = call("PUT", "/devices/d1", R"({"deviceId":"d1","status":"disabled"})", {{"if-match", "\"*\""}});
   EXPECT_EQ(updated.status, 200);
   EXPECT_EQ(parse(updated.body).find("status")->as_string(), "disabled");
-  EXPECT_EQ(parse(updated.body).at_path({"authentication", "symmetricKey", "primaryKey"})->as_string(), key) << "an update without keys keeps them";
+  EXPECT_EQ(parse(updated.body).at_path({"authentication", "symmetricKey", "primaryKey"})->as_string(), key)
+      << "an update without keys keeps them";
 
   add("d0");
   for (const char* path : {"/devices/?api-version=2021-04-12", "/devices?top=5"}) {
@@ -68,7 +70,9 @@ TEST_F(ApiTest, modules_belong_to_their_device) {
 TEST_F(ApiTest, bulk_call_reports_each_failure) {
   const auto made = call("POST", "/devices", R"([{"id":"a","importMode":"create"},{"id":"b","importMode":"create"}])");
   EXPECT_EQ(made.status, 200);
-  const auto mixed = call("POST", "/devices", R"([{"id":"a","importMode":"create"},{"id":"b","importMode":"Delete"},{"id":"c","importMode":"Update"}])");
+  const auto mixed =
+      call("POST", "/devices",
+           R"([{"id":"a","importMode":"create"},{"id":"b","importMode":"Delete"},{"id":"c","importMode":"Update"}])");
   EXPECT_EQ(mixed.status, 400);
   const Json result = parse(mixed.body);
   ASSERT_EQ(result.find("errors")->as_array().size(), 2u);
@@ -81,7 +85,8 @@ TEST_F(ApiTest, twins_are_patched_and_replaced_under_their_etag) {
   Json twin = get("/twins/d1");
   EXPECT_EQ(twin.at_path({"properties", "desired", "$version"})->as_integer(), 1);
   const std::string etag = twin.find("etag")->as_string();
-  const auto patched = call("PATCH", "/twins/d1", R"({"tags":{"site":"north"},"properties":{"desired":{"rate":5,"mode":"a"}}})", {{"if-match", "\"" + etag + "\""}});
+  const auto patched = call("PATCH", "/twins/d1", R"({"tags":{"site":"north"},"properties":{"desired":{"rate":5,"mode":"a"}}})",
+                            {{"if-match", "\"" + etag + "\""}});
   EXPECT_EQ(patched.status, 200);
   EXPECT_EQ(call("PATCH", "/twins/d1", R"({"tags":{"site":"south"}})", {{"if-match", "\"" + etag + "\""}}).status, 412);
   twin = parse(call("PATCH", "/twins/d1", R"({"properties":{"desired":{"mode":null}}})").body);
@@ -97,13 +102,17 @@ TEST_F(ApiTest, twins_are_patched_and_replaced_under_their_etag) {
 
 const char* manifest_with(const char* modules) {
   static std::string text;
-  text = std::string(R"({"modulesContent":{"$edgeAgent":{"properties.desired":{"schemaVersion":"1.1","runtime":{"type":"docker","settings":{}},)") +
-         R"("systemModules":{"edgeAgent":{"type":"docker","settings":{"image":"agent:1"}},"edgeHub":{"type":"docker","status":"running","restartPolicy":"always","settings":{"image":"hub:1"}}},"modules":)" +
-         modules + R"(}},"$edgeHub":{"properties.desired":{"schemaVersion":"1.1","routes":{"all":"FROM /messages/* INTO $upstream"},)" +
-         R"("storeAndForwardConfiguration":{"timeToLiveSecs":7200}}},"filter":{"properties.desired":{"threshold":80}}}})";
+  text =
+      std::string(
+          R"({"modulesContent":{"$edgeAgent":{"properties.desired":{"schemaVersion":"1.1","runtime":{"type":"docker","settings":{}},)") +
+      R"("systemModules":{"edgeAgent":{"type":"docker","settings":{"image":"agent:1"}},"edgeHub":{"type":"docker","status":"running","restartPolicy":"always","settings":{"image":"hub:1"}}},"modules":)" +
+      modules +
+      R"(}},"$edgeHub":{"properties.desired":{"schemaVersion":"1.1","routes":{"all":"FROM /messages/* INTO $upstream"},)" +
+      R"("storeAndForwardConfiguration":{"timeToLiveSecs":7200}}},"filter":{"properties.desired":{"threshold":80}}}})";
   return text.c_str();
 }
-const char* filter_module = R"({"filter":{"version":"1.0","type":"process","status":"running","restartPolicy":"always","settings":{"image":"filter"}}})";
+const char* filter_module =
+    R"({"filter":{"version":"1.0","type":"process","status":"running","restartPolicy":"always","settings":{"image":"filter"}}})";
 
 TEST_F(ApiTest, deployment_makes_modules_writes_their_twins_and_removes_what_is_no_longer_named) {
   add("edge1", true);
@@ -127,10 +136,12 @@ TEST_F(ApiTest, deployment_makes_modules_writes_their_twins_and_removes_what_is_
 TEST_F(ApiTest, deployment_with_a_mistake_changes_nothing) {
   add("edge1", true);
   add("d1");
-  const auto wrong = call("POST", "/devices/edge1/applyConfigurationContent", manifest_with(R"({"filter":{"type":"process","statsu":"running","settings":{"image":"x"}}})"));
+  const auto wrong = call("POST", "/devices/edge1/applyConfigurationContent",
+                          manifest_with(R"({"filter":{"type":"process","statsu":"running","settings":{"image":"x"}}})"));
   EXPECT_EQ(wrong.status, 400);
   EXPECT_NE(wrong.body.find("statsu"), std::string::npos);
-  EXPECT_EQ(call("POST", "/devices/edge1/applyConfigurationContent", manifest_with("{}")).status, 400) << "desired properties of a module that is not deployed";
+  EXPECT_EQ(call("POST", "/devices/edge1/applyConfigurationContent", manifest_with("{}")).status, 400)
+      << "desired properties of a module that is not deployed";
   EXPECT_EQ(get("/devices/edge1/modules").as_array().size(), 2u);
   EXPECT_EQ(get("/twins/edge1/modules/$edgeAgent").at_path({"properties", "desired", "$version"})->as_integer(), 1);
   EXPECT_EQ(call("POST", "/devices/d1/applyConfigurationContent", manifest_with(filter_module)).status, 400);
@@ -181,7 +192,8 @@ TEST_F(ApiTest, file_is_uploaded_in_blocks_and_confirmed) {
   const std::string blob = "/uploads/d1/dir/a%20b.txt" + grant.find("sasToken")->as_string();
   EXPECT_EQ(call("PUT", blob + "&comp=block&blockid=QQ%3D%3D", "hello ", {}, "-").status, 201);
   EXPECT_EQ(call("PUT", blob + "&comp=block&blockid=Qg%3D%3D", "world", {}, "-").status, 201);
-  const auto committed = call("PUT", blob + "&comp=blocklist", "<BlockList><Latest>QQ==</Latest><Latest>Qg==</Latest></BlockList>", {}, "-");
+  const auto committed =
+      call("PUT", blob + "&comp=blocklist", "<BlockList><Latest>QQ==</Latest><Latest>Qg==</Latest></BlockList>", {}, "-");
   EXPECT_EQ(committed.status, 201);
   EXPECT_FALSE(committed.headers.get("etag").empty());
   EXPECT_TRUE(committed.headers.get("last-modified").ends_with(" GMT"));
@@ -218,7 +230,9 @@ TEST_F(ApiTest, events_are_read_continued_and_remembered_by_groups) {
   const auto device = add("d1");
   for (int i = 0; i < 5; ++i)
     ASSERT_EQ(call("POST", "/devices/d1/messages/events", "{\"n\":" + std::to_string(i) + "}",
-                   {{"iothub-contenttype", "application/json"}, {"iothub-contentencoding", "utf-8"}}, token(device)).status, 204);
+                   {{"iothub-contenttype", "application/json"}, {"iothub-contentencoding", "utf-8"}}, token(device))
+                  .status,
+              204);
   ASSERT_EQ(call("POST", "/devices/d1/messages/events", "\xff\xfe", {}, token(device)).status, 204);
 
   const Json first = get("/events?from=start&maxEvents=3&waitSeconds=0");
@@ -235,7 +249,8 @@ TEST_F(ApiTest, events_are_read_continued_and_remembered_by_groups) {
   EXPECT_EQ(get("/events?consumerGroup=g2&waitSeconds=0").find("events")->as_array().size(), 6u);
   EXPECT_EQ(get("/events?from=end&waitSeconds=0").find("events")->as_array().size(), 0u);
   EXPECT_EQ(get("/events?from=start&device=d2&waitSeconds=0").find("events")->as_array().size(), 0u);
-  for (const char* bad : {"/events?from=middle", "/events?maxEvents=0", "/events?next=%7B", "/events?partition=99", "/events?waitSeconds=x"})
+  for (const char* bad :
+       {"/events?from=middle", "/events?maxEvents=0", "/events?next=%7B", "/events?partition=99", "/events?waitSeconds=x"})
     EXPECT_EQ(call("GET", bad).status, 400) << bad;
 }
 
@@ -267,11 +282,16 @@ TEST_F(ApiTest, routes_are_tried_set_and_kept) {
 
   const auto device = add("d1");
   const auto post = [&](const std::string& body) {
-    return call("POST", "/devices/d1/messages/events", body, {{"iothub-contenttype", "application/json"}, {"iothub-contentencoding", "utf-8"}}, token(device)).status;
+    return call("POST", "/devices/d1/messages/events", body,
+                {{"iothub-contenttype", "application/json"}, {"iothub-contentencoding", "utf-8"}}, token(device))
+        .status;
   };
   ASSERT_EQ(post(R"({"level":1})"), 204);
-  const char* routes = R"({"routes":[{"name":"high","condition":"$body.level > 5","endpoint":{"type":"storage","container":"alarms","encoding":"avro"}}]})";
-  EXPECT_EQ(call("PUT", "/routes", R"({"routes":[{"name":"high","condition":"$body.level >","endpoint":{"type":"events"}}]})").status, 400);
+  const char* routes =
+      R"({"routes":[{"name":"high","condition":"$body.level > 5","endpoint":{"type":"storage","container":"alarms","encoding":"avro"}}]})";
+  EXPECT_EQ(
+      call("PUT", "/routes", R"({"routes":[{"name":"high","condition":"$body.level >","endpoint":{"type":"events"}}]})").status,
+      400);
   EXPECT_EQ(call("PUT", "/routes", routes).status, 200);
   ASSERT_EQ(post(R"({"level":9})"), 204);
   ASSERT_EQ(post(R"({"level":2})"), 204);

@@ -26,8 +26,11 @@ BlobErrorKind blob_kind(Fault fault) {
 /// The blob service speaks XML; its messages are ours and hold nothing of the request.
 net::HttpResponse blob_error(const Error& error) {
   const BlobErrorKind kind = blob_kind(error.fault);
-  auto response = net::text_response(kind.status, fmt::format("<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>{}</Code><Message>{}</Message></Error>",
-                                                              kind.code, error.message), "application/xml");
+  auto response = net::text_response(
+      kind.status,
+      fmt::format("<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>{}</Code><Message>{}</Message></Error>", kind.code,
+                  error.message),
+      "application/xml");
   response.headers.set("x-ms-error-code", kind.code);
   return response;
 }
@@ -45,20 +48,24 @@ net::HttpResponse blob_created(const Services& services, bool blob) {
   const std::chrono::year_month_day date{day};
   constexpr std::string_view week[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
   constexpr std::string_view months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-  response.headers.set("last-modified", fmt::format("{}, {:02} {} {} {} GMT", week[std::chrono::weekday{day}.c_encoding()], unsigned(date.day()),
-                                                    months[unsigned(date.month()) - 1], int(date.year()), format_iso8601(now, 0).substr(11, 8)));
+  response.headers.set("last-modified",
+                       fmt::format("{}, {:02} {} {} {} GMT", week[std::chrono::weekday{day}.c_encoding()], unsigned(date.day()),
+                                   months[unsigned(date.month()) - 1], int(date.year()), format_iso8601(now, 0).substr(11, 8)));
   return response;
 }
 
 Result<> check_grant(const Services& services, const Call& call) {
   const net::HttpRequest& request = call.request;
   const std::string permissions = request.query("sp");
-  if (request.method == "PUT" && permissions.find('w') == std::string::npos) return fail(Fault::denied, "the grant does not allow writing");
+  if (request.method == "PUT" && permissions.find('w') == std::string::npos)
+    return fail(Fault::denied, "the grant does not allow writing");
   return services.uploads.check_signature(call.captures[0], request.query("se"), permissions, request.query("sig"));
 }
 
 awaitable<Result<>> stage_block(Services& services, std::string blob, std::string block_id, Bytes bytes) {
-  auto reserve = [&uploads = services.uploads, blob, block_id, size = bytes.size()] { return uploads.reserve_block(blob, block_id, size); };
+  auto reserve = [&uploads = services.uploads, blob, block_id, size = bytes.size()] {
+    return uploads.reserve_block(blob, block_id, size);
+  };
   CO_TRY_LET(const std::string object, co_await run_on(services.disk.tables(), reserve));
   auto write = [&uploads = services.uploads, object, bytes = std::move(bytes)] { return uploads.store_block(object, bytes); };
   auto written = co_await run_on(services.disk.files(), std::move(write));
@@ -102,7 +109,8 @@ net::HttpResponse begin_upload(Services& services, const Call& call) {
   if (!grant) return services.error(grant.error());
   // The name the caller reached us by is one it trusts us under.
   std::string host(call.request.headers.get("host"));
-  if (host.find(':') == std::string::npos || services.https_port == 0) host = fmt::format("{}:{}", services.host, services.https_port);
+  if (host.find(':') == std::string::npos || services.https_port == 0)
+    host = fmt::format("{}:{}", services.host, services.https_port);
   return json_answer(200, json::Object{{"correlationId", grant->correlation_id},
                                        {"hostName", host},
                                        {"containerName", upload_container},
@@ -144,7 +152,8 @@ awaitable<net::HttpResponse> put_blob(Services& services, Call call) {
     co_return blob_created(services, true);
   }
   const Error unknown{Fault::invalid_input, "expected comp=block, comp=blocklist or a block blob in one request"};
-  if (!part.empty() || !text::equal_ignoring_case(call.request.headers.get("x-ms-blob-type"), "BlockBlob")) co_return blob_error(unknown);
+  if (!part.empty() || !text::equal_ignoring_case(call.request.headers.get("x-ms-blob-type"), "BlockBlob"))
+    co_return blob_error(unknown);
   const auto stored = co_await store_whole(services, blob, std::move(body));
   if (!stored) co_return blob_error(stored.error());
   co_return blob_created(services, true);

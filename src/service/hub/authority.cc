@@ -36,8 +36,9 @@ Result<std::optional<CertifiedKey>> read_pair(storage::FileSystem& files, const 
   TRY_LET(pair.key_pem, storage::read_file(files, directory / (name + ".key"), 1_MiB));
   const auto facts = net::inspect(pair.certificate_pem);
   if (!facts)
-    return fail(Fault::corrupt, fmt::format("{} is not a certificate ({}); restore it, or remove the folder to begin with a new authority",
-                                            (directory / (name + ".pem")).string(), facts.error().message));
+    return fail(Fault::corrupt,
+                fmt::format("{} is not a certificate ({}); restore it, or remove the folder to begin with a new authority",
+                            (directory / (name + ".pem")).string(), facts.error().message));
   return std::optional<CertifiedKey>(std::move(pair));
 }
 
@@ -64,8 +65,10 @@ std::vector<std::string> canonical_addresses(const std::vector<std::string>& add
     unsigned char raw[16];
     char printed[INET6_ADDRSTRLEN];
     const int family = text.find(':') == std::string::npos ? AF_INET : AF_INET6;
-    if (::inet_pton(family, text.c_str(), raw) == 1 && ::inet_ntop(family, raw, printed, sizeof printed)) canonical.emplace_back(printed);
-    else canonical.push_back(text);
+    if (::inet_pton(family, text.c_str(), raw) == 1 && ::inet_ntop(family, raw, printed, sizeof printed))
+      canonical.emplace_back(printed);
+    else
+      canonical.push_back(text);
   }
   return sorted(std::move(canonical));
 }
@@ -75,7 +78,8 @@ std::string reason_to_renew(const CertifiedKey& server, const Authority::Names& 
   const auto facts = net::inspect(server.certificate_pem);
   if (!facts) return "it cannot be read";
   if (facts->not_after - now < Authority::renew_before) return "it ends soon";
-  if (sorted(facts->dns_names) != sorted(names.dns) || canonical_addresses(facts->ip_addresses) != canonical_addresses(names.addresses))
+  if (sorted(facts->dns_names) != sorted(names.dns) ||
+      canonical_addresses(facts->ip_addresses) != canonical_addresses(names.addresses))
     return "the host's names have changed";
   return {};
 }

@@ -16,14 +16,15 @@ class Authority {
  public:
   /// Names and addresses the server certificate must carry.
   struct Names {
-    std::string host;                     ///< the common name
+    std::string host;  ///< the common name
     std::vector<std::string> dns;
     std::vector<std::string> addresses;
   };
 
   /// Makes what is missing; issues the server certificate again if its names are others or it ends within
   /// `renew_before`. Fault::corrupt for a certificate file that cannot be read: the root is never replaced silently.
-  static Result<Authority> open(const storage::fs::path& directory, const Names& names, const Clock& clock, storage::FileSystem& files);
+  static Result<Authority> open(const storage::fs::path& directory, const Names& names, const Clock& clock,
+                                storage::FileSystem& files);
 
   const net::CertifiedKey& server() const { return server_; }
   const std::string& root_pem() const { return root_.certificate_pem; }

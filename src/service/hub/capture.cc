@@ -31,8 +31,9 @@ Result<Capture::Streams> Capture::make_streams(const Routes& routes, bool begin_
   for (const HubRoute& route : routes) {
     if (!route.enabled || route.endpoint != HubRoute::Endpoint::storage) continue;
     // A container that is captured already goes on where it is, even if its route's condition is another now.
-    const bool known = std::any_of(streams_.begin(), streams_.end(),
-                                   [&](const auto& stream) { return stream->route().storage.container == route.storage.container; });
+    const bool known = std::any_of(streams_.begin(), streams_.end(), [&](const auto& stream) {
+      return stream->route().storage.container == route.storage.container;
+    });
     for (storage::Partition partition = 0; partition < parts_.log.partitions(); ++partition) {
       TRY_LET(auto stream, CaptureStream::open(parts_, route, partition, begin_at_head && !known));
       streams.push_back(std::move(stream));
@@ -66,7 +67,8 @@ awaitable<void> Capture::run() {
 void Capture::note(const CaptureStream& stream, const Result<>& result) {
   std::string& trouble = trouble_[stream.route().name];
   const std::string now = result ? std::string() : result.error().message;
-  if (!now.empty() && now != trouble) log::error("hub", "route '{}', partition {}: {}", stream.route().name, stream.partition(), now);
+  if (!now.empty() && now != trouble)
+    log::error("hub", "route '{}', partition {}: {}", stream.route().name, stream.partition(), now);
   if (trouble.empty() || result) trouble = now;
 }
 

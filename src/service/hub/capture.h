@@ -22,7 +22,7 @@ struct CaptureStatus {
     std::uint64_t behind = 0;    ///< synced, not looked at yet
     std::uint64_t files = 0;
     std::uint64_t lost = 0;
-    std::string trouble;         ///< the last failure; empty when healthy
+    std::string trouble;  ///< the last failure; empty when healthy
   };
   std::vector<OfRoute> routes;
 
@@ -32,7 +32,8 @@ struct CaptureStatus {
 
 class Capture {
  public:
-  Capture(CaptureStream::Parts parts, Disk& disk, CommitSignal& commits) : parts_(std::move(parts)), disk_(disk), commits_(commits) {}
+  Capture(CaptureStream::Parts parts, Disk& disk, CommitSignal& commits)
+      : parts_(std::move(parts)), disk_(disk), commits_(commits) {}
 
   /// Opens a stream for each storage route and partition. Before run(); blocks.
   Result<> open(const Routes& routes);

@@ -19,15 +19,19 @@ constexpr std::uint64_t untaken_before_saving = 10'000;
 
 }  // namespace
 
-Result<std::unique_ptr<CaptureStream>> CaptureStream::open(const Parts& parts, HubRoute route, storage::Partition partition, bool begin_at_head) {
+Result<std::unique_ptr<CaptureStream>> CaptureStream::open(const Parts& parts, HubRoute route, storage::Partition partition,
+                                                           bool begin_at_head) {
   std::unique_ptr<CaptureStream> stream(new CaptureStream(parts, std::move(route), partition));
-  TRY(in(stream->recover(begin_at_head), fmt::format("capture into '{}', partition {}", stream->route_.storage.container, partition)));
+  TRY(in(stream->recover(begin_at_head),
+         fmt::format("capture into '{}', partition {}", stream->route_.storage.container, partition)));
   return stream;
 }
 
 Result<> CaptureStream::recover(bool begin_at_head) {
-  TRY_LET(const auto rows, parts_.tables.query("SELECT next, records, files, planned_file, planned_next, planned_records FROM cursor "
-                                               "WHERE container = ? AND partition = ?", route_.storage.container, partition_));
+  TRY_LET(const auto rows,
+          parts_.tables.query("SELECT next, records, files, planned_file, planned_next, planned_records FROM cursor "
+                              "WHERE container = ? AND partition = ?",
+                              route_.storage.container, partition_));
   if (rows.empty()) {
     TRY_LET(state_, derive_from_files());
     if (begin_at_head) state_.next = std::max(state_.next, parts_.log.head(partition_));
@@ -39,8 +43,10 @@ Result<> CaptureStream::recover(bool begin_at_head) {
   }
   TRY(settle_plan());
   if (state_.next > parts_.log.next(partition_)) {
-    log::warn("hub", "capture into '{}', partition {}: the cursor {} is beyond the log's end {}: this is another log; beginning with its oldest",
-              route_.storage.container, partition_, state_.next, parts_.log.next(partition_));
+    log::warn(
+        "hub",
+        "capture into '{}', partition {}: the cursor {} is beyond the log's end {}: this is another log; beginning with its oldest",
+        route_.storage.container, partition_, state_.next, parts_.log.next(partition_));
     state_.next = parts_.log.oldest(partition_);
   }
   looked_ = state_.next;
@@ -92,11 +98,12 @@ Result<CaptureStream::State> CaptureStream::derive_from_files() const {
 }
 
 Result<> CaptureStream::save_state() {
-  TRY(parts_.tables.run("INSERT INTO cursor VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (container, partition) DO UPDATE SET "
-                        "next = excluded.next, records = excluded.records, files = excluded.files, planned_file = excluded.planned_file, "
-                        "planned_next = excluded.planned_next, planned_records = excluded.planned_records",
-                        route_.storage.container, partition_, state_.next, state_.records, state_.files, state_.planned_file,
-                        state_.planned_next, state_.planned_records));
+  TRY(parts_.tables.run(
+      "INSERT INTO cursor VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (container, partition) DO UPDATE SET "
+      "next = excluded.next, records = excluded.records, files = excluded.files, planned_file = excluded.planned_file, "
+      "planned_next = excluded.planned_next, planned_records = excluded.planned_records",
+      route_.storage.container, partition_, state_.next, state_.records, state_.files, state_.planned_file, state_.planned_next,
+      state_.planned_records));
   saved_next_ = state_.next;
   return {};
 }
@@ -151,8 +158,8 @@ void CaptureStream::note_lost(Offset found) {
   const Offset oldest = std::min(parts_.log.oldest(partition_), found);
   if (oldest <= looked_) return;
   lost_ += oldest - looked_;
-  log::error("hub", "capture into '{}', partition {}: messages {} to {} have left the log and were not captured", route_.storage.container,
-             partition_, looked_, oldest - 1);
+  log::error("hub", "capture into '{}', partition {}: messages {} to {} have left the log and were not captured",
+             route_.storage.container, partition_, looked_, oldest - 1);
   looked_ = oldest;
 }
 
@@ -166,8 +173,10 @@ void CaptureStream::take(const LogRecord& record) {
   if (taken_.records == 0) taken_.oldest = record.appended_at;
   ++taken_.records;
   taken_.bytes += record.payload.size();
-  if (!taken_.runs.empty() && taken_.runs.back().second == record.offset) taken_.runs.back().second = record.offset + 1;
-  else taken_.runs.emplace_back(record.offset, record.offset + 1);
+  if (!taken_.runs.empty() && taken_.runs.back().second == record.offset)
+    taken_.runs.back().second = record.offset + 1;
+  else
+    taken_.runs.emplace_back(record.offset, record.offset + 1);
 }
 
 /// What is gathered becomes a file: planned, written under a temporary name, renamed, and then the cursor moves.
@@ -185,7 +194,8 @@ Result<> CaptureStream::write_file() {
     return {};
   }
   const Offset next = looked_;
-  state_.planned_file = container_prefix() + route_.storage.file_name_format.name(parts_.hub, parts_.clock.now(), partition_, state_.next);
+  state_.planned_file =
+      container_prefix() + route_.storage.file_name_format.name(parts_.hub, parts_.clock.now(), partition_, state_.next);
   state_.planned_next = next;
   state_.planned_records = taken_.records;
   TRY(save_state());
@@ -217,7 +227,8 @@ Result<> CaptureStream::write_records(storage::ObjectWriter& object, const Taken
       for (const LogRecord& record : records) {
         if (record.offset >= end) break;
         if (record.offset != at)
-          return fail(Fault::corrupt, fmt::format("message {} of partition {} has left the log before it was captured", at, partition_));
+          return fail(Fault::corrupt,
+                      fmt::format("message {} of partition {} has left the log before it was captured", at, partition_));
         TRY_LET(const telemetry::Message message, telemetry::decode_record(record.payload));
         encoded.clear();
         telemetry::append_capture_record(encoded, message);

@@ -24,12 +24,13 @@ class CaptureStream {
     storage::ObjectStore& objects;
     storage::Database& tables;  ///< of open_capture_tables
     const Clock& clock;
-    std::string hub;            ///< for `{iothub}`
+    std::string hub;  ///< for `{iothub}`
   };
 
   /// Finds out where the completed files end. `begin_at_head`: a container new to capture.db begins with messages from
   /// now on; without it, with the oldest in the log.
-  static Result<std::unique_ptr<CaptureStream>> open(const Parts& parts, HubRoute route, storage::Partition partition, bool begin_at_head);
+  static Result<std::unique_ptr<CaptureStream>> open(const Parts& parts, HubRoute route, storage::Partition partition,
+                                                     bool begin_at_head);
 
   /// Looks at what is new in the log and writes the files that are due (by size, by age). Call again after a failure.
   Result<> step();
@@ -38,12 +39,12 @@ class CaptureStream {
 
   const HubRoute& route() const { return route_; }
   storage::Partition partition() const { return partition_; }
-  std::uint64_t captured() const { return state_.records; }        ///< records in complete files, since ever
+  std::uint64_t captured() const { return state_.records; }  ///< records in complete files, since ever
   std::uint64_t files() const { return state_.files; }
-  std::uint64_t gathered() const { return taken_.records; }        ///< taken, not yet in a file
-  std::uint64_t behind() const;                                    ///< synced offsets not looked at yet
-  std::uint64_t lost() const { return lost_; }                     ///< offsets dropped by the log's retention before they were looked at
-  std::optional<Timestamp> due_at() const;                         ///< when the gathered ones must be written
+  std::uint64_t gathered() const { return taken_.records; }  ///< taken, not yet in a file
+  std::uint64_t behind() const;                              ///< synced offsets not looked at yet
+  std::uint64_t lost() const { return lost_; }               ///< offsets dropped by the log's retention before they were looked at
+  std::optional<Timestamp> due_at() const;                   ///< when the gathered ones must be written
 
  private:
   /// Row of capture.db.
@@ -63,7 +64,8 @@ class CaptureStream {
     Timestamp oldest{};
   };
 
-  CaptureStream(const Parts& parts, HubRoute route, storage::Partition partition) : parts_(parts), route_(std::move(route)), partition_(partition) {}
+  CaptureStream(const Parts& parts, HubRoute route, storage::Partition partition)
+      : parts_(parts), route_(std::move(route)), partition_(partition) {}
   Result<> recover(bool begin_at_head);
   Result<State> derive_from_files() const;
   Result<> settle_plan();
@@ -81,7 +83,7 @@ class CaptureStream {
   HubRoute route_;
   storage::Partition partition_;
   State state_;
-  storage::Offset looked_ = 0;   ///< offsets below it have been looked at
+  storage::Offset looked_ = 0;  ///< offsets below it have been looked at
   storage::Offset saved_next_ = 0;
   Taken taken_;
   std::uint64_t lost_ = 0;

@@ -53,7 +53,8 @@ class DyingStore final : public storage::ObjectStore {
 
 class CaptureStreamTest : public ::testing::Test {
  protected:
-  CaptureStreamTest() : objects(storage::open_folder_store(folder.path() / "objects", storage::real_file_system()).value()), store(*objects) {
+  CaptureStreamTest()
+      : objects(storage::open_folder_store(folder.path() / "objects", storage::real_file_system()).value()), store(*objects) {
     storage::LogOptions options;
     options.directory = folder.path() / "events";
     options.partitions = 2;

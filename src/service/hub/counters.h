@@ -7,12 +7,12 @@
 namespace nacelle::hub {
 
 struct Counters {
-  std::atomic<std::uint64_t> received{0};           ///< telemetry taken in, over MQTT and HTTPS
-  std::atomic<std::uint64_t> acked{0};              ///< of these, durable and acknowledged
-  std::atomic<std::uint64_t> refused_messages{0};   ///< of these, not stored (log full, disk full)
+  std::atomic<std::uint64_t> received{0};             ///< telemetry taken in, over MQTT and HTTPS
+  std::atomic<std::uint64_t> acked{0};                ///< of these, durable and acknowledged
+  std::atomic<std::uint64_t> refused_messages{0};     ///< of these, not stored (log full, disk full)
   std::atomic<std::uint64_t> refused_connections{0};  ///< credentials that did not hold, over MQTT
-  std::atomic<std::uint64_t> refused_calls{0};      ///< and over HTTPS
-  std::atomic<std::uint64_t> uploads{0};            ///< files uploaded and notified
+  std::atomic<std::uint64_t> refused_calls{0};        ///< and over HTTPS
+  std::atomic<std::uint64_t> uploads{0};              ///< files uploaded and notified
 };
 
 }  // namespace nacelle::hub

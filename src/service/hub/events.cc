@@ -21,11 +21,13 @@ constexpr ByteCount chunk_bytes = 64_KiB;
 constexpr ByteCount answer_bytes = 4_MiB;
 constexpr ByteCount look_bytes = 64_MiB;
 
-Result<std::int64_t> number_in(const net::HttpRequest& request, std::string_view name, std::int64_t fallback, std::int64_t low, std::int64_t high) {
+Result<std::int64_t> number_in(const net::HttpRequest& request, std::string_view name, std::int64_t fallback, std::int64_t low,
+                               std::int64_t high) {
   const std::string text = request.query(name);
   if (text.empty()) return fallback;
   TRY_LET(const std::int64_t value, text::parse_integer(text, name));
-  if (value < low || value > high) return fail(Fault::invalid_input, fmt::format("{}: expected {} to {}, found {}", name, low, high, value));
+  if (value < low || value > high)
+    return fail(Fault::invalid_input, fmt::format("{}: expected {} to {}, found {}", name, low, high, value));
   return value;
 }
 
@@ -68,7 +70,9 @@ Result<Positions> parse_positions(const json::Value& document) {
   for (const auto& [key, value] : document.as_object()) {
     TRY_LET(const std::int64_t partition, text::parse_integer(key, "next: a partition"));
     const bool good = partition >= 0 && partition < 65536 && value.is_integer() && value.as_integer() >= 0;
-    if (!good) return fail(Fault::invalid_input, fmt::format("next: expected a partition and its offset, found '{}': {}", key, json::print(value)));
+    if (!good)
+      return fail(Fault::invalid_input,
+                  fmt::format("next: expected a partition and its offset, found '{}': {}", key, json::print(value)));
     positions[static_cast<Partition>(partition)] = static_cast<Offset>(value.as_integer());
   }
   return positions;
@@ -84,8 +88,10 @@ Result<EventQuery> EventQuery::parse(const net::HttpRequest& request) {
     query.partition = static_cast<Partition>(partition);
   }
   const std::string from = request.query("from");
-  if (from == "start") query.from = From::start;
-  else if (from == "end") query.from = From::end;
+  if (from == "start")
+    query.from = From::start;
+  else if (from == "end")
+    query.from = From::end;
   else if (!from.empty() && from != "checkpoint")
     return fail(Fault::invalid_input, fmt::format("from: expected start, end or checkpoint, found '{}'", from));
   TRY_LET(const std::int64_t most, number_in(request, "maxEvents", 100, 1, most_events));
@@ -102,14 +108,16 @@ Result<EventQuery> EventQuery::parse(const net::HttpRequest& request) {
 Result<Positions> Events::checkpoint_of(const std::string& consumer_group) const {
   TRY_LET(const auto rows, tables_.query("SELECT partition, next FROM checkpoint WHERE consumer_group = ?", consumer_group));
   Positions positions;
-  for (const auto& row : rows) positions[static_cast<Partition>(storage::integer(row[0]))] = static_cast<Offset>(storage::integer(row[1]));
+  for (const auto& row : rows)
+    positions[static_cast<Partition>(storage::integer(row[0]))] = static_cast<Offset>(storage::integer(row[1]));
   return positions;
 }
 
 /// Where a reader that does not continue an earlier answer begins.
 awaitable<Result<Positions>> Events::begin(EventQuery query) {
   Positions known;
-  if (query.next) known = *query.next;
+  if (query.next)
+    known = *query.next;
   else if (query.from == EventQuery::From::checkpoint) {
     auto work = [this, group = query.consumer_group] { return checkpoint_of(group); };
     CO_TRY_LET(known, co_await run_on(disk_.tables(), work));
@@ -118,10 +126,13 @@ awaitable<Result<Positions>> Events::begin(EventQuery query) {
   for (Partition partition = 0; partition < log_.partitions(); ++partition) {
     if (query.partition && *query.partition != partition) continue;
     const auto at = known.find(partition);
-    if (at != known.end()) positions[partition] = at->second;
-    else positions[partition] = query.from == EventQuery::From::end ? log_.head(partition) : log_.oldest(partition);
+    if (at != known.end())
+      positions[partition] = at->second;
+    else
+      positions[partition] = query.from == EventQuery::From::end ? log_.head(partition) : log_.oldest(partition);
   }
-  if (positions.empty()) co_return fail(Fault::invalid_input, fmt::format("partition: the log has {} partitions", log_.partitions()));
+  if (positions.empty())
+    co_return fail(Fault::invalid_input, fmt::format("partition: the log has {} partitions", log_.partitions()));
   co_return positions;
 }
 
@@ -143,7 +154,8 @@ Result<Events::Found> Events::look(const EventQuery& query, Positions next) cons
         looked += record.payload.size();
         const auto message = telemetry::decode_record(record.payload);
         if (!message) {
-          log::error("hub", "event log, partition {}, offset {}: {}; passed over", partition, record.offset, message.error().message);
+          log::error("hub", "event log, partition {}, offset {}: {}; passed over", partition, record.offset,
+                     message.error().message);
           continue;
         }
         if (!query.device.empty() && message->device_id() != query.device) continue;
@@ -180,14 +192,17 @@ awaitable<Result<json::Value>> Events::read(EventQuery query) {
 }
 
 awaitable<Result<>> Events::checkpoint(std::string consumer_group, Positions next) {
-  if (consumer_group.empty() || consumer_group.size() > 128) co_return fail(Fault::invalid_input, "consumerGroup: expected 1 to 128 characters");
+  if (consumer_group.empty() || consumer_group.size() > 128)
+    co_return fail(Fault::invalid_input, "consumerGroup: expected 1 to 128 characters");
   for (const auto& [partition, offset] : next)
-    if (partition >= log_.partitions()) co_return fail(Fault::invalid_input, fmt::format("next: the log has {} partitions, found {}", log_.partitions(), partition));
+    if (partition >= log_.partitions())
+      co_return fail(Fault::invalid_input, fmt::format("next: the log has {} partitions, found {}", log_.partitions(), partition));
   auto work = [this, consumer_group, next]() -> Result<> {
     const auto write = [&]() -> Result<> {
       for (const auto& [partition, offset] : next)
-        TRY(tables_.run("INSERT INTO checkpoint VALUES (?, ?, ?) ON CONFLICT (consumer_group, partition) DO UPDATE SET next = excluded.next",
-                        consumer_group, partition, offset));
+        TRY(tables_.run(
+            "INSERT INTO checkpoint VALUES (?, ?, ?) ON CONFLICT (consumer_group, partition) DO UPDATE SET next = excluded.next",
+            consumer_group, partition, offset));
       return {};
     };
     return tables_.transaction(write);

@@ -20,12 +20,12 @@ struct EventQuery {
   enum class From { checkpoint, start, end };
 
   std::string consumer_group = "$Default";
-  std::string device;                              ///< empty: all
-  std::optional<storage::Partition> partition;     ///< nothing: all
-  From from = From::checkpoint;                    ///< a group without one: the start
+  std::string device;                           ///< empty: all
+  std::optional<storage::Partition> partition;  ///< nothing: all
+  From from = From::checkpoint;                 ///< a group without one: the start
   std::size_t max_events = 100;
   std::chrono::seconds wait{20};
-  std::optional<Positions> next;                   ///< continues an earlier answer; `from` then does not count
+  std::optional<Positions> next;  ///< continues an earlier answer; `from` then does not count
 
   /// Of a request's query part. Fault::invalid_input names the parameter.
   static Result<EventQuery> parse(const net::HttpRequest& request);

@@ -36,7 +36,8 @@ Result<FileNameFormat> FileNameFormat::parse(std::string_view text) {
     replace(rest, token, "0");
   }
   for (const char c : rest) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' || c == '/';
+    const bool plain =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' || c == '/';
     if (!plain) return bad(text, fmt::format("'{}' is not a known token, a letter, a digit or one of - _ . /", c));
   }
   for (const auto segment : text::split(rest, '/'))

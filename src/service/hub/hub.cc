@@ -107,8 +107,9 @@ Result<> Hub::listen_for_devices(const std::shared_ptr<net::TlsServerContext>& t
 }
 
 Result<> Hub::listen_for_calls(const std::shared_ptr<net::TlsServerContext>& tls) {
-  services_.reset(new Services{clock_, options_.host, 0, options_.directory, files_, disk_, *registry_tables_, *registry_, *access_, *authority_,
-                               *log_, *objects_, *ingest_, *endpoint_, *capture_, *events_, *uploads_, routes_, counters_});
+  services_.reset(new Services{clock_, options_.host, 0, options_.directory, files_, disk_, *registry_tables_, *registry_, *access_,
+                               *authority_, *log_, *objects_, *ingest_, *endpoint_, *capture_, *events_, *uploads_, routes_,
+                               counters_});
   api_ = std::make_unique<Api>(*services_);
   net::HttpLimits limits;
   limits.max_body_bytes = largest_body;
@@ -133,7 +134,8 @@ Result<> Hub::write_hub_file() {
   if (!policy) return fail(Fault::corrupt, "the registry has no policy 'iothubowner'");
   owner.shared_access_key = policy->primary_key;
   file_.connection_string = sas::print_connection_string(owner);
-  return storage::write_file_atomic(files_, options_.directory / "hub.json", json::print_pretty(hub_file_document(file_)) + "\n", 0600);
+  return storage::write_file_atomic(files_, options_.directory / "hub.json", json::print_pretty(hub_file_document(file_)) + "\n",
+                                    0600);
 }
 
 awaitable<net::HttpResponse> Hub::scrape(net::HttpRequest request) {

@@ -19,8 +19,8 @@ namespace nacelle::hub {
 struct HubOptions {
   storage::fs::path directory;
   std::string host = "localhost";
-  std::string bind = "0.0.0.0";       ///< of the two TLS ports; metrics and plain MQTT are on loopback only
-  std::uint16_t mqtts = 0;            ///< 0: any free one, as for all ports
+  std::string bind = "0.0.0.0";  ///< of the two TLS ports; metrics and plain MQTT are on loopback only
+  std::uint16_t mqtts = 0;       ///< 0: any free one, as for all ports
   std::uint16_t https = 0;
   std::uint16_t metrics = 0;
   std::optional<std::uint16_t> mqtt;  ///< nothing: no plain MQTT
@@ -74,7 +74,7 @@ class Hub {
   std::optional<Access> access_;
   std::unique_ptr<storage::EventLog> log_;  // its thread counts and answers
   std::optional<CommitSignal> commits_;
-  Disk disk_;                               // its threads run what is posted to the parts above
+  Disk disk_;  // its threads run what is posted to the parts above
   std::unique_ptr<Capture> capture_;
   std::unique_ptr<Events> events_;
   std::unique_ptr<Ingest> ingest_;

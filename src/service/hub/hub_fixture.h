@@ -41,8 +41,8 @@ class HubTest : public ::testing::Test {
   Json parse(const std::string& text) { return json::parse(text).value(); }
   Json get(const std::string& target) { return run(client->get(target)).value(); }
   /// One call as the policy iothubowner, or with another Authorization ("-": none).
-  net::HttpResponse call(const std::string& method, const std::string& target, const std::string& body = {}, net::Headers headers = {},
-                         const std::string& authorization = {}) {
+  net::HttpResponse call(const std::string& method, const std::string& target, const std::string& body = {},
+                         net::Headers headers = {}, const std::string& authorization = {}) {
     net::HttpRequest request;
     request.method = method;
     request.target = target;
@@ -65,7 +65,9 @@ class HubTest : public ::testing::Test {
     return *hub->services().registry.identities().find({device::DeviceId(device), device::ModuleId(id)});
   }
   std::string token(const device::Identity& who, std::chrono::seconds life = std::chrono::hours{1}) {
-    return sas::make_token(sas::device_resource("localhost", who.name.device.str(), who.name.module.str()), who.primary_key, clock.now() + life).value();
+    return sas::make_token(sas::device_resource("localhost", who.name.device.str(), who.name.module.str()), who.primary_key,
+                           clock.now() + life)
+        .value();
   }
   std::shared_ptr<net::TlsClientContext> trust() {
     const Bytes ca = storage::read_file(storage::real_file_system(), hub->found_at().ca_path).value();
@@ -77,7 +79,8 @@ class HubTest : public ::testing::Test {
     options.endpoint = {"127.0.0.1", hub->found_at().mqtts, {}};
     options.tls = trust();
     options.client_id = who.name.client_id();
-    options.user_name = telemetry::print_user_name({"localhost", who.name.device.str(), who.name.module.str(), "2021-04-12", "test", {}});
+    options.user_name =
+        telemetry::print_user_name({"localhost", who.name.device.str(), who.name.module.str(), "2021-04-12", "test", {}});
     const std::string password = token(who);
     options.password = [password] { return ready(password); };
     return net::MqttClient::make(runtime.executor(), std::move(options), std::move(on_message));
@@ -96,11 +99,13 @@ class HubTest : public ::testing::Test {
     std::atomic<int> left{count};
     std::promise<void> all;
     for (int i = first; i < first + count; ++i) {
-      const std::string topic = telemetry::event_topic(device, {}, "%24.ct=application%2Fjson&%24.ce=utf-8&%24.mid=" + device + ":" + std::to_string(i));
-      from.publish(topic, R"({"OperationalSetting1":0.5,"CycleTime":)" + std::to_string(i) + "}", mqtt::QoS::at_least_once, [&](Result<> acked) {
-        EXPECT_TRUE(acked.has_value());
-        if (--left == 0) all.set_value();
-      });
+      const std::string topic =
+          telemetry::event_topic(device, {}, "%24.ct=application%2Fjson&%24.ce=utf-8&%24.mid=" + device + ":" + std::to_string(i));
+      from.publish(topic, R"({"OperationalSetting1":0.5,"CycleTime":)" + std::to_string(i) + "}", mqtt::QoS::at_least_once,
+                   [&](Result<> acked) {
+                     EXPECT_TRUE(acked.has_value());
+                     if (--left == 0) all.set_value();
+                   });
     }
     all.get_future().get();
   }

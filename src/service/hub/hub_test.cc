@@ -43,8 +43,10 @@ TEST_F(HubTest, what_is_acknowledged_over_mqtt_is_captured_with_its_envelope) {
   EXPECT_FALSE(one.system.get("enqueuedTime").empty());
   EXPECT_EQ(one.body, R"({"OperationalSetting1":0.5,"CycleTime":7})");
   const Json statistics = get("/statistics/messages");
-  EXPECT_EQ(json::print(statistics), R"({"received":200,"acked":200,"captured":200,"routed":{"turbofanDeviceDataToStorage":200,"RulMessageRoute":0,"events":200},)"
-                                     R"("capturePending":0,"uploads":0})");
+  EXPECT_EQ(
+      json::print(statistics),
+      R"({"received":200,"acked":200,"captured":200,"routed":{"turbofanDeviceDataToStorage":200,"RulMessageRoute":0,"events":200},)"
+      R"("capturePending":0,"uploads":0})");
   run(connection->close());
 }
 
@@ -113,7 +115,8 @@ TEST_F(HubTest, edge_hub_publishes_for_its_leaves_and_modules_and_for_nobody_els
   std::set<std::string> senders;
   for (const auto& event : events.find("events")->as_array()) {
     const Json* sender = event.at_path({"systemProperties", "connectionModuleId"});
-    senders.insert(event.at_path({"systemProperties", "connectionDeviceId"})->as_string() + "/" + (sender ? sender->as_string() : ""));
+    senders.insert(event.at_path({"systemProperties", "connectionDeviceId"})->as_string() + "/" +
+                   (sender ? sender->as_string() : ""));
   }
   EXPECT_EQ(senders, (std::set<std::string>{"leaf1/", "edge1/filter"}));
 }
@@ -144,14 +147,24 @@ TEST_F(HubTest, desired_change_reaches_the_connected_device_and_its_report_the_s
 
 TEST_F(HubTest, telemetry_over_https_is_durable_when_answered) {
   const auto identity = add("d1");
-  const net::Headers headers{{"iothub-contenttype", "application/json"}, {"iothub-contentencoding", "utf-8"}, {"IoTHub-MessageId", "m1"},
-                             {"iothub-app-level", "high"}, {"iothub-app-connectionDeviceId", "forged"}};
-  EXPECT_EQ(call("POST", "/devices/d1/messages/events?api-version=2021-04-12", R"({"OperationalSetting1":1})", headers, token(identity)).status, 204);
+  const net::Headers headers{{"iothub-contenttype", "application/json"},
+                             {"iothub-contentencoding", "utf-8"},
+                             {"IoTHub-MessageId", "m1"},
+                             {"iothub-app-level", "high"},
+                             {"iothub-app-connectionDeviceId", "forged"}};
+  EXPECT_EQ(
+      call("POST", "/devices/d1/messages/events?api-version=2021-04-12", R"({"OperationalSetting1":1})", headers, token(identity))
+          .status,
+      204);
   EXPECT_EQ(call("POST", "/devices/d1/messages/events", R"([{"body":"YQ==","properties":{"iothub-app-k":"v"}},{"body":"Yg=="}])",
-                 {{"content-type", "application/vnd.microsoft.iothub.json"}}, token(identity)).status, 204);
+                 {{"content-type", "application/vnd.microsoft.iothub.json"}}, token(identity))
+                .status,
+            204);
   EXPECT_EQ(call("POST", "/devices/d1/messages/events", std::string(300'000, 'x'), {}, token(identity)).status, 413);
-  EXPECT_EQ(call("POST", "/devices/d1/messages/events", "[{\"body\":\"!\"}]", {{"content-type", "application/vnd.microsoft.iothub.json"}},
-                 token(identity)).status, 400);
+  EXPECT_EQ(call("POST", "/devices/d1/messages/events", "[{\"body\":\"!\"}]",
+                 {{"content-type", "application/vnd.microsoft.iothub.json"}}, token(identity))
+                .status,
+            400);
   EXPECT_EQ(get("/statistics/messages").find("acked")->as_integer(), 3);
   stop();
   start();

@@ -6,7 +6,8 @@ namespace nacelle::hub {
 
 using device::IdentityName;
 
-awaitable<Result<Timestamp>> Ingest::authenticate(IdentityName who, telemetry::UserName, std::string password, Bytes certificate_der) {
+awaitable<Result<Timestamp>> Ingest::authenticate(IdentityName who, telemetry::UserName, std::string password,
+                                                  Bytes certificate_der) {
   auto checked = access_.check_device(who, password, certificate_der);
   if (!checked) ++counters_.refused_connections;
   co_return checked;
@@ -23,11 +24,14 @@ void Ingest::disconnected(const IdentityName& who) {
 void Ingest::telemetry(telemetry::Message message, std::function<void(Result<>)> done) {
   ++counters_.received;
   const auto partition = storage::partition_of(message.device_id(), log_.partitions());
-  log_.append(partition, telemetry::encode_record(message), [&counters = counters_, done = std::move(done)](Result<storage::Offset> at) {
-    ++(at ? counters.acked : counters.refused_messages);
-    if (at) done({});
-    else done(fail(std::move(at).error()));
-  });
+  log_.append(partition, telemetry::encode_record(message),
+              [&counters = counters_, done = std::move(done)](Result<storage::Offset> at) {
+                ++(at ? counters.acked : counters.refused_messages);
+                if (at)
+                  done({});
+                else
+                  done(fail(std::move(at).error()));
+              });
 }
 
 bool Ingest::may_send_for(const IdentityName& connection, const IdentityName& who) {
@@ -56,8 +60,10 @@ awaitable<Result<json::Value>> Ingest::get_twin(IdentityName who) {
   co_return answer;
 }
 
-awaitable<Result<endpoint::ReportedAnswer>> Ingest::patch_reported(IdentityName who, json::Value patch, std::optional<std::int64_t> base_version) {
-  auto write = [&registry = registry_, &clock = clock_, who, patch = std::move(patch), base_version]() -> Result<endpoint::ReportedAnswer> {
+awaitable<Result<endpoint::ReportedAnswer>> Ingest::patch_reported(IdentityName who, json::Value patch,
+                                                                   std::optional<std::int64_t> base_version) {
+  auto write = [&registry = registry_, &clock = clock_, who, patch = std::move(patch),
+                base_version]() -> Result<endpoint::ReportedAnswer> {
     registry.note_activity(who);
     TRY_LET(twin::Twin twin, registry.twin(who));
     TRY_LET(const twin::Twin next, twin::apply_reported(std::move(twin), patch, base_version, clock.now()));
@@ -68,12 +74,14 @@ awaitable<Result<endpoint::ReportedAnswer>> Ingest::patch_reported(IdentityName 
   co_return answer;
 }
 
-void stamp(telemetry::Message& message, const IdentityName& who, const std::string& generation_id, std::string_view scope, Timestamp now) {
+void stamp(telemetry::Message& message, const IdentityName& who, const std::string& generation_id, std::string_view scope,
+           Timestamp now) {
   message.source = who.is_module() ? telemetry::Source::module_messages : telemetry::Source::device_messages;
   message.enqueued_at = now;
   message.system.set("connectionDeviceId", who.device.str());
   if (who.is_module()) message.system.set("connectionModuleId", who.module.str());
-  message.system.set("connectionAuthMethod", fmt::format(R"({{"scope":"{}","type":"sas","issuer":"iothub","acceptingIpFilterRule":null}})", scope));
+  message.system.set("connectionAuthMethod",
+                     fmt::format(R"({{"scope":"{}","type":"sas","issuer":"iothub","acceptingIpFilterRule":null}})", scope));
   message.system.set("connectionDeviceGenerationId", generation_id);
   message.system.set("enqueuedTime", format_iso8601(now, 7));
 }

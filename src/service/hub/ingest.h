@@ -44,6 +44,7 @@ class Ingest final : public endpoint::DeviceBackend {
 };
 
 /// Stamps a message that came in over HTTPS as the MQTT endpoint stamps its own (wire facts 1.6).
-void stamp(telemetry::Message& message, const device::IdentityName& who, const std::string& generation_id, std::string_view scope, Timestamp now);
+void stamp(telemetry::Message& message, const device::IdentityName& who, const std::string& generation_id, std::string_view scope,
+           Timestamp now);
 
 }  // namespace nacelle::hub

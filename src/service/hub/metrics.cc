@@ -46,8 +46,10 @@ std::string print_metrics(const MetricSources& sources) {
   const Counters& counters = sources.counters;
   page.counter("nacelle_hub_messages_received_total", "Telemetry messages taken in", counters.received);
   page.counter("nacelle_hub_messages_acked_total", "Telemetry messages synced and acknowledged", counters.acked);
-  page.counter("nacelle_hub_messages_refused_total", "Telemetry messages not stored: the log or the disk was full", counters.refused_messages);
-  page.counter("nacelle_hub_refused_total", "Attempts with credentials or rights that did not hold", counters.refused_connections, {{"by", "mqtt"}});
+  page.counter("nacelle_hub_messages_refused_total", "Telemetry messages not stored: the log or the disk was full",
+               counters.refused_messages);
+  page.counter("nacelle_hub_refused_total", "Attempts with credentials or rights that did not hold", counters.refused_connections,
+               {{"by", "mqtt"}});
   page.counter("nacelle_hub_refused_total", "", counters.refused_calls, {{"by", "https"}});
   page.counter("nacelle_hub_uploads_total", "Files uploaded and confirmed", counters.uploads);
   page.gauge("nacelle_hub_connections", "MQTT connections", static_cast<double>(sources.connections));
@@ -67,9 +69,11 @@ std::string print_metrics(const MetricSources& sources) {
     page.gauge("nacelle_hub_capture_pending", "Messages acknowledged and not yet in a complete file or passed over",
                static_cast<double>(route.gathered + route.behind), {{"route", route.route}});
   for (const auto& route : capture.routes)
-    page.counter("nacelle_hub_capture_lost_total", "Messages that left the log before they were captured", route.lost, {{"route", route.route}});
+    page.counter("nacelle_hub_capture_lost_total", "Messages that left the log before they were captured", route.lost,
+                 {{"route", route.route}});
   for (const auto& route : capture.routes)
-    page.gauge("nacelle_hub_capture_healthy", "1 while files can be written", route.trouble.empty() ? 1 : 0, {{"route", route.route}});
+    page.gauge("nacelle_hub_capture_healthy", "1 while files can be written", route.trouble.empty() ? 1 : 0,
+               {{"route", route.route}});
   return page.print();
 }
 

@@ -107,7 +107,10 @@ Result<> Registry::load_policies() {
   TRY_LET(const auto found, tables_.query("SELECT count(*) FROM policy"));
   if (storage::integer(found[0][0]) == 0) {
     // Wire facts 2.12: name, then registry read, registry write, service, device.
-    struct BuiltIn { const char* name; device::Rights rights; };
+    struct BuiltIn {
+      const char* name;
+      device::Rights rights;
+    };
     const BuiltIn built_in[] = {{"iothubowner", {true, true, true, true}},
                                 {"service", {false, false, true, false}},
                                 {"device", {false, false, false, true}},
@@ -116,7 +119,8 @@ Result<> Registry::load_policies() {
     const auto write = [&]() -> Result<> {
       for (const auto& policy : built_in)
         TRY(tables_.run("INSERT INTO policy VALUES (?, ?, ?, ?, ?, ?, ?)", policy.name, sas::random_key(), sas::random_key(),
-                        policy.rights.registry_read, policy.rights.registry_write, policy.rights.service_connect, policy.rights.device_connect));
+                        policy.rights.registry_read, policy.rights.registry_write, policy.rights.service_connect,
+                        policy.rights.device_connect));
       return {};
     };
     TRY(tables_.transaction(write));
@@ -125,7 +129,8 @@ Result<> Registry::load_policies() {
                                          "device_connect FROM policy ORDER BY name"));
   for (const Row& row : rows) {
     const auto right = [&](std::size_t column) { return storage::integer(row[column]) != 0; };
-    policies_.push_back({storage::text(row[0]), storage::text(row[1]), storage::text(row[2]), {right(3), right(4), right(5), right(6)}});
+    policies_.push_back(
+        {storage::text(row[0]), storage::text(row[1]), storage::text(row[2]), {right(3), right(4), right(5), right(6)}});
   }
   return {};
 }
@@ -165,9 +170,11 @@ Result<> Registry::insert(const Identity& identity) {
 Result<Identity> Registry::create(Identity identity) {
   if (identities_.find(identity.name)) return fail(Fault::conflict, shown(identity.name) + " exists already");
   if (identity.name.is_module()) {
-    if (!identities_.find({identity.name.device, {}})) return fail(Fault::not_found, shown({identity.name.device, {}}) + " is not registered");
+    if (!identities_.find({identity.name.device, {}}))
+      return fail(Fault::not_found, shown({identity.name.device, {}}) + " is not registered");
     if (identities_.modules_of(identity.name.device).size() >= max_modules)
-      return fail(Fault::exhausted, fmt::format("device '{}' has {} modules, the most a device may have", identity.name.device.str(), max_modules));
+      return fail(Fault::exhausted,
+                  fmt::format("device '{}' has {} modules, the most a device may have", identity.name.device.str(), max_modules));
   }
   identity.generation_id = next_generation();
   identity.etag = 1;
@@ -199,12 +206,13 @@ Result<Identity> Registry::update(Identity identity) {
         made.push_back(make_system_module(identity, module, next_generation()));
   }
   const auto write = [&]() -> Result<> {
-    TRY(tables_.run("UPDATE identity SET etag = ?, enabled = ?, status_reason = ?, authentication = ?, primary_key = ?, secondary_key = ?, "
-                    "primary_thumbprint = ?, secondary_thumbprint = ?, edge = ?, scope = ?, parent_scopes = ?, managed_by = ? "
-                    "WHERE device = ? AND module = ?",
-                    identity.etag, identity.enabled, identity.status_reason, name_of(identity.authentication), identity.primary_key,
-                    identity.secondary_key, identity.primary_thumbprint, identity.secondary_thumbprint, identity.edge, identity.scope,
-                    print_scopes(identity.parent_scopes), identity.managed_by, identity.name.device.str(), identity.name.module.str()));
+    TRY(tables_.run(
+        "UPDATE identity SET etag = ?, enabled = ?, status_reason = ?, authentication = ?, primary_key = ?, secondary_key = ?, "
+        "primary_thumbprint = ?, secondary_thumbprint = ?, edge = ?, scope = ?, parent_scopes = ?, managed_by = ? "
+        "WHERE device = ? AND module = ?",
+        identity.etag, identity.enabled, identity.status_reason, name_of(identity.authentication), identity.primary_key,
+        identity.secondary_key, identity.primary_thumbprint, identity.secondary_thumbprint, identity.edge, identity.scope,
+        print_scopes(identity.parent_scopes), identity.managed_by, identity.name.device.str(), identity.name.module.str()));
     for (const Identity& one : made) TRY(insert(one));
     return {};
   };
@@ -258,7 +266,8 @@ Result<Registry::Counts> Registry::counts() const {
 }
 
 Result<twin::Twin> Registry::twin(const IdentityName& name) const {
-  TRY_LET(const auto rows, tables_.query("SELECT document FROM twin WHERE device = ? AND module = ?", name.device.str(), name.module.str()));
+  TRY_LET(const auto rows,
+          tables_.query("SELECT document FROM twin WHERE device = ? AND module = ?", name.device.str(), name.module.str()));
   if (rows.empty()) return fail(Fault::not_found, shown(name) + " is not registered");
   return in(twin::parse_stored(storage::text(rows[0][0])), "the twin of " + shown(name));
 }
@@ -287,7 +296,8 @@ device::ConnectionFacts Registry::facts(const IdentityName& name) const {
 }
 
 std::size_t Registry::connected_devices() const {
-  return std::count_if(presence_.begin(), presence_.end(), [](const auto& one) { return one.second.connected && !one.first.is_module(); });
+  return std::count_if(presence_.begin(), presence_.end(),
+                       [](const auto& one) { return one.second.connected && !one.first.is_module(); });
 }
 
 }  // namespace nacelle::hub

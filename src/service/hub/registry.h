@@ -31,7 +31,7 @@ class Registry {
   /// With a device go its modules; with each its twin. Fault::not_found.
   Result<> remove(const device::IdentityName& name);
 
-  Result<std::vector<IdentityPtr>> devices(std::size_t limit) const;         ///< by id
+  Result<std::vector<IdentityPtr>> devices(std::size_t limit) const;                 ///< by id
   Result<std::vector<IdentityPtr>> children_of(const device::Identity& edge) const;  ///< leaves, and edges below it
 
   struct Counts {

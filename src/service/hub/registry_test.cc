@@ -39,7 +39,9 @@ class RegistryTest : public ::testing::Test {
 TEST_F(RegistryTest, identities_twins_policies_and_secret_survive_a_restart) {
   const Identity made = registry->create(make("d1")).value();
   twin::Twin twin = registry->twin(made.name).value();
-  twin = twin::apply(twin, twin::parse_service_patch(json::parse(R"({"properties":{"desired":{"rate":5}}})").value()).value(), false, clock.now()).value();
+  twin = twin::apply(twin, twin::parse_service_patch(json::parse(R"({"properties":{"desired":{"rate":5}}})").value()).value(),
+                     false, clock.now())
+             .value();
   ASSERT_TRUE(registry->put_twin(made.name, twin));
   const std::string key = registry->policy("iothubowner")->primary_key;
   const Bytes secret = registry->secret();
@@ -138,7 +140,8 @@ TEST_F(RegistryTest, with_a_device_go_its_modules_and_twins) {
 
 TEST_F(RegistryTest, modules_are_bounded) {
   ASSERT_TRUE(registry->create(make("d1")));
-  for (std::size_t i = 0; i < Registry::max_modules; ++i) ASSERT_TRUE(registry->create(make("d1", ("m" + std::to_string(i)).c_str())));
+  for (std::size_t i = 0; i < Registry::max_modules; ++i)
+    ASSERT_TRUE(registry->create(make("d1", ("m" + std::to_string(i)).c_str())));
   EXPECT_EQ(registry->create(make("d1", "one-more")).error().fault, Fault::exhausted);
 }
 

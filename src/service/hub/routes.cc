@@ -23,27 +23,31 @@ Result<HubRoute::Source> parse_source(const std::string& text, const std::string
   for (const auto& [value, name] : source_names)
     if (name == text) return value;
   return fail(Fault::invalid_input, fmt::format("{}: source: expected DeviceMessages, TwinChangeEvents, DeviceLifecycleEvents or "
-                                                "DeviceConnectionStateEvents, found '{}'", where, text));
+                                                "DeviceConnectionStateEvents, found '{}'",
+                                                where, text));
 }
 
 /// Azure's rule for container names: 3 to 63 of lower-case letters, digits and single dashes.
 Result<> check_container(const std::string& name, const std::string& where) {
-  bool good = name.size() >= 3 && name.size() <= 63 && name.front() != '-' && name.back() != '-' && name.find("--") == std::string::npos;
+  bool good =
+      name.size() >= 3 && name.size() <= 63 && name.front() != '-' && name.back() != '-' && name.find("--") == std::string::npos;
   for (const char c : name) good = good && ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-');
   if (good) return {};
-  return fail(Fault::invalid_input, fmt::format("{}: container: expected 3 to 63 lower-case letters, digits and single dashes, found '{}'", where, name));
+  return fail(Fault::invalid_input,
+              fmt::format("{}: container: expected 3 to 63 lower-case letters, digits and single dashes, found '{}'", where, name));
 }
 
 Result<> check_members(const json::Value& object, std::initializer_list<std::string_view> known, const std::string& where) {
-  if (!object.is_object()) return fail(Fault::invalid_input, fmt::format("{}: expected an object, found a {}", where, json::type_name(object)));
+  if (!object.is_object())
+    return fail(Fault::invalid_input, fmt::format("{}: expected an object, found a {}", where, json::type_name(object)));
   for (const auto& [key, value] : object.as_object())
     if (std::find(known.begin(), known.end(), key) == known.end())
       return fail(Fault::invalid_input, fmt::format("{}: unknown member '{}'; known are {}", where, key, fmt::join(known, ", ")));
   return {};
 }
 
-Result<std::int64_t> get_in_range(const json::Value& object, std::string_view key, std::int64_t fallback, std::int64_t low, std::int64_t high,
-                                  const std::string& where) {
+Result<std::int64_t> get_in_range(const json::Value& object, std::string_view key, std::int64_t fallback, std::int64_t low,
+                                  std::int64_t high, const std::string& where) {
   TRY_LET(const std::int64_t value, json::get_integer_or(object, key, fallback, where));
   if (value >= low && value <= high) return value;
   return fail(Fault::invalid_input, fmt::format("{}: {}: expected {} to {}, found {}", where, key, low, high, value));
@@ -58,7 +62,8 @@ Result<StorageSettings> parse_storage(const json::Value& endpoint, const std::st
   TRY_LET(settings.file_name_format, in(FileNameFormat::parse(format), where));
   TRY_LET(const std::int64_t age, get_in_range(endpoint, "maxAgeSeconds", settings.max_age.count(), 1, 86400, where));
   settings.max_age = std::chrono::seconds{age};
-  TRY_LET(const std::int64_t bytes, get_in_range(endpoint, "maxBytes", static_cast<std::int64_t>(settings.max_bytes), 1024, 500 << 20, where));
+  TRY_LET(const std::int64_t bytes,
+          get_in_range(endpoint, "maxBytes", static_cast<std::int64_t>(settings.max_bytes), 1024, 500 << 20, where));
   settings.max_bytes = static_cast<ByteCount>(bytes);
   TRY_LET(const std::string encoding, json::get_string_or(endpoint, "encoding", "avrodeflate", where));
   if (encoding != "avro" && encoding != "avrodeflate")
@@ -72,7 +77,8 @@ Result<HubRoute> parse_route(const json::Value& document, std::size_t index) {
   TRY(check_members(document, {"name", "source", "condition", "endpoint", "enabled"}, where));
   HubRoute route;
   TRY_LET(route.name, json::get_string(document, "name", where));
-  if (route.name.empty() || route.name.size() > 64) return fail(Fault::invalid_input, where + ": name: expected 1 to 64 characters");
+  if (route.name.empty() || route.name.size() > 64)
+    return fail(Fault::invalid_input, where + ": name: expected 1 to 64 characters");
   where = fmt::format("route '{}'", route.name);
   TRY_LET(const std::string source, json::get_string_or(document, "source", "DeviceMessages", where));
   TRY_LET(route.source, parse_source(source, where));
@@ -83,7 +89,8 @@ Result<HubRoute> parse_route(const json::Value& document, std::size_t index) {
   if (!endpoint) return fail(Fault::invalid_input, where + ": endpoint is missing");
   TRY_LET(const std::string type, json::get_string(*endpoint, "type", where + ": endpoint"));
   if (type == "events") return route;
-  if (type != "storage") return fail(Fault::invalid_input, fmt::format("{}: endpoint: type: expected events or storage, found '{}'", where, type));
+  if (type != "storage")
+    return fail(Fault::invalid_input, fmt::format("{}: endpoint: type: expected events or storage, found '{}'", where, type));
   route.endpoint = HubRoute::Endpoint::storage;
   TRY_LET(route.storage, parse_storage(*endpoint, where + ": endpoint"));
   return route;
@@ -100,8 +107,11 @@ json::Value to_json(const HubRoute& route) {
     endpoint.set("encoding", settings.deflate ? "avrodeflate" : "avro");
   }
   const std::string& condition = route.condition.text();
-  return json::Object{{"name", route.name}, {"source", name_of(route.source)}, {"condition", condition.empty() ? "true" : condition},
-                      {"endpoint", std::move(endpoint)}, {"enabled", route.enabled}};
+  return json::Object{{"name", route.name},
+                      {"source", name_of(route.source)},
+                      {"condition", condition.empty() ? "true" : condition},
+                      {"endpoint", std::move(endpoint)},
+                      {"enabled", route.enabled}};
 }
 
 HubRoute default_route(std::string name, std::string_view condition, std::string container) {
@@ -119,7 +129,9 @@ Result<> read_properties(const json::Value& document, std::string_view key, tele
   TRY_LET(const json::Object* properties, json::get_object_or_null(document, key, "sample message"));
   if (!properties) return {};
   for (const auto& [name, value] : *properties) {
-    if (!value.is_string()) return fail(Fault::invalid_input, fmt::format("sample message: {}: {}: expected a string, found a {}", key, name, json::type_name(value)));
+    if (!value.is_string())
+      return fail(Fault::invalid_input,
+                  fmt::format("sample message: {}: {}: expected a string, found a {}", key, name, json::type_name(value)));
     into.set(name, value.as_string());
   }
   return {};
@@ -147,9 +159,10 @@ bool HubRoute::matches(const telemetry::Message& message) const {
 }
 
 Routes default_routes() {
-  return {default_route("turbofanDeviceDataToStorage", "IS_DEFINED($body.OperationalSetting1)", "devicedata"),
-          default_route("RulMessageRoute", "IS_DEFINED($body.PredictedRul) AND NOT IS_DEFINED($body.OperationalSetting1)", "ruldata"),
-          default_route("events", "true", "")};
+  return {
+      default_route("turbofanDeviceDataToStorage", "IS_DEFINED($body.OperationalSetting1)", "devicedata"),
+      default_route("RulMessageRoute", "IS_DEFINED($body.PredictedRul) AND NOT IS_DEFINED($body.OperationalSetting1)", "ruldata"),
+      default_route("events", "true", "")};
 }
 
 Result<Routes> parse_routes(const json::Value& document) {
@@ -162,8 +175,9 @@ Result<Routes> parse_routes(const json::Value& document) {
     TRY_LET(HubRoute route, parse_route(one, routes.size()));
     if (!names.insert(route.name).second) return fail(Fault::invalid_input, fmt::format("route '{}' is there twice", route.name));
     if (route.endpoint == HubRoute::Endpoint::storage && !containers.insert(route.storage.container).second)
-      return fail(Fault::invalid_input, fmt::format("route '{}': container '{}' belongs to another route already; join the two conditions with OR",
-                                                    route.name, route.storage.container));
+      return fail(Fault::invalid_input,
+                  fmt::format("route '{}': container '{}' belongs to another route already; join the two conditions with OR",
+                              route.name, route.storage.container));
     routes.push_back(std::move(route));
   }
   return routes;

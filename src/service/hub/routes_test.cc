@@ -21,7 +21,8 @@ TEST(HubRoutes, defaults_are_the_tutorials) {
   const Routes routes = default_routes();
   EXPECT_EQ(taking(routes, R"({"CycleTime":1,"OperationalSetting1":0.1})"), (Names{"turbofanDeviceDataToStorage", "events"}));
   EXPECT_EQ(taking(routes, R"({"CycleTime":1,"PredictedRul":100})"), (Names{"RulMessageRoute", "events"}));
-  EXPECT_EQ(taking(routes, R"({"CycleTime":1,"OperationalSetting1":0.1,"PredictedRul":100})"), (Names{"turbofanDeviceDataToStorage", "events"}));
+  EXPECT_EQ(taking(routes, R"({"CycleTime":1,"OperationalSetting1":0.1,"PredictedRul":100})"),
+            (Names{"turbofanDeviceDataToStorage", "events"}));
   EXPECT_EQ(taking(routes, "not json"), Names{"events"});
 }
 
@@ -50,7 +51,8 @@ TEST(HubRoutes, mistakes_are_named_with_their_route) {
       {R"({"routes":[{"name":"a","endpoint":{"type":"storage","container":"A"}}]})", "lower-case"},
       {R"({"routes":[{"name":"a","endpoint":{"type":"storage","container":"abc","encoding":"json"}}]})", "avrodeflate"},
       {R"({"routes":[{"name":"a","endpoint":{"type":"storage","container":"abc","maxAgeSeconds":0}}]})", "maxAgeSeconds"},
-      {R"({"routes":[{"name":"a","endpoint":{"type":"storage","container":"abc","fileNameFormat":"{iothub}/{YYYY}"}}]})", "{MM} is missing"},
+      {R"({"routes":[{"name":"a","endpoint":{"type":"storage","container":"abc","fileNameFormat":"{iothub}/{YYYY}"}}]})",
+       "{MM} is missing"},
       {R"({"routes":[{"name":"a","endpoint":{"type":"events"}},{"name":"a","endpoint":{"type":"events"}}]})", "twice"},
       {R"({"routes":[{"name":"a","endpoint":{"type":"storage","container":"abc"}},{"name":"b","endpoint":{"type":"storage","container":"abc"}}]})",
        "belongs to another route"},
@@ -64,7 +66,8 @@ TEST(HubRoutes, mistakes_are_named_with_their_route) {
 }
 
 TEST(HubRoutes, sample_message_has_a_json_body_or_text) {
-  const auto message = parse_sample_message(json::parse(R"({"body":{"a":1},"properties":{"level":"high"},"systemProperties":{"connectionDeviceId":"d1"}})").value());
+  const auto message = parse_sample_message(
+      json::parse(R"({"body":{"a":1},"properties":{"level":"high"},"systemProperties":{"connectionDeviceId":"d1"}})").value());
   ASSERT_TRUE(message);
   EXPECT_EQ(message->body, R"({"a":1})");
   EXPECT_EQ(message->system.get("contentType"), "application/json");
@@ -75,16 +78,18 @@ TEST(HubRoutes, sample_message_has_a_json_body_or_text) {
 TEST(FileNameFormat, needs_every_token_and_a_safe_path) {
   EXPECT_TRUE(FileNameFormat::parse("{iothub}/{partition}/{YYYY}/{MM}/{DD}/{HH}/{mm}"));
   EXPECT_TRUE(FileNameFormat::parse("a-{iothub}_{YYYY}{MM}{DD}/{HH}{mm}/{partition}.avro"));
-  for (const char* bad : {"", "{iothub}/{YYYY}/{MM}/{DD}/{HH}/{partition}", "/{iothub}/{YYYY}/{MM}/{DD}/{HH}/{mm}/{partition}",
-                          "{iothub}/../{YYYY}/{MM}/{DD}/{HH}/{mm}/{partition}", "{iothub}/{YYYY}/{MM}/{DD}/{HH}/{mm}/{partition}/{second}",
-                          "{iothub}//{YYYY}/{MM}/{DD}/{HH}/{mm}/{partition}"})
+  for (const char* bad :
+       {"", "{iothub}/{YYYY}/{MM}/{DD}/{HH}/{partition}", "/{iothub}/{YYYY}/{MM}/{DD}/{HH}/{mm}/{partition}",
+        "{iothub}/../{YYYY}/{MM}/{DD}/{HH}/{mm}/{partition}", "{iothub}/{YYYY}/{MM}/{DD}/{HH}/{mm}/{partition}/{second}",
+        "{iothub}//{YYYY}/{MM}/{DD}/{HH}/{mm}/{partition}"})
     EXPECT_FALSE(FileNameFormat::parse(bad)) << bad;
 }
 
 TEST(FileNameFormat, fills_in_utc_and_makes_names_unique_by_their_first_offset) {
   const Timestamp time = parse_iso8601("2031-02-03T04:05:59Z").value();
   EXPECT_EQ(FileNameFormat().name("hub1", time, 3, 42), "hub1/2031/02/03/04/05/03-000000000042.avro");
-  EXPECT_EQ(FileNameFormat::parse("{partition}/{iothub}{YYYY}{MM}{DD}{HH}{mm}.avro")->name("h", time, 0, 7), "00/h203102030405-000000000007.avro");
+  EXPECT_EQ(FileNameFormat::parse("{partition}/{iothub}{YYYY}{MM}{DD}{HH}{mm}.avro")->name("h", time, 0, 7),
+            "00/h203102030405-000000000007.avro");
 }
 
 }  // namespace

@@ -62,7 +62,8 @@ Result<Database> open_or_begin_anew(const fs::path& file, const std::vector<std:
 Result<Database> open_registry_tables(const fs::path& directory) {
   auto opened = Database::open(directory / "registry.db", registry_migrations);
   if (!opened && opened.error().fault == Fault::corrupt)
-    return fail(Fault::corrupt, opened.error().message + "; the devices' keys are in it: put back a copy, or move it away to begin with no devices");
+    return fail(Fault::corrupt, opened.error().message +
+                                    "; the devices' keys are in it: put back a copy, or move it away to begin with no devices");
   return in(std::move(opened), "opening the device registry");
 }
 Result<Database> open_session_tables(const fs::path& directory) {

@@ -30,7 +30,8 @@ Result<> Sessions::save(const std::string& client_id, const std::vector<Subscrip
   for (const auto& one : subscriptions) kept.push_back(json::Object{{"filter", one.filter}, {"qos", static_cast<int>(one.qos)}});
   // A client that comes back with the session it left changes nothing: no write, no sync.
   const std::string text = json::print(kept);
-  TRY(tables_.run("INSERT INTO session VALUES (?, ?) ON CONFLICT (client) DO UPDATE SET subscriptions = excluded.subscriptions "
+  TRY(
+      tables_.run("INSERT INTO session VALUES (?, ?) ON CONFLICT (client) DO UPDATE SET subscriptions = excluded.subscriptions "
                   "WHERE subscriptions <> excluded.subscriptions",
                   client_id, text));
   return {};

@@ -23,8 +23,8 @@ std::string block_object(const std::string& correlation_id, const std::string& b
 
 }  // namespace
 
-Result<std::unique_ptr<Uploads>> Uploads::open(storage::Database& tables, storage::ObjectStore& objects, const Clock& clock, Bytes secret,
-                                               UploadLimits limits) {
+Result<std::unique_ptr<Uploads>> Uploads::open(storage::Database& tables, storage::ObjectStore& objects, const Clock& clock,
+                                               Bytes secret, UploadLimits limits) {
   std::unique_ptr<Uploads> uploads(new Uploads(tables, objects, clock, std::move(secret), limits));
   TRY_LET(const auto left, objects.list(staging_prefix));
   std::vector<std::string> names;
@@ -38,22 +38,26 @@ Result<UploadGrant> Uploads::grant(const std::string& device, const std::string&
   const std::string blob_name = device + "/" + blob;
   TRY(in(objects_.exists(object_of(blob_name)), "blobName"));  // refuses what is no name for an object
   const std::int64_t now = unix_seconds(clock_.now());
-  TRY_LET(const auto open, tables_.query("SELECT count(*) FROM upload WHERE device = ? AND state = 'open' AND expires_at > ?", device, now));
+  TRY_LET(const auto open,
+          tables_.query("SELECT count(*) FROM upload WHERE device = ? AND state = 'open' AND expires_at > ?", device, now));
   if (static_cast<std::size_t>(storage::integer(open[0][0])) >= limits_.open_per_device)
-    return fail(Fault::exhausted, fmt::format("device '{}' has {} open uploads, the most a device may have", device, limits_.open_per_device));
+    return fail(Fault::exhausted,
+                fmt::format("device '{}' has {} open uploads, the most a device may have", device, limits_.open_per_device));
 
   const std::int64_t expires = unix_seconds(clock_.now() + limits_.life);
   UploadGrant grant{random_uuid(), blob_name, {}};
   TRY(tables_.run("INSERT INTO upload VALUES (?, ?, ?, ?, 'open')", grant.correlation_id, device, blob_name, expires));
   const std::string expiry = format_iso8601(from_unix_seconds(expires), 0);
   const std::string permissions = "rw";
-  grant.sas_token = fmt::format("?sv=2018-03-28&sr=b&sig={}&se={}&sp={}", text::percent_encode_strict(sign(blob_name, expiry, permissions)),
-                                text::percent_encode_strict(expiry), permissions);
+  grant.sas_token =
+      fmt::format("?sv=2018-03-28&sr=b&sig={}&se={}&sp={}", text::percent_encode_strict(sign(blob_name, expiry, permissions)),
+                  text::percent_encode_strict(expiry), permissions);
   return grant;
 }
 
 std::string Uploads::sign(const std::string& blob_name, const std::string& expiry, const std::string& permissions) const {
-  return text::base64_encode(digest::hmac_sha256(secret_, fmt::format("blob\n{}\n{}\n{}\n{}", upload_container, blob_name, expiry, permissions)));
+  return text::base64_encode(
+      digest::hmac_sha256(secret_, fmt::format("blob\n{}\n{}\n{}\n{}", upload_container, blob_name, expiry, permissions)));
 }
 
 Result<> Uploads::check_signature(const std::string& blob_name, const std::string& expiry, const std::string& permissions,
@@ -74,7 +78,8 @@ Result<> Uploads::notify(const std::string& device, const std::string& correlati
 
 Result<std::string> Uploads::open_upload_of(const std::string& blob_name) const {
   TRY_LET(const auto rows, tables_.query("SELECT correlation FROM upload WHERE blob = ? AND state = 'open' AND expires_at > ? "
-                                         "ORDER BY expires_at DESC LIMIT 1", blob_name, unix_seconds(clock_.now())));
+                                         "ORDER BY expires_at DESC LIMIT 1",
+                                         blob_name, unix_seconds(clock_.now())));
   if (rows.empty()) return fail(Fault::denied, "no upload of this blob is open");
   return storage::text(rows[0][0]);
 }
@@ -94,8 +99,10 @@ Result<std::string> Uploads::reserve_block(const std::string& blob_name, const s
   const auto found = staged.blocks.find(block_id);
   const ByteCount replaced = found == staged.blocks.end() ? 0 : found->second;
   const bool too_many = found == staged.blocks.end() && staged.blocks.size() >= limits_.blocks;
-  const bool too_much = staged.bytes - replaced + bytes > limits_.staged_bytes || total - replaced + bytes > limits_.staged_bytes_total;
-  if (too_many || too_much) return fail(Fault::exhausted, "the upload is beyond the hub's bounds for blocks that are not yet a blob");
+  const bool too_much =
+      staged.bytes - replaced + bytes > limits_.staged_bytes || total - replaced + bytes > limits_.staged_bytes_total;
+  if (too_many || too_much)
+    return fail(Fault::exhausted, "the upload is beyond the hub's bounds for blocks that are not yet a blob");
   staged.blocks[block_id] = bytes;
   staged.bytes += bytes - replaced;
   return block_object(correlation_id, block_id);
@@ -106,7 +113,8 @@ Result<std::vector<std::string>> Uploads::blocks_of(const std::string& blob_name
   const auto at = staged_.find(blob_name);
   std::vector<std::string> objects;
   for (const auto& id : block_ids) {
-    if (at == staged_.end() || !at->second.blocks.contains(id)) return fail(Fault::invalid_input, "the block list names a block that was not put");
+    if (at == staged_.end() || !at->second.blocks.contains(id))
+      return fail(Fault::invalid_input, "the block list names a block that was not put");
     objects.push_back(block_object(at->second.correlation_id, id));
   }
   return objects;
@@ -139,7 +147,8 @@ Result<> Uploads::assemble(const std::string& blob_name, const std::vector<std::
 
 void Uploads::discard(const std::vector<std::string>& blocks) {
   for (const auto& block : blocks)
-    if (const auto removed = objects_.remove(block); !removed) log::warn("hub", "removing an upload's block: {}", removed.error().message);
+    if (const auto removed = objects_.remove(block); !removed)
+      log::warn("hub", "removing an upload's block: {}", removed.error().message);
 }
 
 Result<Bytes> Uploads::read(const std::string& blob_name) const { return objects_.get(object_of(blob_name), largest_blob); }

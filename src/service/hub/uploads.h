@@ -22,8 +22,8 @@ struct UploadGrant {
 
 struct UploadLimits {
   std::size_t open_per_device = 10;
-  std::size_t blocks = 5000;          ///< of one upload
-  ByteCount staged_bytes = 1_GiB;     ///< of one upload
+  std::size_t blocks = 5000;       ///< of one upload
+  ByteCount staged_bytes = 1_GiB;  ///< of one upload
   ByteCount staged_bytes_total = 4_GiB;
   std::chrono::hours life{1};
 };
@@ -33,8 +33,8 @@ struct UploadLimits {
 class Uploads {
  public:
   /// Removes blocks left by an earlier run: they are of uploads nobody can finish.
-  static Result<std::unique_ptr<Uploads>> open(storage::Database& tables, storage::ObjectStore& objects, const Clock& clock, Bytes secret,
-                                               UploadLimits limits = {});
+  static Result<std::unique_ptr<Uploads>> open(storage::Database& tables, storage::ObjectStore& objects, const Clock& clock,
+                                               Bytes secret, UploadLimits limits = {});
 
   // -- tables strand
   /// Fault::exhausted if the device has too many open ones; invalid_input for a name that cannot be stored.
@@ -54,7 +54,8 @@ class Uploads {
 
   // -- any thread
   /// The signature and time of a blob request's query (`se`, `sp`, `sig`). Fault::denied.
-  Result<> check_signature(const std::string& blob_name, const std::string& expiry, const std::string& permissions, const std::string& signature) const;
+  Result<> check_signature(const std::string& blob_name, const std::string& expiry, const std::string& permissions,
+                           const std::string& signature) const;
   Result<> store_block(const std::string& object, BytesView bytes) { return objects_.put(object, bytes); }
   Result<> store_whole(const std::string& blob_name, BytesView bytes);
   Result<> assemble(const std::string& blob_name, const std::vector<std::string>& blocks);

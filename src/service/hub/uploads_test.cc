@@ -19,9 +19,12 @@ class UploadsTest : public ::testing::Test {
         objects(storage::open_folder_store(folder.path() / "objects", storage::real_file_system()).value()) {
     reopen({});
   }
-  void reopen(UploadLimits limits) { uploads = Uploads::open(tables, *objects, clock, "a secret of thirty-two characters", limits).value(); }
+  void reopen(UploadLimits limits) {
+    uploads = Uploads::open(tables, *objects, clock, "a secret of thirty-two characters", limits).value();
+  }
   Result<> check(const UploadGrant& grant, const std::string& blob) {
-    return uploads->check_signature(blob, query_part(grant.sas_token, "se"), query_part(grant.sas_token, "sp"), query_part(grant.sas_token, "sig"));
+    return uploads->check_signature(blob, query_part(grant.sas_token, "se"), query_part(grant.sas_token, "sp"),
+                                    query_part(grant.sas_token, "sig"));
   }
   void put(const std::string& blob, const std::string& id, const std::string& bytes) {
     ASSERT_TRUE(uploads->store_block(uploads->reserve_block(blob, id, bytes.size()).value(), bytes));
@@ -96,7 +99,8 @@ TEST_F(UploadsTest, staged_blocks_are_bounded_in_number_and_bytes) {
 }
 
 TEST_F(UploadsTest, names_that_leave_the_folder_and_lists_of_unknown_blocks_are_refused) {
-  for (const char* bad : {"../d2/a", "a/../../b", "", "a//b"}) EXPECT_EQ(uploads->grant("d1", bad).error().fault, Fault::invalid_input) << bad;
+  for (const char* bad : {"../d2/a", "a/../../b", "", "a//b"})
+    EXPECT_EQ(uploads->grant("d1", bad).error().fault, Fault::invalid_input) << bad;
   const auto blob = uploads->grant("d1", "a").value().blob_name;
   EXPECT_EQ(uploads->blocks_of(blob, {"AA=="}).error().fault, Fault::invalid_input);
 }
@@ -109,7 +113,8 @@ TEST_F(UploadsTest, blocks_of_an_earlier_run_are_removed) {
 }
 
 TEST(BlockList, is_read_in_order_and_mistakes_are_named) {
-  const auto ids = parse_block_list("<?xml version=\"1.0\"?><BlockList><Latest>QQ==</Latest>\n <Uncommitted>Qg==</Uncommitted></BlockList>");
+  const auto ids =
+      parse_block_list("<?xml version=\"1.0\"?><BlockList><Latest>QQ==</Latest>\n <Uncommitted>Qg==</Uncommitted></BlockList>");
   ASSERT_TRUE(ids);
   EXPECT_EQ(*ids, (std::vector<std::string>{"QQ==", "Qg=="}));
   const std::string whole = "<BlockList><Latest>QQ==</Latest></BlockList>";

@@ -16,7 +16,9 @@ Result<> flatten(const json::Value& data, std::vector<double>& out, int depth = 
     out.push_back(data.as_number());
     return {};
   }
-  if (!data.is_array() || depth > 2) return fail(Fault::invalid_input, fmt::format("data: element {}: expected a number, found a {}", out.size() + 1, json::type_name(data)));
+  if (!data.is_array() || depth > 2)
+    return fail(Fault::invalid_input,
+                fmt::format("data: element {}: expected a number, found a {}", out.size() + 1, json::type_name(data)));
   for (const json::Value& item : data.as_array()) TRY(flatten(item, out, depth + 1));
   return {};
 }
@@ -34,11 +36,14 @@ struct Tensor {
 
 Result<Tensor> read_tensor(const json::Value& input) {
   TRY_LET(const std::string type, json::get_string(input, "datatype", "inputs"));
-  if (!is_number_type(type)) return fail(Fault::invalid_input, fmt::format("inputs: datatype: expected FP64, FP32, INT64 or INT32, found '{}'", type));
+  if (!is_number_type(type))
+    return fail(Fault::invalid_input, fmt::format("inputs: datatype: expected FP64, FP32, INT64 or INT32, found '{}'", type));
   const json::Value* shape = input.find("shape");
-  if (!shape || !shape->is_array() || shape->as_array().size() != 2) return fail(Fault::invalid_input, "inputs: shape: expected [rows, columns]");
+  if (!shape || !shape->is_array() || shape->as_array().size() != 2)
+    return fail(Fault::invalid_input, "inputs: shape: expected [rows, columns]");
   for (const json::Value& extent : shape->as_array())
-    if (!extent.is_integer() || extent.as_integer() < 0 || extent.as_integer() > 10'000'000) return fail(Fault::invalid_input, "inputs: shape: expected whole numbers from 0 to 10000000");
+    if (!extent.is_integer() || extent.as_integer() < 0 || extent.as_integer() > 10'000'000)
+      return fail(Fault::invalid_input, "inputs: shape: expected whole numbers from 0 to 10000000");
   Tensor tensor;
   tensor.rows = static_cast<std::size_t>(shape->as_array()[0].as_integer());
   tensor.columns = static_cast<std::size_t>(shape->as_array()[1].as_integer());
@@ -46,7 +51,8 @@ Result<Tensor> read_tensor(const json::Value& input) {
   if (!data || !data->is_array()) return fail(Fault::invalid_input, "inputs: data: expected an array");
   TRY(in(flatten(*data, tensor.values), "inputs"));
   if (tensor.values.size() != tensor.rows * tensor.columns)
-    return fail(Fault::invalid_input, fmt::format("inputs: data: shape {} x {} wants {} numbers, found {}", tensor.rows, tensor.columns, tensor.rows * tensor.columns, tensor.values.size()));
+    return fail(Fault::invalid_input, fmt::format("inputs: data: shape {} x {} wants {} numbers, found {}", tensor.rows,
+                                                  tensor.columns, tensor.rows * tensor.columns, tensor.values.size()));
   return tensor;
 }
 
@@ -54,7 +60,8 @@ Result<Tensor> read_tensor(const json::Value& input) {
 
 Result<json::Value> infer(const model::Estimator& estimator, const json::Value& body) {
   const json::Value* inputs = body.find("inputs");
-  if (!inputs || !inputs->is_array() || inputs->as_array().size() != 1) return fail(Fault::invalid_input, "inputs: expected a list of exactly one tensor");
+  if (!inputs || !inputs->is_array() || inputs->as_array().size() != 1)
+    return fail(Fault::invalid_input, "inputs: expected a list of exactly one tensor");
   TRY_LET(const Tensor tensor, read_tensor(inputs->as_array().front()));
 
   // The same path as /score: each row becomes the list form that /invocations takes.

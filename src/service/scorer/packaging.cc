@@ -54,7 +54,8 @@ Result<std::vector<oci::FileEntry>> program_files() {
   std::vector<oci::FileEntry> files;
   TRY_LET(Bytes program, storage::read_file(disk, self, max_program_bytes));
   TRY_LET(const detail::ElfFacts facts, detail::read_elf(program));
-  if (facts.interpreter.empty()) return fail(Fault::invalid_input, fmt::format("{}: expected a dynamically linked program", self.string()));
+  if (facts.interpreter.empty())
+    return fail(Fault::invalid_input, fmt::format("{}: expected a dynamically linked program", self.string()));
   TRY_LET(Bytes loaded_part, detail::without_unloaded_parts(program));
   files.push_back({.path = std::string(program_path), .content = std::move(loaded_part), .mode = 0755});
   TRY_LET(Bytes loader, storage::read_file(disk, facts.interpreter, max_program_bytes));
@@ -77,7 +78,9 @@ Result<PackedImage> pack_image(const PackRequest& request, std::vector<oci::File
   if (!main) return fail(Fault::invalid_input, fmt::format("image: expected the program at {}", program_path));
   TRY_LET(const detail::ElfFacts facts, detail::read_elf(main->content));
   if (!request.architecture.empty() && request.architecture != facts.architecture)
-    return fail(Fault::invalid_input, fmt::format("architecture: this program is for {}; an image for {} is packed by the program built there", facts.architecture, request.architecture));
+    return fail(Fault::invalid_input,
+                fmt::format("architecture: this program is for {}; an image for {} is packed by the program built there",
+                            facts.architecture, request.architecture));
 
   PackedImage packed;
   for (const oci::FileEntry& file : program) packed.files.push_back(file.path);
@@ -122,7 +125,8 @@ Result<oci::UnpackedImage> unpack_image(BytesView tar, const fs::path& into) {
   return image;
 }
 
-Result<std::vector<std::string>> plain_command(const oci::UnpackedImage& image, const fs::path& root, const std::vector<std::string>& arguments) {
+Result<std::vector<std::string>> plain_command(const oci::UnpackedImage& image, const fs::path& root,
+                                               const std::vector<std::string>& arguments) {
   if (image.image.entrypoint.empty()) return fail(Fault::invalid_input, "image: it has no entry point");
   const std::string program = strip_root(image.image.entrypoint.front());
   const oci::FileEntry* file = find_file(image.files, program);
@@ -131,7 +135,8 @@ Result<std::vector<std::string>> plain_command(const oci::UnpackedImage& image, 
   std::vector<std::string> command;
   if (!facts.interpreter.empty()) {
     const std::string loader = strip_root(facts.interpreter);
-    if (!find_file(image.files, loader)) return fail(Fault::corrupt, fmt::format("image: the loader {} is not in it", facts.interpreter));
+    if (!find_file(image.files, loader))
+      return fail(Fault::corrupt, fmt::format("image: the loader {} is not in it", facts.interpreter));
     command = {(root / loader).string(), "--library-path", (root / "lib").string()};
   }
   command.push_back((root / program).string());

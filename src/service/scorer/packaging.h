@@ -15,11 +15,11 @@
 namespace nacelle::scorer {
 
 struct PackRequest {
-  Bytes model;                ///< the artifact's bytes
+  Bytes model;  ///< the artifact's bytes
   std::string model_name;
-  std::string model_hash;     ///< SHA-256 hex of `model`
-  std::string architecture;   ///< what the image shall be for; empty: the program's own
-  std::string reference;      ///< `name:tag`; may be empty
+  std::string model_hash;    ///< SHA-256 hex of `model`
+  std::string architecture;  ///< what the image shall be for; empty: the program's own
+  std::string reference;     ///< `name:tag`; may be empty
 };
 
 struct PackedImage {
@@ -43,6 +43,7 @@ Result<oci::UnpackedImage> unpack_image(BytesView tar, const std::filesystem::pa
 
 /// The command line that runs the unpacked image's entry point through its own loader and libraries. `arguments` take the
 /// place of the image's default ones. Arguments of the entry point that name a file of the image are led to it.
-Result<std::vector<std::string>> plain_command(const oci::UnpackedImage& image, const std::filesystem::path& root, const std::vector<std::string>& arguments);
+Result<std::vector<std::string>> plain_command(const oci::UnpackedImage& image, const std::filesystem::path& root,
+                                               const std::vector<std::string>& arguments);
 
 }  // namespace nacelle::scorer

@@ -50,7 +50,8 @@ PackedImage pack(const PackRequest& request) {
 }
 
 TEST(PackImage, the_same_model_gives_the_same_bytes_and_digest) {
-  const PackedImage first = pack(request_for("model a")), again = pack(request_for("model a")), other = pack(request_for("model b"));
+  const PackedImage first = pack(request_for("model a")), again = pack(request_for("model a")),
+                    other = pack(request_for("model b"));
   EXPECT_EQ(first.digest, again.digest);
   EXPECT_EQ(first.tar, again.tar);
   EXPECT_NE(first.digest, other.digest);
@@ -68,7 +69,8 @@ TEST(UnpackImage, what_is_unpacked_holds_all_it_needs_and_runs_through_its_own_l
   const Folder folder;
   const PackedImage packed = checked(pack_image(request_for("model")));
   const auto has = [&](std::string_view part) {
-    return std::any_of(packed.files.begin(), packed.files.end(), [&](const std::string& path) { return path.find(part) != std::string::npos; });
+    return std::any_of(packed.files.begin(), packed.files.end(),
+                       [&](const std::string& path) { return path.find(part) != std::string::npos; });
   };
   EXPECT_TRUE(has("bin/nacelle"));
   EXPECT_TRUE(has("ld-linux"));
@@ -81,9 +83,11 @@ TEST(UnpackImage, what_is_unpacked_holds_all_it_needs_and_runs_through_its_own_l
   EXPECT_NE(command->front().find("ld-linux"), std::string::npos);
   EXPECT_EQ(command->at(2), (folder.path() / "lib").string());
   const std::vector<std::string> tail(command->begin() + 3, command->end());
-  EXPECT_EQ(tail, (std::vector<std::string>{(folder.path() / "bin/nacelle").string(), "score", "--model", (folder.path() / "model.nacelle").string(), "--port", "0"}));
+  EXPECT_EQ(tail, (std::vector<std::string>{(folder.path() / "bin/nacelle").string(), "score", "--model",
+                                            (folder.path() / "model.nacelle").string(), "--port", "0"}));
   // This test program is what was packed: asked for its list of tests it must start.
-  const std::string line = command->front() + " --library-path " + command->at(2) + " " + command->at(3) + " --gtest_list_tests > /dev/null";
+  const std::string line =
+      command->front() + " --library-path " + command->at(2) + " " + command->at(3) + " --gtest_list_tests > /dev/null";
   EXPECT_EQ(std::system(line.c_str()), 0);
 }
 

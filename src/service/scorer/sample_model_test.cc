@@ -29,9 +29,15 @@ feature::Pipeline learned_pipeline() {
 std::shared_ptr<const model::Estimator> sample_estimator() {
   feature::Pipeline pipeline = learned_pipeline();
   const std::size_t n = pipeline.feature_count();
-  model::LinearModel linear{.intercept = 70, .centre = std::vector<double>(n, 0.1), .scale = std::vector<double>(n, 1.0), .weight = {}};
+  model::LinearModel linear{
+      .intercept = 70, .centre = std::vector<double>(n, 0.1), .scale = std::vector<double>(n, 1.0), .weight = {}};
   for (std::size_t i = 0; i < n; ++i) linear.weight.push_back(i % 2 ? 0.01 : -0.02);  // every feature tells
-  model::Artifact artifact{.name = "sample", .cap = 125, .intervals = {0.9, {}, {-10}, {10}}, .provenance = json::Object{}, .pipeline = std::move(pipeline), .regressor = linear};
+  model::Artifact artifact{.name = "sample",
+                           .cap = 125,
+                           .intervals = {0.9, {}, {-10}, {10}},
+                           .provenance = json::Object{},
+                           .pipeline = std::move(pipeline),
+                           .regressor = linear};
   auto estimator = model::Estimator::parse(model::encode_artifact(artifact));
   INVARIANT(estimator, "what was encoded is parsed");
   return std::move(estimator).value();

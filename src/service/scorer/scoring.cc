@@ -18,13 +18,15 @@ Result<std::optional<std::string>> engine_of(const json::Value& record) {
     if (!name || name->is_null()) continue;
     if (name->is_string()) return std::optional(name->as_string());
     if (name->is_integer()) return std::optional(std::to_string(name->as_integer()));
-    return fail(Fault::invalid_input, fmt::format("{}: expected a string or a whole number, found a {}", key, json::type_name(*name)));
+    return fail(Fault::invalid_input,
+                fmt::format("{}: expected a string or a whole number, found a {}", key, json::type_name(*name)));
   }
   return std::optional<std::string>{};
 }
 
 Result<Row> row_of_record(const model::Estimator& estimator, const json::Value& record) {
-  if (!record.is_object()) return fail(Fault::invalid_input, fmt::format("expected an object, found a {}", json::type_name(record)));
+  if (!record.is_object())
+    return fail(Fault::invalid_input, fmt::format("expected an object, found a {}", json::type_name(record)));
   Row row;
   TRY_LET(row.engine, engine_of(record));
   TRY_LET(row.reading, feature::reading_from_json(estimator.pipeline(), record));
@@ -36,11 +38,13 @@ Result<Row> row_of_values(const model::Estimator& estimator, const std::vector<d
   const auto& names = estimator.pipeline().input_names();
   const bool with_cycle = values.size() == names.size() + 1;
   if (!with_cycle && (values.size() != names.size() || estimator.pipeline().needs_cycle()))
-    return fail(Fault::invalid_input, fmt::format("expected {} numbers (CycleTime, {} to {}), found {}", names.size() + 1, names.front(), names.back(), values.size()));
+    return fail(Fault::invalid_input, fmt::format("expected {} numbers (CycleTime, {} to {}), found {}", names.size() + 1,
+                                                  names.front(), names.back(), values.size()));
   Row row;
   if (with_cycle) {
     constexpr double max_cycle = 1e9;
-    if (!(values[0] >= 0 && values[0] <= max_cycle)) return fail(Fault::invalid_input, fmt::format("CycleTime: expected 0 to 1000000000, found {}", values[0]));
+    if (!(values[0] >= 0 && values[0] <= max_cycle))
+      return fail(Fault::invalid_input, fmt::format("CycleTime: expected 0 to 1000000000, found {}", values[0]));
     row.reading.cycle = static_cast<std::int64_t>(values[0]);
   }
   row.reading.values.assign(values.begin() + (with_cycle ? 1 : 0), values.end());
@@ -51,7 +55,9 @@ Result<Row> row_of_item(const model::Estimator& estimator, const json::Value& it
   if (!item.is_array()) return row_of_record(estimator, item);
   std::vector<double> values;
   for (const json::Value& value : item.as_array()) {
-    if (!value.is_number()) return fail(Fault::invalid_input, fmt::format("value {}: expected a number, found a {}", values.size() + 1, json::type_name(value)));
+    if (!value.is_number())
+      return fail(Fault::invalid_input,
+                  fmt::format("value {}: expected a number, found a {}", values.size() + 1, json::type_name(value)));
     values.push_back(value.as_number());
   }
   return row_of_values(estimator, values);
@@ -69,7 +75,9 @@ Result<std::vector<Row>> rows_of_list(const model::Estimator& estimator, const j
 
 Result<const json::Array*> array_member(const json::Value& object, std::string_view key) {
   const json::Value* member = object.find(key);
-  if (!member || !member->is_array()) return fail(Fault::invalid_input, fmt::format("{}: expected an array, found {}", key, member ? json::type_name(*member) : "nothing"));
+  if (!member || !member->is_array())
+    return fail(Fault::invalid_input,
+                fmt::format("{}: expected an array, found {}", key, member ? json::type_name(*member) : "nothing"));
   return &member->as_array();
 }
 
@@ -80,7 +88,8 @@ Result<json::Array> records_of_split(const json::Value& split) {
   json::Array records;
   for (const json::Value& values : *data) {
     if (!values.is_array() || values.as_array().size() != columns->size())
-      return fail(Fault::invalid_input, fmt::format("{}: expected {} values, one for each column", place(records.size(), data->size()), columns->size()));
+      return fail(Fault::invalid_input,
+                  fmt::format("{}: expected {} values, one for each column", place(records.size(), data->size()), columns->size()));
     json::Object record;
     for (std::size_t c = 0; c < columns->size(); ++c) {
       if (!(*columns)[c].is_string()) return fail(Fault::invalid_input, "columns: expected strings");
@@ -96,11 +105,13 @@ Result<json::Array> records_of_columns(const json::Object& columns) {
   json::Array records;
   bool first = true;
   for (const auto& [name, values] : columns) {
-    if (!values.is_array()) return fail(Fault::invalid_input, fmt::format("inputs: {}: expected an array, found a {}", name, json::type_name(values)));
+    if (!values.is_array())
+      return fail(Fault::invalid_input, fmt::format("inputs: {}: expected an array, found a {}", name, json::type_name(values)));
     if (first) records.assign(values.as_array().size(), json::Object{});
     first = false;
     if (values.as_array().size() != records.size())
-      return fail(Fault::invalid_input, fmt::format("inputs: {}: expected {} values as in the first column, found {}", name, records.size(), values.as_array().size()));
+      return fail(Fault::invalid_input, fmt::format("inputs: {}: expected {} values as in the first column, found {}", name,
+                                                    records.size(), values.as_array().size()));
     for (std::size_t i = 0; i < records.size(); ++i) records[i].as_object().set(name, values.as_array()[i]);
   }
   return records;
@@ -136,11 +147,15 @@ Result<std::vector<double>> predict(const model::Estimator& estimator, const std
 }
 
 Result<json::Value> score(const model::Estimator& estimator, json::Value body) {
-  if (!body.is_array() && !body.is_object()) return fail(Fault::invalid_input, fmt::format("body: expected an object or a list of objects, found a {}", json::type_name(body)));
+  if (!body.is_array() && !body.is_object())
+    return fail(Fault::invalid_input,
+                fmt::format("body: expected an object or a list of objects, found a {}", json::type_name(body)));
   const bool one = body.is_object();
   json::Array records;
-  if (one) records.push_back(std::move(body));
-  else records = std::move(body.as_array());
+  if (one)
+    records.push_back(std::move(body));
+  else
+    records = std::move(body.as_array());
   std::vector<Row> rows;
   rows.reserve(records.size());
   for (std::size_t i = 0; i < records.size(); ++i) {
@@ -154,17 +169,22 @@ Result<json::Value> score(const model::Estimator& estimator, json::Value body) {
 }
 
 Result<json::Value> invocations(const model::Estimator& estimator, const json::Value& body) {
-  if (!body.is_object()) return fail(Fault::invalid_input, fmt::format("body: expected an object with dataframe_split, dataframe_records, instances or inputs, found a {}", json::type_name(body)));
+  if (!body.is_object())
+    return fail(Fault::invalid_input,
+                fmt::format("body: expected an object with dataframe_split, dataframe_records, instances or inputs, found a {}",
+                            json::type_name(body)));
   const json::Value* given = nullptr;
   std::string form;
   for (const char* name : {"dataframe_split", "dataframe_records", "instances", "inputs"}) {
     const json::Value* member = body.find(name);
     if (!member) continue;
-    if (given) return fail(Fault::invalid_input, fmt::format("body: expected exactly one of the forms, found {} and {}", form, name));
+    if (given)
+      return fail(Fault::invalid_input, fmt::format("body: expected exactly one of the forms, found {} and {}", form, name));
     given = member;
     form = name;
   }
-  if (!given) return fail(Fault::invalid_input, "body: expected one of dataframe_split, dataframe_records, instances or inputs, found none");
+  if (!given)
+    return fail(Fault::invalid_input, "body: expected one of dataframe_split, dataframe_records, instances or inputs, found none");
   if (form == "dataframe_split") {
     TRY_LET(const json::Array records, in(records_of_split(*given), form));
     return predictions_document(estimator, records);
@@ -173,7 +193,8 @@ Result<json::Value> invocations(const model::Estimator& estimator, const json::V
     TRY_LET(const json::Array records, records_of_columns(given->as_object()));
     return predictions_document(estimator, records);
   }
-  if (!given->is_array()) return fail(Fault::invalid_input, fmt::format("{}: expected an array, found a {}", form, json::type_name(*given)));
+  if (!given->is_array())
+    return fail(Fault::invalid_input, fmt::format("{}: expected an array, found a {}", form, json::type_name(*given)));
   return predictions_document(estimator, given->as_array());
 }
 
@@ -185,7 +206,9 @@ Result<json::Value> invocations_csv(const model::Estimator& estimator, std::stri
   json::Array records;
   for (std::size_t i = 1; i < lines.size(); ++i) {
     const std::vector<std::string_view> cells = text::split(text::trim(lines[i]), ',');
-    if (cells.size() != columns.size()) return fail(Fault::invalid_input, fmt::format("csv, line {}: expected {} cells, found {}", i + 1, columns.size(), cells.size()));
+    if (cells.size() != columns.size())
+      return fail(Fault::invalid_input,
+                  fmt::format("csv, line {}: expected {} cells, found {}", i + 1, columns.size(), cells.size()));
     json::Object record;
     for (std::size_t c = 0; c < cells.size(); ++c) {
       const std::string_view cell = text::trim(cells[c]);

@@ -28,7 +28,8 @@ class Scoring : public testing::Test {
   static std::vector<double> stepped(const json::Array& records) {
     feature::EngineState state;
     std::vector<double> out;
-    for (const json::Value& record : records) out.push_back(estimator().step(state, feature::reading_from_json(estimator().pipeline(), record).value()).value());
+    for (const json::Value& record : records)
+      out.push_back(estimator().step(state, feature::reading_from_json(estimator().pipeline(), record).value()).value());
     return out;
   }
   static std::vector<double> predictions_of(const json::Value& records) {
@@ -65,7 +66,8 @@ TEST_F(Scoring, named_engines_are_kept_apart_even_when_mixed) {
     mixed.push_back(std::move(a));
     mixed.push_back(std::move(b));
   }
-  const std::vector<double> predicted = predictions_of(answer(score(estimator(), mixed))), of_first = stepped(first), of_second = stepped(second);
+  const std::vector<double> predicted = predictions_of(answer(score(estimator(), mixed))), of_first = stepped(first),
+                            of_second = stepped(second);
   for (std::size_t i = 0; i < 20; ++i) {
     EXPECT_EQ(predicted[2 * i], of_first[i]);
     EXPECT_EQ(predicted[2 * i + 1], of_second[i]);
@@ -151,13 +153,16 @@ TEST_F(Scoring, what_is_no_record_is_refused) {
 }
 
 TEST_F(Scoring, wrong_forms_are_refused_with_a_reason) {
-  for (const char* body : {"[]", "{}", "{\"instances\":3}", "{\"instances\":[],\"inputs\":[]}", "{\"instances\":[[1,2]]}", "{\"inputs\":{\"Sensor1\":[1],\"Sensor2\":[]}}",
-                           "{\"dataframe_split\":{\"columns\":[\"Sensor1\"],\"data\":[[1,2]]}}", "{\"dataframe_split\":{\"data\":[]}}"}) {
+  for (const char* body :
+       {"[]", "{}", "{\"instances\":3}", "{\"instances\":[],\"inputs\":[]}", "{\"instances\":[[1,2]]}",
+        "{\"inputs\":{\"Sensor1\":[1],\"Sensor2\":[]}}", "{\"dataframe_split\":{\"columns\":[\"Sensor1\"],\"data\":[[1,2]]}}",
+        "{\"dataframe_split\":{\"data\":[]}}"}) {
     const auto result = invocations(estimator(), parsed(body));
     EXPECT_FALSE(result) << body;
   }
   for (const char* body : {"{}", "{\"inputs\":[]}", "{\"inputs\":[{\"datatype\":\"BYTES\",\"shape\":[1,1],\"data\":[1]}]}",
-                           "{\"inputs\":[{\"datatype\":\"FP64\",\"shape\":[2,2],\"data\":[1]}]}", "{\"inputs\":[{\"datatype\":\"FP64\",\"shape\":[-1,9999999999],\"data\":[]}]}"})
+                           "{\"inputs\":[{\"datatype\":\"FP64\",\"shape\":[2,2],\"data\":[1]}]}",
+                           "{\"inputs\":[{\"datatype\":\"FP64\",\"shape\":[-1,9999999999],\"data\":[]}]}"})
     EXPECT_FALSE(infer(estimator(), parsed(body))) << body;
   EXPECT_FALSE(invocations_csv(estimator(), ""));
   EXPECT_FALSE(invocations_csv(estimator(), "CycleTime,Sensor1\n1"));

@@ -68,11 +68,13 @@ HttpResponse method_not_allowed(std::string_view allowed) {
 
 }  // namespace
 
-HttpResponse ScoringService::State::predict_with(const HttpRequest& request, Result<json::Value> (*run)(const model::Estimator&, const json::Value&)) {
+HttpResponse ScoringService::State::predict_with(const HttpRequest& request,
+                                                 Result<json::Value> (*run)(const model::Estimator&, const json::Value&)) {
   if (request.method != "POST") return method_not_allowed("POST");
   const auto began = std::chrono::steady_clock::now();
   auto body = json::parse(request.body, {.max_bytes = max_request_bytes});
-  HttpResponse response = body ? answer_of(run(*estimator, *body)) : error_response(status_of(body.error().fault), "body: " + body.error().message);
+  HttpResponse response =
+      body ? answer_of(run(*estimator, *body)) : error_response(status_of(body.error().fault), "body: " + body.error().message);
   const auto took = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began);
   busy_microseconds += static_cast<std::uint64_t>(took.count());
   ++(response.status == 200 ? succeeded : failed);
@@ -97,28 +99,35 @@ HttpResponse ScoringService::State::invocations_of(const HttpRequest& request) {
 HttpResponse ScoringService::State::v2(const HttpRequest& request, const std::vector<std::string>& path) {
   const std::size_t depth = path.size();
   if (depth == 1)
-    return net::json_response(200, json::print(json::Object{{"name", "nacelle"}, {"version", "0.1.0"}, {"extensions", json::Array{}}}));
+    return net::json_response(200,
+                              json::print(json::Object{{"name", "nacelle"}, {"version", "0.1.0"}, {"extensions", json::Array{}}}));
   if (depth == 3 && path[1] == "health" && path[2] == "live") return net::json_response(200, R"({"live":true})");
   if (depth == 3 && path[1] == "health" && path[2] == "ready") return net::json_response(200, R"({"ready":true})");
   if (depth < 3 || path[1] != "models") return error_response(404, fmt::format("no such path: {}", request.path()));
-  if (path[2] != estimator->name()) return error_response(404, fmt::format("model '{}' is not served here; '{}' is", path[2], estimator->name()));
+  if (path[2] != estimator->name())
+    return error_response(404, fmt::format("model '{}' is not served here; '{}' is", path[2], estimator->name()));
   if (depth == 3) return net::json_response(200, json::print(model_metadata(*estimator)));
-  if (depth == 4 && path[3] == "ready") return net::json_response(200, json::print(json::Object{{"name", estimator->name()}, {"ready", true}}));
+  if (depth == 4 && path[3] == "ready")
+    return net::json_response(200, json::print(json::Object{{"name", estimator->name()}, {"ready", true}}));
   if (depth == 4 && path[3] == "infer") return predict_with(request, infer);
   return error_response(404, fmt::format("no such path: {}", request.path()));
 }
 
 HttpResponse ScoringService::State::metrics() const {
-  const std::string label = fmt::format("{{model_name=\"{}\",model_version=\"{}\"}}", estimator->name(), estimator->content_hash().substr(0, 12));
-  return net::text_response(200, fmt::format("# TYPE model_infer_request_success counter\nmodel_infer_request_success{0} {1}\n"
-                                             "# TYPE model_infer_request_failure counter\nmodel_infer_request_failure{0} {2}\n"
-                                             "# TYPE model_infer_request_seconds_sum counter\nmodel_infer_request_seconds_sum{0} {3}\n",
-                                             label, succeeded.load(), failed.load(), static_cast<double>(busy_microseconds.load()) * 1e-6),
-                            "text/plain; version=0.0.4");
+  const std::string label =
+      fmt::format("{{model_name=\"{}\",model_version=\"{}\"}}", estimator->name(), estimator->content_hash().substr(0, 12));
+  return net::text_response(
+      200,
+      fmt::format("# TYPE model_infer_request_success counter\nmodel_infer_request_success{0} {1}\n"
+                  "# TYPE model_infer_request_failure counter\nmodel_infer_request_failure{0} {2}\n"
+                  "# TYPE model_infer_request_seconds_sum counter\nmodel_infer_request_seconds_sum{0} {3}\n",
+                  label, succeeded.load(), failed.load(), static_cast<double>(busy_microseconds.load()) * 1e-6),
+      "text/plain; version=0.0.4");
 }
 
 HttpResponse ScoringService::State::health() const {
-  return net::json_response(200, json::print(json::Object{{"status", "healthy"}, {"model", estimator->name()}, {"sha256", estimator->content_hash()}}));
+  return net::json_response(
+      200, json::print(json::Object{{"status", "healthy"}, {"model", estimator->name()}, {"sha256", estimator->content_hash()}}));
 }
 
 HttpResponse ScoringService::State::route(const HttpRequest& request) {
@@ -143,7 +152,8 @@ namespace {
 awaitable<HttpResponse> answer(std::function<HttpResponse(const HttpRequest&)> route, HttpRequest request) {
   HttpResponse response = route(request);
   response.headers.set("x-ms-request-id", random_uuid());
-  if (const auto id = request.headers.get("x-ms-client-request-id"); !id.empty()) response.headers.set("x-ms-client-request-id", id);
+  if (const auto id = request.headers.get("x-ms-client-request-id"); !id.empty())
+    response.headers.set("x-ms-client-request-id", id);
   co_return response;
 }
 
@@ -152,7 +162,8 @@ awaitable<HttpResponse> answer(std::function<HttpResponse(const HttpRequest&)> r
 ScoringService::ScoringService(std::shared_ptr<State> state) : state_(std::move(state)) {}
 ScoringService::~ScoringService() = default;
 
-Result<std::unique_ptr<ScoringService>> ScoringService::start(Executor executor, const net::Endpoint& endpoint, std::shared_ptr<const model::Estimator> estimator) {
+Result<std::unique_ptr<ScoringService>> ScoringService::start(Executor executor, const net::Endpoint& endpoint,
+                                                              std::shared_ptr<const model::Estimator> estimator) {
   auto state = std::make_shared<State>();
   state->estimator = std::move(estimator);
   // The server is owned by the state: the handler must not own it back.
@@ -163,7 +174,8 @@ Result<std::unique_ptr<ScoringService>> ScoringService::start(Executor executor,
     };
     return answer(route, std::move(request));
   };
-  TRY_LET(state->server, net::HttpServer::listen(std::move(executor), endpoint, nullptr, handler, {.max_body_bytes = max_request_bytes}));
+  TRY_LET(state->server,
+          net::HttpServer::listen(std::move(executor), endpoint, nullptr, handler, {.max_body_bytes = max_request_bytes}));
   return std::unique_ptr<ScoringService>(new ScoringService(std::move(state)));
 }
 

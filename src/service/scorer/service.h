@@ -12,7 +12,8 @@ namespace nacelle::scorer {
 class ScoringService {
  public:
   /// Listens; requests are answered on `executor`. Fault::unavailable if the address is taken.
-  static Result<std::unique_ptr<ScoringService>> start(Executor executor, const net::Endpoint& endpoint, std::shared_ptr<const model::Estimator> estimator);
+  static Result<std::unique_ptr<ScoringService>> start(Executor executor, const net::Endpoint& endpoint,
+                                                       std::shared_ptr<const model::Estimator> estimator);
   ~ScoringService();
   std::uint16_t port() const;
   awaitable<void> close();

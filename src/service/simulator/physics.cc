@@ -40,18 +40,24 @@ using Sensors = std::array<double, sensor_count>;
 
 struct Regime {
   double altitude_kft, mach, throttle;
-  double share;      // of flights: NASA's six-condition files fly the last one more often
-  Sensors nominal;   // of a young engine, NASA's units
+  double share;     // of flights: NASA's six-condition files fly the last one more often
+  Sensors nominal;  // of a young engine, NASA's units
 };
 
 // The regimes of C-MAPSS FD002 and FD004 and, as nominal values, the mean readings of young engines in each.
 constexpr std::array<Regime, 6> regimes{{
-    {0, 0, 100, 0.15, {518.67, 642.34, 1586.6, 1402.3, 14.62, 21.61, 553.99, 2388.06, 9055.2, 1.30, 47.35, 521.93, 2388.06, 8136.6, 8.4176, 0.03, 392.2, 2388, 100, 38.94, 23.359}},
-    {10, 0.25, 100, 0.15, {489.05, 604.62, 1498.5, 1305.4, 10.52, 15.49, 394.72, 2318.89, 8777.7, 1.26, 45.31, 371.79, 2388.09, 8130.4, 8.6384, 0.03, 368.7, 2319, 100, 28.61, 17.164}},
-    {20, 0.70, 100, 0.15, {491.19, 607.30, 1482.4, 1248.1, 9.35, 13.65, 334.85, 2323.94, 8722.3, 1.08, 44.28, 315.17, 2388.07, 8060.7, 9.2067, 0.02, 364.5, 2324, 100, 24.53, 14.710}},
-    {25, 0.62, 60, 0.15, {462.54, 536.69, 1259.9, 1046.0, 7.05, 9.03, 175.57, 1915.33, 8009.3, 0.94, 36.65, 164.71, 2028.22, 7873.7, 10.8821, 0.02, 306.6, 1915, 84.93, 14.30, 8.585}},
-    {35, 0.84, 100, 0.15, {449.44, 555.53, 1363.7, 1126.5, 5.48, 8.00, 194.63, 2222.94, 8349.2, 1.02, 41.82, 183.18, 2388.03, 8067.1, 9.3064, 0.02, 333.4, 2223, 100, 14.87, 8.924}},
-    {42, 0.84, 100, 0.25, {445.00, 549.45, 1351.1, 1122.5, 3.91, 5.71, 138.76, 2211.90, 8320.2, 1.02, 41.98, 130.65, 2387.98, 8084.0, 9.3528, 0.02, 330.2, 2212, 100, 10.62, 6.370}},
+    {0, 0, 100, 0.15, {518.67, 642.34,  1586.6, 1402.3, 14.62, 21.61, 553.99, 2388.06, 9055.2, 1.30,  47.35,
+                       521.93, 2388.06, 8136.6, 8.4176, 0.03,  392.2, 2388,   100,     38.94,  23.359}},
+    {10, 0.25, 100, 0.15, {489.05, 604.62,  1498.5, 1305.4, 10.52, 15.49, 394.72, 2318.89, 8777.7, 1.26,  45.31,
+                           371.79, 2388.09, 8130.4, 8.6384, 0.03,  368.7, 2319,   100,     28.61,  17.164}},
+    {20, 0.70, 100, 0.15, {491.19, 607.30,  1482.4, 1248.1, 9.35, 13.65, 334.85, 2323.94, 8722.3, 1.08,  44.28,
+                           315.17, 2388.07, 8060.7, 9.2067, 0.02, 364.5, 2324,   100,     24.53,  14.710}},
+    {25, 0.62, 60, 0.15, {462.54, 536.69,  1259.9, 1046.0,  7.05, 9.03,  175.57, 1915.33, 8009.3, 0.94, 36.65,
+                          164.71, 2028.22, 7873.7, 10.8821, 0.02, 306.6, 1915,   84.93,   14.30,  8.585}},
+    {35, 0.84, 100, 0.15, {449.44, 555.53,  1363.7, 1126.5, 5.48, 8.00,  194.63, 2222.94, 8349.2, 1.02, 41.82,
+                           183.18, 2388.03, 8067.1, 9.3064, 0.02, 333.4, 2223,   100,     14.87,  8.924}},
+    {42, 0.84, 100, 0.25, {445.00, 549.45,  1351.1, 1122.5, 3.91, 5.71,  138.76, 2211.90, 8320.2, 1.02, 41.98,
+                           130.65, 2387.98, 8084.0, 9.3528, 0.02, 330.2, 2212,   100,     10.62,  6.370}},
 }};
 
 // How far each sensor moves at sea level when a component has worn to its limit, all else young: the linearised gas path.
@@ -62,14 +68,17 @@ struct Response {
   Sensors by_efficiency;
   Sensors by_flow;
 };
-//                               T2 T24   T30 T50  P2 P15 P30   Nf   Nc   epr   Ps30 phi   NRf  NRc  BPR   farB htB  dmd  %  W31   W32
-constexpr Response compressor{{0, 0.85, 9.5, 17.0, 0, 0, -1.5, 0.11, -20, 0, 0.50, -1.30, 0.11, -22, 0.064, 0, 2.5, 0, 0, -0.31, -0.18},
-                              {0, 0.55, 7.0, 11.0, 0, 0, -1.1, 0.08, 85, 0, 0.32, -0.95, 0.08, 70, 0.042, 0, 1.7, 0, 0, -0.21, -0.12}};
-constexpr Response fan{{0, 0.75, 12.0, 17.0, 0, 0.004, 8.0, 0.34, 40, 0.009, 0.58, 7.8, 0.34, 31, -0.090, 0, 3.1, 0, 0, 0.33, 0.20},
-                       {0, 0.55, 9.0, 12.5, 0, -0.008, 6.4, 0.25, 33, 0.007, 0.43, 6.0, 0.25, 26, -0.066, 0, 2.3, 0, 0, 0.25, 0.15}};
+//                               T2 T24   T30 T50  P2 P15 P30   Nf   Nc   epr   Ps30 phi   NRf  NRc  BPR   farB htB  dmd  %  W31 W32
+constexpr Response compressor{
+    {0, 0.85, 9.5, 17.0, 0, 0, -1.5, 0.11, -20, 0, 0.50, -1.30, 0.11, -22, 0.064, 0, 2.5, 0, 0, -0.31, -0.18},
+    {0, 0.55, 7.0, 11.0, 0, 0, -1.1, 0.08, 85, 0, 0.32, -0.95, 0.08, 70, 0.042, 0, 1.7, 0, 0, -0.21, -0.12}};
+constexpr Response fan{
+    {0, 0.75, 12.0, 17.0, 0, 0.004, 8.0, 0.34, 40, 0.009, 0.58, 7.8, 0.34, 31, -0.090, 0, 3.1, 0, 0, 0.33, 0.20},
+    {0, 0.55, 9.0, 12.5, 0, -0.008, 6.4, 0.25, 33, 0.007, 0.43, 6.0, 0.25, 26, -0.066, 0, 2.3, 0, 0, 0.25, 0.15}};
 
 // Spread of one reading around its true value, at sea level, and the digits NASA's files print.
-constexpr Sensors noise{0, 0.30, 4.0, 4.0, 0, 0.002, 0.43, 0.04, 4.2, 0.0004, 0.10, 0.32, 0.04, 3.2, 0.0204, 0, 0.94, 0, 0, 0.10, 0.061};
+constexpr Sensors noise{0,    0.30, 4.0, 4.0,    0, 0.002, 0.43, 0.04, 4.2,  0.0004, 0.10,
+                        0.32, 0.04, 3.2, 0.0204, 0, 0.94,  0,    0,    0.10, 0.061};
 constexpr std::array<int, sensor_count> decimals{2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 4, 2, 0, 0, 2, 2, 4};
 constexpr std::array<int, 3> setting_decimals{4, 4, 1};
 
@@ -154,10 +163,12 @@ class Engine {
   Flight fly(double ce, double cf, double fe, double ff) {
     const Regime& regime = regimes[draw_regime(random_, conditions_)];
     Flight flight;
-    const std::array<double, 3> settings{regime.altitude_kft + 0.0022 * random_.normal(), regime.mach + 0.0003 * random_.normal(), regime.throttle};
+    const std::array<double, 3> settings{regime.altitude_kft + 0.0022 * random_.normal(), regime.mach + 0.0003 * random_.normal(),
+                                         regime.throttle};
     for (std::size_t i = 0; i < settings.size(); ++i) flight.settings[i] = rounded(settings[i], setting_decimals[i]);
     for (std::size_t s = 0; s < sensor_count; ++s) {
-      const double shift = compressor.by_efficiency[s] * ce + compressor.by_flow[s] * cf + fan.by_efficiency[s] * fe + fan.by_flow[s] * ff;
+      const double shift =
+          compressor.by_efficiency[s] * ce + compressor.by_flow[s] * cf + fan.by_efficiency[s] * fe + fan.by_flow[s] * ff;
       const double error = build_[s] + noise[s] * random_.normal();
       // Relative responses are taken as the same in every regime.
       const double relative = regime.nominal[s] / regimes[0].nominal[s];
@@ -181,9 +192,12 @@ Engine make_engine(const FleetSpec& spec, std::uint64_t set, int unit) {
 }  // namespace
 
 Result<Fleet> simulate_fleet(const FleetSpec& spec) {
-  if (spec.engines < 1 || spec.engines > 10000) return fail(Fault::invalid_input, fmt::format("engines: expected 1 to 10000, found {}", spec.engines));
-  if (spec.conditions != 1 && spec.conditions != 6) return fail(Fault::invalid_input, fmt::format("conditions: expected 1 or 6, found {}", spec.conditions));
-  if (spec.fault_modes != 1 && spec.fault_modes != 2) return fail(Fault::invalid_input, fmt::format("fault modes: expected 1 or 2, found {}", spec.fault_modes));
+  if (spec.engines < 1 || spec.engines > 10000)
+    return fail(Fault::invalid_input, fmt::format("engines: expected 1 to 10000, found {}", spec.engines));
+  if (spec.conditions != 1 && spec.conditions != 6)
+    return fail(Fault::invalid_input, fmt::format("conditions: expected 1 or 6, found {}", spec.conditions));
+  if (spec.fault_modes != 1 && spec.fault_modes != 2)
+    return fail(Fault::invalid_input, fmt::format("fault modes: expected 1 or 2, found {}", spec.fault_modes));
 
   Fleet fleet;
   for (int unit = 1; unit <= spec.engines; ++unit) fleet.train.push_back(make_engine(spec, 1, unit).run_to_failure());
@@ -209,7 +223,8 @@ std::string print_histories(const std::vector<History>& histories) {
     for (std::size_t cycle = 0; cycle < histories[unit].size(); ++cycle) {
       const Flight& flight = histories[unit][cycle];
       fmt::format_to(to, "{} {}", unit + 1, cycle + 1);
-      for (std::size_t i = 0; i < flight.settings.size(); ++i) fmt::format_to(to, " {:.{}f}", flight.settings[i], setting_decimals[i]);
+      for (std::size_t i = 0; i < flight.settings.size(); ++i)
+        fmt::format_to(to, " {:.{}f}", flight.settings[i], setting_decimals[i]);
       for (std::size_t s = 0; s < sensor_count; ++s) fmt::format_to(to, " {:.{}f}", flight.sensors[s], decimals[s]);
       out += "  \n";
     }

@@ -19,9 +19,9 @@
 namespace nacelle::simulator {
 
 struct FleetSpec {
-  int engines = 100;     ///< 1..10000, of the training set and of the test set each
-  int conditions = 1;    ///< 1 (sea level) or 6 operating regimes
-  int fault_modes = 1;   ///< 1 (high-pressure compressor) or 2 (compressor or fan)
+  int engines = 100;    ///< 1..10000, of the training set and of the test set each
+  int conditions = 1;   ///< 1 (sea level) or 6 operating regimes
+  int fault_modes = 1;  ///< 1 (high-pressure compressor) or 2 (compressor or fan)
   std::uint64_t seed = 1;
 };
 
@@ -36,8 +36,8 @@ using History = std::vector<Flight>;
 
 struct Fleet {
   std::vector<History> train;
-  std::vector<History> test;          ///< cut off some time before failure
-  std::vector<int> remaining;         ///< of each test engine, flights left after its last
+  std::vector<History> test;   ///< cut off some time before failure
+  std::vector<int> remaining;  ///< of each test engine, flights left after its last
 };
 
 /// Deterministic: the same spec gives the same fleet, and engine k does not depend on how many there are.

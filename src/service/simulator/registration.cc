@@ -61,14 +61,15 @@ awaitable<Result<std::string>> scope_of(MakeHubClient make_client, std::string p
   CO_TRY(in(document, "looking for the edge device " + parent));
   const json::Value* edge = document->at_path({"capabilities", "iotEdge"});
   const json::Value* scope = document->find("deviceScope");
-  if (!edge || *edge != json::Value(true) || !scope || !scope->is_string()) co_return fail(Fault::not_found, fmt::format("'{}' is not an edge device", parent));
+  if (!edge || *edge != json::Value(true) || !scope || !scope->is_string())
+    co_return fail(Fault::not_found, fmt::format("'{}' is not an edge device", parent));
   co_return scope->as_string();
 }
 
 }  // namespace
 
-awaitable<Result<std::vector<device::Identity>>> register_devices(Executor executor, MakeHubClient make_client, std::vector<std::string> ids,
-                                                                  std::string parent) {
+awaitable<Result<std::vector<device::Identity>>> register_devices(Executor executor, MakeHubClient make_client,
+                                                                  std::vector<std::string> ids, std::string parent) {
   const auto work = std::make_shared<Work>();
   if (!parent.empty()) {
     auto scope = co_await scope_of(make_client, parent);

@@ -78,12 +78,15 @@ struct Flight {
   std::atomic<bool> failed{false};
 };
 
-void send(const std::shared_ptr<Run>& run, net::MqttClient* client, const std::shared_ptr<Flight>& flight, std::string topic, std::string body) {
+void send(const std::shared_ptr<Run>& run, net::MqttClient* client, const std::shared_ptr<Flight>& flight, std::string topic,
+          std::string body) {
   ++run->sent;
   ++flight->unanswered;
   client->publish(std::move(topic), std::move(body), mqtt::QoS::at_least_once, [run, flight](Result<> acked) {
-    if (acked) ++run->acked;
-    else flight->failed = true;
+    if (acked)
+      ++run->acked;
+    else
+      flight->failed = true;
     --flight->unanswered;
   });
 }
@@ -107,7 +110,8 @@ awaitable<Result<>> send_all(std::shared_ptr<Run> run, net::MqttClient* client, 
   for (std::size_t row = feed.rows.begin; row < feed.rows.end && !flight->failed; ++row, ++number) {
     bool go_on = true;
     if (rate > 0) {
-      const auto due = began + std::chrono::duration_cast<Steady::duration>(std::chrono::duration<double>(static_cast<double>(number) / rate));
+      const auto due =
+          began + std::chrono::duration_cast<Steady::duration>(std::chrono::duration<double>(static_cast<double>(number) / rate));
       go_on = co_await sleep_for(due - Steady::now());
     }
     if (go_on && flight->unanswered >= window) go_on = co_await settle(flight, window / 2);

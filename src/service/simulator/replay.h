@@ -39,8 +39,8 @@ struct Progress {
 };
 
 struct ReplayOptions {
-  double messages_per_second = 0;           ///< of each engine; 0: as fast as they are acknowledged
-  std::chrono::seconds give_up_after{300};  ///< without a single acknowledgement
+  double messages_per_second = 0;                    ///< of each engine; 0: as fast as they are acknowledged
+  std::chrono::seconds give_up_after{300};           ///< without a single acknowledgement
   std::function<void(const Progress&)> on_progress;  ///< some times a second
 };
 

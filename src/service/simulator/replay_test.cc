@@ -31,7 +31,8 @@ class ScriptedHub final : public net::MqttPolicy {
     const auto user = telemetry::parse_user_name(connect.user_name.value_or(""));
     const auto token = sas::parse_token(connect.password.value_or(""));
     const auto key = keys.find(connect.client_id);
-    const bool good = user && user->hub == hub_name && user->device_id == connect.client_id && token && key != keys.end() && sas::signed_by(*token, key->second);
+    const bool good = user && user->hub == hub_name && user->device_id == connect.client_id && token && key != keys.end() &&
+                      sas::signed_by(*token, key->second);
     answer.code = good ? mqtt::ConnectCode::accepted : mqtt::ConnectCode::not_authorized;
     co_return answer;
   }
@@ -39,7 +40,8 @@ class ScriptedHub final : public net::MqttPolicy {
   void disconnected(const net::MqttConnectionPtr&, bool) override {}
   std::optional<mqtt::QoS> subscribe(const net::MqttConnectionPtr&, const mqtt::Subscription&) override { return std::nullopt; }
   void subscribed(const net::MqttConnectionPtr&, const std::string&) override {}
-  void publish(const net::MqttConnectionPtr& connection, const mqtt::Publish& publish, std::function<void(Result<>)> done) override {
+  void publish(const net::MqttConnectionPtr& connection, const mqtt::Publish& publish,
+               std::function<void(Result<>)> done) override {
     std::uint64_t number = 0;
     {
       const std::lock_guard lock(mutex_);
@@ -63,7 +65,7 @@ class ScriptedHub final : public net::MqttPolicy {
 
  private:
   mutable std::mutex mutex_;
-  Messages messages_;          // guarded by mutex_
+  Messages messages_;           // guarded by mutex_
   std::uint64_t received_ = 0;  // guarded by mutex_
 };
 
@@ -86,7 +88,9 @@ class Replay : public testing::Test {
   }
   ~Replay() override { runtime_.block_on(server_->close()); }
 
-  Result<ReplaySummary> run(ReplayOptions options = {}) { return runtime_.block_on(replay(runtime_.executor(), clock_, target_, feeds_, table_, std::move(options))); }
+  Result<ReplaySummary> run(ReplayOptions options = {}) {
+    return runtime_.block_on(replay(runtime_.executor(), clock_, target_, feeds_, table_, std::move(options)));
+  }
 
   /// Each device's cycles in the order of their first arrival.
   std::map<std::string, std::vector<std::int64_t>> first_arrivals() const {

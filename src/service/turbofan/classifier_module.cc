@@ -29,9 +29,10 @@ class Classifier : public std::enable_shared_from_this<Classifier> {
     const json::Value* sha = desired.at_path({"model", "sha256"});
     if (!sha || !sha->is_string() || sha->as_string() == wanted_) return;
     wanted_ = sha->as_string();
-    if (!loading_) asio::co_spawn(strand_, load(shared_from_this()), [](std::exception_ptr failure) {
-      if (failure) std::rethrow_exception(failure);
-    });
+    if (!loading_)
+      asio::co_spawn(strand_, load(shared_from_this()), [](std::exception_ptr failure) {
+        if (failure) std::rethrow_exception(failure);
+      });
   }
 
   void take(telemetry::Message message, std::function<void()> done) {
@@ -40,7 +41,9 @@ class Classifier : public std::enable_shared_from_this<Classifier> {
   }
 
   void report_counts() {
-    if (client_) client_->report(json::Object{{"counters", json::Object{{"predictions", predictions_}, {"repeated", repeated_}, {"refused", refused_}}}});
+    if (client_)
+      client_->report(
+          json::Object{{"counters", json::Object{{"predictions", predictions_}, {"repeated", repeated_}, {"refused", refused_}}}});
   }
 
  private:
@@ -164,7 +167,9 @@ class Classifier : public std::enable_shared_from_this<Classifier> {
 
   void report_model(const std::string& sha, const Result<>& in_place) {
     if (!in_place) log::error("classifier", "model {}: {}", sha, in_place.error().message);
-    const json::Object model{{"sha256", sha}, {"status", in_place ? "active" : "failed"}, {"message", in_place ? std::string() : in_place.error().message}};
+    const json::Object model{{"sha256", sha},
+                             {"status", in_place ? "active" : "failed"},
+                             {"message", in_place ? std::string() : in_place.error().message}};
     client_->report(json::Object{{"model", model}});
   }
 

@@ -37,7 +37,8 @@ class Reader {
   Result<std::uint64_t> number(int count = 8) {
     TRY_LET(const BytesView raw, take(static_cast<std::size_t>(count)));
     std::uint64_t value = 0;
-    for (int i = 0; i < count; ++i) value |= static_cast<std::uint64_t>(static_cast<unsigned char>(raw[static_cast<std::size_t>(i)])) << (8 * i);
+    for (int i = 0; i < count; ++i)
+      value |= static_cast<std::uint64_t>(static_cast<unsigned char>(raw[static_cast<std::size_t>(i)])) << (8 * i);
     return value;
   }
   Result<BytesView> text() {
@@ -105,7 +106,8 @@ Result<std::pair<std::string, SeenReading>> decode_reading(BytesView record) {
   return std::pair{std::string(engine), std::move(reading)};
 }
 
-Result<std::unique_ptr<ClassifierStore>> ClassifierStore::open(const std::filesystem::path& folder, const Clock& clock, storage::FileSystem& files) {
+Result<std::unique_ptr<ClassifierStore>> ClassifierStore::open(const std::filesystem::path& folder, const Clock& clock,
+                                                               storage::FileSystem& files) {
   TRY(files.make_directories(folder / "journal"));
   auto store = std::unique_ptr<ClassifierStore>(new ClassifierStore(folder, files));
   storage::SpoolOptions options;
@@ -117,7 +119,8 @@ Result<std::unique_ptr<ClassifierStore>> ClassifierStore::open(const std::filesy
   if (!bytes && bytes.error().fault != Fault::not_found) return fail(std::move(bytes).error());
   if (!bytes) return store;
   const bool whole = bytes->size() > magic.size() + hash_bytes && bytes->starts_with(magic) &&
-                     digest::sha256(BytesView(*bytes).substr(0, bytes->size() - hash_bytes)) == BytesView(*bytes).substr(bytes->size() - hash_bytes);
+                     digest::sha256(BytesView(*bytes).substr(0, bytes->size() - hash_bytes)) ==
+                         BytesView(*bytes).substr(bytes->size() - hash_bytes);
   if (!whole) {
     log::error("classifier", "{} is damaged and set aside; the engines begin anew", path.string());
     TRY(files.rename(path, path.string() + ".quarantined"));
@@ -195,8 +198,10 @@ void ClassifierStore::append(const std::string& engine, const SeenReading& readi
       if (!at) unsynced->failed = true;
       if (--unsynced->count == 0) unsynced->none_left.notify_all();
     }
-    if (at) done({});
-    else done(fail(std::move(at).error()));
+    if (at)
+      done({});
+    else
+      done(fail(std::move(at).error()));
   });
 }
 

@@ -19,7 +19,8 @@ namespace nacelle::turbofan {
 class ClassifierStore {
  public:
   /// `clock` and `files` outlive it. A damaged snapshot is set aside, logged, and the engines begin anew.
-  static Result<std::unique_ptr<ClassifierStore>> open(const std::filesystem::path& folder, const Clock& clock, storage::FileSystem& files);
+  static Result<std::unique_ptr<ClassifierStore>> open(const std::filesystem::path& folder, const Clock& clock,
+                                                       storage::FileSystem& files);
 
   /// The hash of the model in use when the snapshot was written; empty if there is none.
   const std::string& model_hash() const { return model_hash_; }
@@ -52,11 +53,11 @@ class ClassifierStore {
   std::filesystem::path folder_;
   storage::FileSystem& files_;
   std::unique_ptr<storage::Spool> journal_;
-  storage::Offset snapshot_next_ = 0;      // of the journal: the snapshot holds everything below
-  std::uint64_t since_snapshot_ = 0;       // readings appended
+  storage::Offset snapshot_next_ = 0;  // of the journal: the snapshot holds everything below
+  std::uint64_t since_snapshot_ = 0;   // readings appended
   std::string model_hash_;
   std::shared_ptr<Unsynced> unsynced_ = std::make_shared<Unsynced>();
-  Bytes snapshot_bytes_;               // read at open(), used by restore()
+  Bytes snapshot_bytes_;  // read at open(), used by restore()
 };
 
 // The record formats, for tests.

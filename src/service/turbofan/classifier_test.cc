@@ -23,7 +23,8 @@ const dataset::FleetTable& fleet() {
 
 feature::Pipeline learned(const feature::Recipe& recipe) {
   const std::vector<double> rul = dataset::label_rul(fleet());
-  feature::Pipeline::TrainingRows rows{.row_count = fleet().row_count(), .inputs = {}, .cycle = fleet().cycle, .rul = rul, .engine_begin = {}};
+  feature::Pipeline::TrainingRows rows{
+      .row_count = fleet().row_count(), .inputs = {}, .cycle = fleet().cycle, .rul = rul, .engine_begin = {}};
   for (const auto& column : fleet().columns) rows.inputs.emplace_back(column);
   for (const auto& engine : fleet().engines) rows.engine_begin.push_back(engine.begin);
   rows.engine_begin.push_back(fleet().row_count());
@@ -69,7 +70,8 @@ SeenReading reading(std::int64_t cycle, std::uint64_t run = 1) {
   SeenReading made;
   made.cycle = cycle;
   made.message = run * 1'000'000 + static_cast<std::uint64_t>(cycle);
-  for (std::size_t i = 0; i < channels; ++i) made.values[i] = std::sin(static_cast<double>(cycle) * 0.1 + static_cast<double>(i)) + static_cast<double>(run);
+  for (std::size_t i = 0; i < channels; ++i)
+    made.values[i] = std::sin(static_cast<double>(cycle) * 0.1 + static_cast<double>(i)) + static_cast<double>(run);
   return made;
 }
 
@@ -118,7 +120,8 @@ TEST(EngineMemory, cycle_one_of_another_message_begins_a_new_run) {
   ASSERT_TRUE(memory.use(first_model()));
   ASSERT_TRUE(fresh.use(first_model()));
   for (int cycle = 1; cycle <= 50; ++cycle) predicted(memory, "a", reading(cycle));
-  for (int cycle = 1; cycle <= 10; ++cycle) EXPECT_EQ(predicted(memory, "a", reading(cycle, 2)), predicted(fresh, "a", reading(cycle, 2)));
+  for (int cycle = 1; cycle <= 10; ++cycle)
+    EXPECT_EQ(predicted(memory, "a", reading(cycle, 2)), predicted(fresh, "a", reading(cycle, 2)));
 }
 
 TEST(EngineMemory, a_new_model_is_warmed_up_with_the_kept_readings) {
@@ -141,9 +144,14 @@ TEST(EngineMemory, memory_is_bounded_per_engine) {
 }
 
 TEST(ReadReading, the_member_that_is_wrong_is_named) {
-  for (const auto& [text, word] : std::vector<std::pair<const char*, const char*>>{
-           {"{}", "CycleTime"}, {R"({"CycleTime":"1","Sensor1":1})", "CycleTime"}, {R"({"CycleTime":1.5,"Sensor1":1})", "CycleTime"},
-           {R"({"CycleTime":0,"Sensor1":1})", "CycleTime"}, {R"({"CycleTime":1,"Sensor3":"hot"})", "Sensor3"}, {R"({"CycleTime":1})", "no sensor"}, {"[]", "object"}}) {
+  for (const auto& [text, word] :
+       std::vector<std::pair<const char*, const char*>>{{"{}", "CycleTime"},
+                                                        {R"({"CycleTime":"1","Sensor1":1})", "CycleTime"},
+                                                        {R"({"CycleTime":1.5,"Sensor1":1})", "CycleTime"},
+                                                        {R"({"CycleTime":0,"Sensor1":1})", "CycleTime"},
+                                                        {R"({"CycleTime":1,"Sensor3":"hot"})", "Sensor3"},
+                                                        {R"({"CycleTime":1})", "no sensor"},
+                                                        {"[]", "object"}}) {
     const auto refused = read_reading(*json::parse(text));
     ASSERT_FALSE(refused) << text;
     EXPECT_NE(refused.error().message.find(word), std::string::npos) << refused.error().message;
@@ -185,7 +193,8 @@ TEST(ClassifierStore, a_restart_at_any_place_changes_no_prediction) {
   for (int run = 0; run < 6; ++run) {
     Kept kept(folder.path, first_model());
     for (int i = 0; i < 45; ++i, ++cycle)
-      for (const char* engine : {"a", "b"}) EXPECT_EQ(kept.step(engine, reading(cycle)), predicted(never_stopped, engine, reading(cycle))) << cycle;
+      for (const char* engine : {"a", "b"})
+        EXPECT_EQ(kept.step(engine, reading(cycle)), predicted(never_stopped, engine, reading(cycle))) << cycle;
     if (run % 2 == 1) {
       ASSERT_TRUE(kept.store->snapshot(kept.memory, true));
     }

@@ -7,11 +7,10 @@ namespace nacelle::turbofan {
 namespace {
 
 std::string make_schema() {
-  std::string schema =
-      R"({"type":"record","name":"EngineData","namespace":"turbofan","fields":[)"
-      R"({"name":"CorrelationId","type":"string"},{"name":"ConnectionDeviceId","type":"string"},)"
-      R"({"name":"CreationTimeUtc","type":"string"},{"name":"EnqueuedTimeUtc","type":"string"},)"
-      R"({"name":"Body","type":{"type":"record","name":"EngineBody","fields":[{"name":"CycleTime","type":"long"})";
+  std::string schema = R"({"type":"record","name":"EngineData","namespace":"turbofan","fields":[)"
+                       R"({"name":"CorrelationId","type":"string"},{"name":"ConnectionDeviceId","type":"string"},)"
+                       R"({"name":"CreationTimeUtc","type":"string"},{"name":"EnqueuedTimeUtc","type":"string"},)"
+                       R"({"name":"Body","type":{"type":"record","name":"EngineBody","fields":[{"name":"CycleTime","type":"long"})";
   for (const std::string& name : channel_names()) schema += R"(,{"name":")" + name + R"(","type":"double"})";
   return schema + R"(,{"name":"PredictedRul","type":"double"}]}}]})";
 }

@@ -13,9 +13,9 @@ namespace nacelle::turbofan {
 struct EngineData {
   std::string correlation_id;
   std::string device;
-  std::string created;   ///< ISO 8601, UTC
+  std::string created;  ///< ISO 8601, UTC
   std::string enqueued;
-  SeenReading reading;   ///< with the prediction
+  SeenReading reading;  ///< with the prediction
 
   /// Tells a repeated delivery: the same correlation id and cycle.
   std::uint64_t identity() const { return message_hash(correlation_id + "/" + std::to_string(reading.cycle)); }

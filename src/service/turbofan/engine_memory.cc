@@ -28,16 +28,20 @@ std::uint64_t message_hash(std::string_view correlation_id) {
 }
 
 Result<SeenReading> read_reading(const json::Value& record) {
-  if (!record.is_object()) return fail(Fault::invalid_input, fmt::format("record: expected an object, found {}", json::type_name(record)));
+  if (!record.is_object())
+    return fail(Fault::invalid_input, fmt::format("record: expected an object, found {}", json::type_name(record)));
   SeenReading reading;
   TRY_LET(reading.cycle, json::get_integer(record, "CycleTime", "record"));
-  if (reading.cycle < 1 || reading.cycle > 1'000'000'000) return fail(Fault::invalid_input, fmt::format("record: CycleTime: expected 1 to 10^9, found {}", reading.cycle));
+  if (reading.cycle < 1 || reading.cycle > 1'000'000'000)
+    return fail(Fault::invalid_input, fmt::format("record: CycleTime: expected 1 to 10^9, found {}", reading.cycle));
   bool any = false;
   for (std::size_t i = 0; i < channels; ++i) {
     const json::Value* value = record.find(channel_names()[i]);
     reading.values[i] = std::numeric_limits<double>::quiet_NaN();
     if (!value || value->is_null()) continue;
-    if (!value->is_number()) return fail(Fault::invalid_input, fmt::format("record: {}: expected a number, found {}", channel_names()[i], json::type_name(*value)));
+    if (!value->is_number())
+      return fail(Fault::invalid_input,
+                  fmt::format("record: {}: expected a number, found {}", channel_names()[i], json::type_name(*value)));
     reading.values[i] = value->as_number();
     any = true;
   }
@@ -49,7 +53,9 @@ Result<> EngineMemory::use(std::shared_ptr<const model::Estimator> model) {
   std::vector<std::size_t> mapping;
   for (const std::string& name : model->pipeline().input_names()) {
     const auto at = std::find(channel_names().begin(), channel_names().end(), name);
-    if (at == channel_names().end()) return fail(Fault::invalid_input, fmt::format("model {}: its input '{}' is not one of a turbofan reading's", model->name(), name));
+    if (at == channel_names().end())
+      return fail(Fault::invalid_input,
+                  fmt::format("model {}: its input '{}' is not one of a turbofan reading's", model->name(), name));
     mapping.push_back(static_cast<std::size_t>(at - channel_names().begin()));
   }
   const bool same_pipeline = model_ && model_->pipeline().hash() == model->pipeline().hash();
@@ -86,7 +92,8 @@ Result<EngineMemory::Answer> EngineMemory::step(const std::string& name, SeenRea
     engine.readings.clear();
   }
   if (!engine.readings.empty() && reading.cycle <= engine.readings.back().cycle) {
-    const auto same = std::find_if(engine.readings.rbegin(), engine.readings.rend(), [&](const SeenReading& seen) { return seen.cycle == reading.cycle; });
+    const auto same = std::find_if(engine.readings.rbegin(), engine.readings.rend(),
+                                   [&](const SeenReading& seen) { return seen.cycle == reading.cycle; });
     // A reading older than all that is remembered gets the newest answer: the state has gone on.
     const SeenReading& answered = same == engine.readings.rend() ? engine.readings.back() : *same;
     return Answer{answered.prediction, false, answered};
@@ -104,7 +111,8 @@ Result<EngineMemory::Answer> EngineMemory::step(const std::string& name, SeenRea
 }
 
 void EngineMemory::forget_one() {
-  const auto oldest = std::min_element(engines_.begin(), engines_.end(), [](const auto& a, const auto& b) { return a.second.used < b.second.used; });
+  const auto oldest = std::min_element(engines_.begin(), engines_.end(),
+                                       [](const auto& a, const auto& b) { return a.second.used < b.second.used; });
   engines_.erase(oldest);
 }
 

@@ -36,7 +36,7 @@ std::uint64_t message_hash(std::string_view correlation_id);
 
 class EngineMemory {
  public:
-  static constexpr std::size_t readings_kept = 200;  ///< the longest window of a pipeline (ml/feature/recipe.h)
+  static constexpr std::size_t readings_kept = 200;    ///< the longest window of a pipeline (ml/feature/recipe.h)
   static constexpr std::size_t engines_kept = 20'000;  ///< beyond it the one that was silent longest is forgotten
 
   struct Engine {

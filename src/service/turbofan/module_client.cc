@@ -28,13 +28,15 @@ std::string parameter(std::string_view query, std::string_view name) {
 ModuleClient::ModuleClient(Executor strand, ModuleEnvironment me, const Clock& clock, Handlers handlers)
     : strand_(strand), me_(std::move(me)), clock_(clock), handlers_(std::move(handlers)), workload_(me_) {}
 
-awaitable<Result<std::shared_ptr<ModuleClient>>> ModuleClient::connect(Executor strand, ModuleEnvironment me, const Clock& clock, Handlers handlers) {
+awaitable<Result<std::shared_ptr<ModuleClient>>> ModuleClient::connect(Executor strand, ModuleEnvironment me, const Clock& clock,
+                                                                       Handlers handlers) {
   auto client = std::shared_ptr<ModuleClient>(new ModuleClient(strand, std::move(me), clock, std::move(handlers)));
   std::chrono::milliseconds wait{200};
   while (true) {
     auto trusted = co_await client->trust();
     if (trusted) break;
-    if (trusted.error().fault != Fault::unavailable && trusted.error().fault != Fault::timed_out) co_return fail(std::move(trusted).error());
+    if (trusted.error().fault != Fault::unavailable && trusted.error().fault != Fault::timed_out)
+      co_return fail(std::move(trusted).error());
     log::warn("module", "{}", trusted.error().message);
     const bool slept = co_await sleep_for(wait);
     if (!slept) co_return fail(Fault::unavailable, "stopped before the edge was reached");
@@ -94,9 +96,10 @@ void ModuleClient::make_client() {
   const std::weak_ptr<ModuleClient> weak = weak_from_this();
   options.password = [weak] { return token(weak); };
   auto on_message = [weak, strand = strand_](const mqtt::Publish& publish, std::function<void()> done) {
-    asio::post(strand, [weak, topic = std::string(publish.topic), payload = Bytes(publish.payload), done = std::move(done)]() mutable {
-      if (const auto self = weak.lock()) self->received(std::move(topic), std::move(payload), std::move(done));
-    });
+    asio::post(strand,
+               [weak, topic = std::string(publish.topic), payload = Bytes(publish.payload), done = std::move(done)]() mutable {
+                 if (const auto self = weak.lock()) self->received(std::move(topic), std::move(payload), std::move(done));
+               });
   };
   auto on_state = [weak, strand = strand_](bool connected) {
     if (!connected) return;
@@ -194,16 +197,18 @@ void ModuleClient::send_report() {
   if (report_waiting_.is_null() || !client_->connected()) return;
   report_sent_ = std::exchange(report_waiting_, json::Value{});
   report_request_ = fmt::format("p{}", next_id_++);
-  client_->publish("$iothub/twin/PATCH/properties/reported/?$rid=" + report_request_, json::print(report_sent_), mqtt::QoS::at_most_once, [](Result<>) {});
+  client_->publish("$iothub/twin/PATCH/properties/reported/?$rid=" + report_request_, json::print(report_sent_),
+                   mqtt::QoS::at_most_once, [](Result<>) {});
 }
 
 void ModuleClient::send(const std::string& output, const telemetry::Message& message, std::function<void(Result<>)> done) {
   std::string bag = "%24.on=" + text::percent_encode_strict(output);
   if (const std::string rest = telemetry::print_property_bag(message, false); !rest.empty()) bag += "&" + rest;
   std::string topic = telemetry::event_topic(me_.device, me_.module, bag);
-  client_->publish(std::move(topic), message.body, mqtt::QoS::at_least_once, [strand = strand_, done = std::move(done)](Result<> sent) {
-    asio::post(strand, [done, sent = std::move(sent)]() mutable { done(std::move(sent)); });
-  });
+  client_->publish(std::move(topic), message.body, mqtt::QoS::at_least_once,
+                   [strand = strand_, done = std::move(done)](Result<> sent) {
+                     asio::post(strand, [done, sent = std::move(sent)]() mutable { done(std::move(sent)); });
+                   });
 }
 
 void ModuleClient::send_surely(const std::string& output, telemetry::Message message, std::function<void()> done) {

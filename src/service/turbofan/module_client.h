@@ -26,7 +26,8 @@ class ModuleClient : public std::enable_shared_from_this<ModuleClient> {
 
   /// Makes the connection; back when it stands. Waits for the edge as long as it takes; Fault::denied and invalid_input end it.
   /// `clock` outlives the client.
-  static awaitable<Result<std::shared_ptr<ModuleClient>>> connect(Executor strand, ModuleEnvironment me, const Clock& clock, Handlers handlers);
+  static awaitable<Result<std::shared_ptr<ModuleClient>>> connect(Executor strand, ModuleEnvironment me, const Clock& clock,
+                                                                  Handlers handlers);
 
   /// Sends `message` (its properties and body) to an output; `done` when the edge has it on disk. In order.
   void send(const std::string& output, const telemetry::Message& message, std::function<void(Result<>)> done);

@@ -18,7 +18,8 @@ std::string text_of(const Variables& variable, const char* name) {
 
 Result<std::string> needed(const Variables& variable, const char* name) {
   std::string value = text_of(variable, name);
-  if (value.empty()) return fail(Fault::invalid_input, fmt::format("environment: {} is not set; this program is started by an edge", name));
+  if (value.empty())
+    return fail(Fault::invalid_input, fmt::format("environment: {} is not set; this program is started by an edge", name));
   return value;
 }
 
@@ -41,7 +42,8 @@ Result<ModuleEnvironment> from_edge(const Variables& variable) {
   ModuleEnvironment found;
   TRY_LET(const std::string workload, needed(variable, "IOTEDGE_WORKLOADURI"));
   constexpr std::string_view unix_scheme = "unix://";
-  if (!workload.starts_with(unix_scheme)) return fail(Fault::invalid_input, "environment: IOTEDGE_WORKLOADURI: expected unix:///path");
+  if (!workload.starts_with(unix_scheme))
+    return fail(Fault::invalid_input, "environment: IOTEDGE_WORKLOADURI: expected unix:///path");
   found.workload_socket = workload.substr(unix_scheme.size());
   TRY_LET(found.device, needed(variable, "IOTEDGE_DEVICEID"));
   TRY_LET(found.module, needed(variable, "IOTEDGE_MODULEID"));
@@ -50,7 +52,8 @@ Result<ModuleEnvironment> from_edge(const Variables& variable) {
   TRY_LET(const std::string gateway, needed(variable, "IOTEDGE_GATEWAYHOSTNAME"));
   TRY_LET(found.gateway, in(net::parse_endpoint(gateway, mqtts_port), "environment: IOTEDGE_GATEWAYHOSTNAME"));
   TRY_LET(const std::string scheme, needed(variable, "IOTEDGE_AUTHSCHEME"));
-  if (!text::equal_ignoring_case(scheme, "sasToken")) return fail(Fault::invalid_input, "environment: IOTEDGE_AUTHSCHEME: expected sasToken");
+  if (!text::equal_ignoring_case(scheme, "sasToken"))
+    return fail(Fault::invalid_input, "environment: IOTEDGE_AUTHSCHEME: expected sasToken");
   return found;
 }
 
@@ -66,11 +69,13 @@ Result<ModuleEnvironment> read_environment(const Variables& variable) {
   return found;
 }
 
-Result<std::int64_t> number_variable(const Variables& variable, const char* name, std::int64_t fallback, std::int64_t least, std::int64_t most) {
+Result<std::int64_t> number_variable(const Variables& variable, const char* name, std::int64_t fallback, std::int64_t least,
+                                     std::int64_t most) {
   const std::string value = text_of(variable, name);
   if (value.empty()) return fallback;
   TRY_LET(const std::int64_t number, in(text::parse_integer(value, name), "environment"));
-  if (number < least || number > most) return fail(Fault::invalid_input, fmt::format("environment: {}: expected {} to {}, found {}", name, least, most, number));
+  if (number < least || number > most)
+    return fail(Fault::invalid_input, fmt::format("environment: {}: expected {} to {}, found {}", name, least, most, number));
   return number;
 }
 

@@ -12,7 +12,7 @@
 namespace nacelle::turbofan {
 
 struct ModuleEnvironment {
-  std::string hub_name;           ///< in user names and tokens
+  std::string hub_name;  ///< in user names and tokens
   std::string device;
   std::string module;
   std::string generation;
@@ -32,6 +32,7 @@ using Variables = std::function<const char*(const char* name)>;
 Result<ModuleEnvironment> read_environment(const Variables& variable);
 
 /// A whole number out of a variable; `fallback` if it is absent or empty.
-Result<std::int64_t> number_variable(const Variables& variable, const char* name, std::int64_t fallback, std::int64_t least, std::int64_t most);
+Result<std::int64_t> number_variable(const Variables& variable, const char* name, std::int64_t fallback, std::int64_t least,
+                                     std::int64_t most);
 
 }  // namespace nacelle::turbofan

@@ -14,10 +14,14 @@ Variables variables(std::map<std::string, std::string> all) {
   };
 }
 
-const std::map<std::string, std::string> complete{{"IOTEDGE_WORKLOADURI", "unix:///run/w.sock"}, {"IOTEDGE_DEVICEID", "edge1"},
-                                                  {"IOTEDGE_MODULEID", "router"},               {"IOTEDGE_MODULEGENERATIONID", "g1"},
-                                                  {"IOTEDGE_IOTHUBHOSTNAME", "hub:8443"},       {"IOTEDGE_GATEWAYHOSTNAME", "gw:18883"},
-                                                  {"IOTEDGE_AUTHSCHEME", "SASTOKEN"},           {"NACELLE_MODULE_FOLDER", "/data/router"}};
+const std::map<std::string, std::string> complete{{"IOTEDGE_WORKLOADURI", "unix:///run/w.sock"},
+                                                  {"IOTEDGE_DEVICEID", "edge1"},
+                                                  {"IOTEDGE_MODULEID", "router"},
+                                                  {"IOTEDGE_MODULEGENERATIONID", "g1"},
+                                                  {"IOTEDGE_IOTHUBHOSTNAME", "hub:8443"},
+                                                  {"IOTEDGE_GATEWAYHOSTNAME", "gw:18883"},
+                                                  {"IOTEDGE_AUTHSCHEME", "SASTOKEN"},
+                                                  {"NACELLE_MODULE_FOLDER", "/data/router"}};
 
 TEST(ModuleEnvironment, all_is_read_from_the_edge_s_variables) {
   const auto me = read_environment(variables(complete));
@@ -41,14 +45,16 @@ TEST(ModuleEnvironment, each_missing_variable_is_named) {
 }
 
 TEST(ModuleEnvironment, a_connection_string_is_enough_and_its_key_is_never_shown) {
-  const auto me = read_environment(variables({{"EdgeHubConnectionString", "HostName=hub;DeviceId=e;ModuleId=m;SharedAccessKey=c2VjcmV0;GatewayHostName=gw"},
-                                              {"EdgeModuleCACertificateFile", "/ca.pem"}}));
+  const auto me = read_environment(
+      variables({{"EdgeHubConnectionString", "HostName=hub;DeviceId=e;ModuleId=m;SharedAccessKey=c2VjcmV0;GatewayHostName=gw"},
+                 {"EdgeModuleCACertificateFile", "/ca.pem"}}));
   ASSERT_TRUE(me) << me.error().message;
   EXPECT_EQ(me->gateway.host, "gw");
   EXPECT_EQ(me->gateway.port, 8883);
   EXPECT_EQ(me->ca_file, "/ca.pem");
   EXPECT_EQ(me->key, "c2VjcmV0");
-  const auto refused = read_environment(variables({{"EdgeHubConnectionString", "HostName=hub;DeviceId=e;SharedAccessKey=c2VjcmV0"}}));
+  const auto refused =
+      read_environment(variables({{"EdgeHubConnectionString", "HostName=hub;DeviceId=e;SharedAccessKey=c2VjcmV0"}}));
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().message.find("c2VjcmV0"), std::string::npos);
 }

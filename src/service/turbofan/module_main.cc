@@ -21,10 +21,11 @@ awaitable<Result<>> on_strand_of_its_own(ModuleBody body, ModuleEnvironment me, 
 int run_module(int argc, char** argv, const char* name, const char* purpose, ModuleBody body) {
   const bool help = argc == 2 && (std::strcmp(argv[1], "--help") == 0 || std::strcmp(argv[1], "-h") == 0);
   if (argc > 1) {
-    std::fprintf(help ? stdout : stderr,
-                 "%s: %s\n\nA module of an edge; it takes no arguments but its environment: the IOTEDGE_ variables and the workload\n"
-                 "socket, or EdgeHubConnectionString and EdgeModuleCACertificateFile. See docs/edge.md.\n",
-                 name, purpose);
+    std::fprintf(
+        help ? stdout : stderr,
+        "%s: %s\n\nA module of an edge; it takes no arguments but its environment: the IOTEDGE_ variables and the workload\n"
+        "socket, or EdgeHubConnectionString and EdgeModuleCACertificateFile. See docs/edge.md.\n",
+        name, purpose);
     return help ? 0 : 2;
   }
   const Variables variables = [](const char* variable) -> const char* { return std::getenv(variable); };

@@ -25,7 +25,8 @@ Result<Record> read_record(const Bytes& body) {
     value = std::move(only);
     stripped = true;
   }
-  if (!value.is_object()) return fail(Fault::invalid_input, fmt::format("the body is {}; expected an object", json::type_name(value)));
+  if (!value.is_object())
+    return fail(Fault::invalid_input, fmt::format("the body is {}; expected an object", json::type_name(value)));
   return Record{std::move(value), stripped};
 }
 
@@ -40,7 +41,8 @@ std::string content_id(const telemetry::Message& message) {
   std::string hex = hash.hex();
   hex[12] = '8';
   hex[16] = "89ab"[hex[16] & 3];
-  return fmt::format("{}-{}-{}-{}-{}", hex.substr(0, 8), hex.substr(8, 4), hex.substr(12, 4), hex.substr(16, 4), hex.substr(20, 12));
+  return fmt::format("{}-{}-{}-{}-{}", hex.substr(0, 8), hex.substr(8, 4), hex.substr(12, 4), hex.substr(16, 4),
+                     hex.substr(20, 12));
 }
 
 /// The properties every message of this reading carries from here on.
@@ -76,8 +78,14 @@ Outgoing dead_letter(const telemetry::Message& message, std::string_view why) {
   letter.body = message.body;
   const std::string* type = message.system.find("contentType");
   const std::string* encoding = message.system.find("contentEncoding");
-  if (type) letter.system.set("contentType", *type); else letter.system.erase("contentType");
-  if (encoding) letter.system.set("contentEncoding", *encoding); else letter.system.erase("contentEncoding");
+  if (type)
+    letter.system.set("contentType", *type);
+  else
+    letter.system.erase("contentType");
+  if (encoding)
+    letter.system.set("contentEncoding", *encoding);
+  else
+    letter.system.erase("contentEncoding");
   letter.application.set("DeadLetter", "true");
   letter.application.set("DeadLetterReason", why);
   return {std::string(output::dead), std::move(letter)};
@@ -88,7 +96,8 @@ Outgoing route_reading(const telemetry::Message& received) {
   if (message.module_id().empty()) message.application.erase(original_device);
   auto record = read_record(message.body);
   if (!record) return dead_letter(message, record.error().message);
-  if (record->value.find("PredictedRul")) return dead_letter(message, "the record has been classified already: it has a PredictedRul");
+  if (record->value.find("PredictedRul"))
+    return dead_letter(message, "the record has been classified already: it has a PredictedRul");
   telemetry::Message out = next_hop(message);
   out.body = record->stripped ? json::print(record->value) : message.body;
   return {std::string(output::classify), std::move(out)};

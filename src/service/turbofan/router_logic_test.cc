@@ -43,7 +43,9 @@ TEST(RouterReading, a_correlation_id_is_kept_and_a_missing_one_is_the_same_for_a
   telemetry::Message own = from_leaf(reading);
   own.system.set("correlationId", "mine");
   EXPECT_EQ(route_reading(own).message.system.get("correlationId"), "mine");
-  const auto made = [](const telemetry::Message& message) { return std::string(route_reading(message).message.system.get("correlationId")); };
+  const auto made = [](const telemetry::Message& message) {
+    return std::string(route_reading(message).message.system.get("correlationId"));
+  };
   EXPECT_EQ(made(from_leaf(reading)), made(from_leaf(reading)));
   telemetry::Message later = from_leaf(reading);
   later.application.set(enqueued_at_edge, "2030-01-01T00:00:01.0000000Z");
@@ -90,8 +92,9 @@ TEST(RouterPrediction, full_record_to_the_writer_and_the_prediction_alone_to_the
   ASSERT_EQ(out.size(), 2u);
   EXPECT_EQ(out[0].output, output::hub);
   const auto brief = json::parse(out[0].message.body);
-  EXPECT_EQ(*brief, *json::parse(R"({"ConnectionDeviceId":"Client_001","CorrelationId":")" + std::string(question.message.system.get("correlationId")) +
-                                 R"(","CycleTime":7,"PredictedRul":112.25})"));
+  EXPECT_EQ(*brief,
+            *json::parse(R"({"ConnectionDeviceId":"Client_001","CorrelationId":")" +
+                         std::string(question.message.system.get("correlationId")) + R"(","CycleTime":7,"PredictedRul":112.25})"));
   EXPECT_EQ(out[1].output, output::avro);
   EXPECT_EQ(out[1].message.body, answer.substr(1, answer.size() - 2));
   for (const Outgoing& each : out) {

@@ -37,7 +37,8 @@ class Router : public std::enable_shared_from_this<Router> {
     for (Outgoing& outgoing : out) {
       if (outgoing.output == output::dead) {
         ++dead_;
-        log::warn("router", "dead letter from {}: {}", outgoing.message.application.get(original_device), outgoing.message.application.get("DeadLetterReason"));
+        log::warn("router", "dead letter from {}: {}", outgoing.message.application.get(original_device),
+                  outgoing.message.application.get("DeadLetterReason"));
       } else {
         log::debug("router", "{} -> {}", from, outgoing.output);
       }
@@ -52,11 +53,16 @@ class Router : public std::enable_shared_from_this<Router> {
     if (!wanted) wanted = desired.find("logLevel");
     if (!wanted || !wanted->is_string()) return;
     const std::string& level = wanted->as_string();
-    if (level == "Error") log::set_level(log::Level::error);
-    else if (level == "Warning") log::set_level(log::Level::warn);
-    else if (level == "Information") log::set_level(log::Level::info);
-    else if (level == "Verbose") log::set_level(log::Level::debug);
-    else return log::warn("router", "LogLevel '{}': expected Error, Warning, Information or Verbose", level);
+    if (level == "Error")
+      log::set_level(log::Level::error);
+    else if (level == "Warning")
+      log::set_level(log::Level::warn);
+    else if (level == "Information")
+      log::set_level(log::Level::info);
+    else if (level == "Verbose")
+      log::set_level(log::Level::debug);
+    else
+      return log::warn("router", "LogLevel '{}': expected Error, Warning, Information or Verbose", level);
     if (client_) client_->report(json::Object{{"LogLevel", level}});
   }
 

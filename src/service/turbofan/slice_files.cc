@@ -31,7 +31,7 @@ std::string slice_name(Timestamp begin) {
 }  // namespace
 
 struct SliceFiles::Open {
-  std::string name;        // below the folder, without .part
+  std::string name;  // below the folder, without .part
   Timestamp slice_begin{};
   Timestamp last_added{};
   std::unique_ptr<storage::File> file;
@@ -89,7 +89,8 @@ Result<std::size_t> SliceFiles::add(const std::vector<EngineData>& records) {
 
 bool SliceFiles::is_repeated(const EngineData& record) const {
   const auto known = recent_.find(record.device);
-  return known != recent_.end() && std::find(known->second.rbegin(), known->second.rend(), record.identity()) != known->second.rend();
+  return known != recent_.end() &&
+         std::find(known->second.rbegin(), known->second.rend(), record.identity()) != known->second.rend();
 }
 
 void SliceFiles::remember(const EngineData& record) {
@@ -152,8 +153,10 @@ Result<> SliceFiles::tick(bool now_anyway) {
 Result<std::vector<std::string>> SliceFiles::complete() const {
   std::vector<std::string> names;
   std::error_code error;
-  for (auto at = fs::recursive_directory_iterator(options_.folder, error); !error && at != fs::recursive_directory_iterator(); at.increment(error))
-    if (at->is_regular_file() && at->path().extension() == suffix) names.push_back(fs::relative(at->path(), options_.folder).generic_string());
+  for (auto at = fs::recursive_directory_iterator(options_.folder, error); !error && at != fs::recursive_directory_iterator();
+       at.increment(error))
+    if (at->is_regular_file() && at->path().extension() == suffix)
+      names.push_back(fs::relative(at->path(), options_.folder).generic_string());
   if (error) return fail(Fault::unavailable, fmt::format("listing {}: {}", options_.folder.string(), error.message()));
   std::sort(names.begin(), names.end());
   return names;
@@ -164,8 +167,8 @@ Result<> SliceFiles::remove(const std::string& name) {
   const fs::path path = path_of(name);
   TRY(files_.remove(path));
   std::error_code ignored;  // folders that are empty now go too; the others refuse
-  for (fs::path folder = path.parent_path(); folder != options_.folder && fs::remove(folder, ignored); folder = folder.parent_path()) {
-  }
+  for (fs::path folder = path.parent_path(); folder != options_.folder && fs::remove(folder, ignored);
+       folder = folder.parent_path()) {}
   return {};
 }
 
@@ -212,7 +215,8 @@ Result<> SliceFiles::load_notes() {
 Result<> SliceFiles::recover() {
   std::vector<fs::path> partials;
   std::error_code error;
-  for (auto at = fs::recursive_directory_iterator(options_.folder, error); !error && at != fs::recursive_directory_iterator(); at.increment(error))
+  for (auto at = fs::recursive_directory_iterator(options_.folder, error); !error && at != fs::recursive_directory_iterator();
+       at.increment(error))
     if (at->is_regular_file() && at->path().extension() == partial) partials.push_back(at->path());
   if (error) return fail(Fault::unavailable, fmt::format("listing {}: {}", options_.folder.string(), error.message()));
   std::sort(partials.begin(), partials.end());

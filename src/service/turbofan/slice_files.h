@@ -20,9 +20,9 @@ namespace nacelle::turbofan {
 
 struct SliceOptions {
   std::filesystem::path folder;
-  std::filesystem::path notes;            ///< a file, not in the folder: what must be known of files that are gone
-  std::chrono::seconds slice{300};        ///< a file holds what came in one of these
-  std::chrono::seconds idle{600};         ///< a file nothing was added to for so long is complete
+  std::filesystem::path notes;      ///< a file, not in the folder: what must be known of files that are gone
+  std::chrono::seconds slice{300};  ///< a file holds what came in one of these
+  std::chrono::seconds idle{600};   ///< a file nothing was added to for so long is complete
   ByteCount max_file_bytes = 64_MiB;
 };
 
@@ -69,7 +69,7 @@ class SliceFiles {
   storage::FileSystem& files_;
   std::unique_ptr<Open> open_;
   std::map<std::string, Recent> recent_;
-  std::string last_slice_;      // the last name given out, and how often
+  std::string last_slice_;  // the last name given out, and how often
   std::int64_t last_number_ = 0;
   std::uint64_t repeated_ = 0;
 };

@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-
 #include "foundation/random.h"
 #include "service/turbofan/router_logic.h"
 

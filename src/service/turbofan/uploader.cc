@@ -33,7 +33,8 @@ Result<Grant> read_grant(const json::Value& document) {
 Result<> created(const Result<net::HttpResponse>& response, std::string_view what) {
   if (!response) return fail(response.error());
   if (response->status == 201) return {};
-  return fail(Fault::unavailable, fmt::format("{} answered {}: {}", what, response->status, std::string_view(response->body).substr(0, 200)));
+  return fail(Fault::unavailable,
+              fmt::format("{} answered {}: {}", what, response->status, std::string_view(response->body).substr(0, 200)));
 }
 
 /// Fixed length, as the protocol wants of the ids of one blob.

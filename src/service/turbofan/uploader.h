@@ -12,8 +12,8 @@
 namespace nacelle::turbofan {
 
 struct UploadTools {
-  const WorkloadClient& workload;               ///< asks the edge for the grant, and tells the hub of the end through it
-  std::shared_ptr<net::TlsClientContext> tls;   ///< trusts the hub's root
+  const WorkloadClient& workload;              ///< asks the edge for the grant, and tells the hub of the end through it
+  std::shared_ptr<net::TlsClientContext> tls;  ///< trusts the hub's root
 };
 
 inline constexpr std::size_t upload_block_bytes = 1 << 20;

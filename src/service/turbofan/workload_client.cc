@@ -9,7 +9,8 @@
 namespace nacelle::turbofan {
 
 awaitable<Result<Bytes>> WorkloadClient::call(std::string_view method, std::string target, Bytes body) const {
-  if (me_.workload_socket.empty()) co_return fail(Fault::unavailable, "this module has no workload socket: it was started with a connection string");
+  if (me_.workload_socket.empty())
+    co_return fail(Fault::unavailable, "this module has no workload socket: it was started with a connection string");
   net::HttpClientOptions options;
   options.endpoint.unix_path = me_.workload_socket;
   options.server_name = "localhost";
@@ -42,7 +43,8 @@ awaitable<Result<std::string>> WorkloadClient::trust_bundle() const {
 }
 
 awaitable<Result<std::string>> WorkloadClient::sign(std::string data) const {
-  std::string target = fmt::format("/modules/{}/genid/{}/sign?api-version=2020-07-07", text::percent_encode(me_.module), text::percent_encode(me_.generation));
+  std::string target = fmt::format("/modules/{}/genid/{}/sign?api-version=2020-07-07", text::percent_encode(me_.module),
+                                   text::percent_encode(me_.generation));
   const json::Object request{{"keyId", "primary"}, {"algo", "HMACSHA256"}, {"data", text::base64_encode(data)}};
   Bytes text = json::print(request);
   auto body = co_await call("POST", std::move(target), std::move(text));
@@ -56,7 +58,8 @@ awaitable<Result<Bytes>> WorkloadClient::artifact(std::string sha256_hex) const 
   Bytes none;
   auto body = co_await call("GET", std::move(target), std::move(none));
   if (!body) co_return fail(std::move(body).error());
-  if (digest::sha256_hex(*body) != sha256_hex) co_return fail(Fault::corrupt, fmt::format("artifact {}: its bytes have another hash", sha256_hex));
+  if (digest::sha256_hex(*body) != sha256_hex)
+    co_return fail(Fault::corrupt, fmt::format("artifact {}: its bytes have another hash", sha256_hex));
   co_return std::move(body).value();
 }
 
@@ -71,7 +74,10 @@ awaitable<Result<json::Value>> WorkloadClient::begin_upload(std::string blob_nam
 
 awaitable<Result<>> WorkloadClient::end_upload(std::string correlation_id, bool success) const {
   std::string target = "/files/notifications";
-  const json::Object request{{"correlationId", correlation_id}, {"isSuccess", success}, {"statusCode", success ? 201 : 500}, {"statusDescription", success ? "uploaded" : "failed"}};
+  const json::Object request{{"correlationId", correlation_id},
+                             {"isSuccess", success},
+                             {"statusCode", success ? 201 : 500},
+                             {"statusDescription", success ? "uploaded" : "failed"}};
   Bytes text = json::print(request);
   auto body = co_await call("POST", std::move(target), std::move(text));
   if (!body) co_return fail(std::move(body).error());

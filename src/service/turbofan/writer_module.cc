@@ -34,18 +34,22 @@ Result<Times> read_times(const Variables& variables) {
 void read_time(const json::Value& desired, std::string_view name, seconds& time) {
   const json::Value* value = desired.find(name);
   if (!value) return;
-  if (value->is_integer() && value->as_integer() >= 0 && value->as_integer() <= 86'400) time = seconds(value->as_integer());
-  else log::warn("avro-writer", "desired property {}: expected 0 to 86400", name);
+  if (value->is_integer() && value->as_integer() >= 0 && value->as_integer() <= 86'400)
+    time = seconds(value->as_integer());
+  else
+    log::warn("avro-writer", "desired property {}: expected 0 to 86400", name);
 }
 
 class Writer : public std::enable_shared_from_this<Writer> {
  public:
-  Writer(Executor strand, std::unique_ptr<SliceFiles> files, Times times) : strand_(strand), files_(std::move(files)), times_(times) {}
+  Writer(Executor strand, std::unique_ptr<SliceFiles> files, Times times)
+      : strand_(strand), files_(std::move(files)), times_(times) {}
 
   void set_client(std::shared_ptr<ModuleClient> client) { client_ = std::move(client); }
 
   void take(std::string_view from, telemetry::Message message, std::function<void()> done) {
-    auto data = from == input_name ? read_engine_data(message) : Result<EngineData>(fail(Fault::invalid_input, "it came on another input"));
+    auto data =
+        from == input_name ? read_engine_data(message) : Result<EngineData>(fail(Fault::invalid_input, "it came on another input"));
     if (!data) {
       ++refused_;
       log::warn("avro-writer", "a message that is no full record is passed over: {}", data.error().message);
@@ -69,7 +73,10 @@ class Writer : public std::enable_shared_from_this<Writer> {
 
   void report() {
     if (!client_) return;
-    const json::Object counters{{"written", written_}, {"repeated", static_cast<std::int64_t>(files_->repeated())}, {"refused", refused_}, {"uploaded", uploaded_}};
+    const json::Object counters{{"written", written_},
+                                {"repeated", static_cast<std::int64_t>(files_->repeated())},
+                                {"refused", refused_},
+                                {"uploaded", uploaded_}};
     client_->report(json::Object{{"counters", counters}});
   }
 

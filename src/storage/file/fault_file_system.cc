@@ -18,7 +18,8 @@ std::string plain(const fs::path& path) {
 std::string folder_of(const std::string& path) { return plain(fs::path(path).parent_path()); }
 
 std::string_view name_of(Call call) {
-  constexpr std::string_view names[] = {"writing", "syncing", "truncating", "creating", "renaming", "removing", "syncing folder", "reading", "locking"};
+  constexpr std::string_view names[] = {"writing",  "syncing",        "truncating", "creating", "renaming",
+                                        "removing", "syncing folder", "reading",    "locking"};
   return names[static_cast<std::size_t>(call)];
 }
 
@@ -28,8 +29,8 @@ std::string_view name_of(Call call) {
 struct FaultFileSystem::Node {
   Bytes now;
   Bytes synced;
-  std::size_t dirty_from = 0;                                // now and synced agree below
-  std::vector<std::pair<std::size_t, std::size_t>> lost;     // ranges a failed sync forgot: no later sync brings them
+  std::size_t dirty_from = 0;                             // now and synced agree below
+  std::vector<std::pair<std::size_t, std::size_t>> lost;  // ranges a failed sync forgot: no later sync brings them
 };
 
 struct FaultFileSystem::Entry {
@@ -233,10 +234,11 @@ void FaultFileSystem::settle(Node& node) {
     for (std::size_t i = begin; i < std::min(end, now.size()); ++i) now[i] = i < old.size() ? old[i] : '\0';
   const std::size_t from = std::min(node.dirty_from, std::min(now.size(), old.size()));
   switch (below(4)) {
-    case 0: now = old; break;                                            // nothing unsynced survived
-    case 1: now.resize(from + below(now.size() - from + 1)); break;      // a first part
-    case 2: {                                                            // any sectors, in any order
-      const std::size_t size = std::min(now.size(), old.size()) + below(std::max(now.size(), old.size()) - std::min(now.size(), old.size()) + 1);
+    case 0: now = old; break;                                        // nothing unsynced survived
+    case 1: now.resize(from + below(now.size() - from + 1)); break;  // a first part
+    case 2: {                                                        // any sectors, in any order
+      const std::size_t size =
+          std::min(now.size(), old.size()) + below(std::max(now.size(), old.size()) - std::min(now.size(), old.size()) + 1);
       Bytes mixed = old;
       mixed.resize(size, '\0');
       for (std::size_t at = from / sector * sector; at < size; at += sector)

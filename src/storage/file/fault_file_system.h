@@ -42,8 +42,8 @@ class FaultFileSystem final : public FileSystem {
   std::uint64_t changing_calls() const;
   std::uint64_t calls(Call call) const;
   ByteCount used() const;
-  Bytes contents(const fs::path& path) const;               ///< empty if absent
-  void set_contents(const fs::path& path, Bytes bytes);     ///< durable at once: damage done behind the store's back
+  Bytes contents(const fs::path& path) const;            ///< empty if absent
+  void set_contents(const fs::path& path, Bytes bytes);  ///< durable at once: damage done behind the store's back
   std::vector<std::string> paths() const;
 
   Result<std::unique_ptr<File>> open(const fs::path& path, OpenMode mode, unsigned permissions = 0644) override;
@@ -74,17 +74,17 @@ class FaultFileSystem final : public FileSystem {
   void put(const std::string& path, std::shared_ptr<Node> node);
   static void apply(Names& names, const Entry& entry);
 
-  mutable std::mutex mutex_;                              // guards everything below
+  mutable std::mutex mutex_;  // guards everything below
   std::mt19937_64 random_;
   std::uint64_t changing_ = 0;
   std::uint64_t cut_after_ = ~0ULL;
   bool out_ = false;
-  std::uint64_t life_ = 0;                                // counts restarts: handles of an earlier life are dead
+  std::uint64_t life_ = 0;  // counts restarts: handles of an earlier life are dead
   ByteCount room_ = ~0ULL;
   std::map<Call, Plan> plans_;
-  Names names_;                                           // as programs see it
-  Names durable_;                                         // as it would be after a power cut, at worst
-  std::map<std::string, std::vector<Entry>> pending_;     // folder: entries changed since it was synced, in order
+  Names names_;                                        // as programs see it
+  Names durable_;                                      // as it would be after a power cut, at worst
+  std::map<std::string, std::vector<Entry>> pending_;  // folder: entries changed since it was synced, in order
   std::set<std::string> folders_;
   std::set<std::string> locks_;
 };

@@ -53,7 +53,7 @@ class FileSystem {
   virtual Result<> make_directories(const fs::path& path) = 0;            ///< all missing levels, durable at once
   virtual Result<> sync_directory(const fs::path& path) = 0;
   virtual Result<bool> exists(const fs::path& path) const = 0;
-  virtual Result<FileInfo> info(const fs::path& path) const = 0;          ///< Fault::not_found
+  virtual Result<FileInfo> info(const fs::path& path) const = 0;                       ///< Fault::not_found
   virtual Result<std::vector<std::string>> list(const fs::path& directory) const = 0;  ///< names, sorted
   /// Makes the file if absent and locks it. Fault::conflict if someone else, in this process or another, holds it.
   virtual Result<std::unique_ptr<FileLock>> lock(const fs::path& path) = 0;

@@ -18,10 +18,19 @@ namespace {
 Fault fault_of(int error) {
   switch (error) {
     case ENOENT: return Fault::not_found;
-    case EEXIST: case EWOULDBLOCK: return Fault::conflict;
-    case ENOSPC: case EDQUOT: case EFBIG: return Fault::exhausted;
-    case EACCES: case EPERM: case EROFS: return Fault::denied;
-    case ENOTDIR: case EISDIR: case ENAMETOOLONG: case EINVAL: case ELOOP: return Fault::invalid_input;
+    case EEXIST:
+    case EWOULDBLOCK: return Fault::conflict;
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG: return Fault::exhausted;
+    case EACCES:
+    case EPERM:
+    case EROFS: return Fault::denied;
+    case ENOTDIR:
+    case EISDIR:
+    case ENAMETOOLONG:
+    case EINVAL:
+    case ELOOP: return Fault::invalid_input;
     default: return Fault::unavailable;
   }
 }
@@ -127,7 +136,8 @@ class RealFileSystem final : public FileSystem {
     TRY_LET(Descriptor descriptor, open_descriptor(path, flags, permissions));
     struct stat status {};
     if (::fstat(descriptor.get(), &status) != 0) return failed("measuring", path, errno);
-    if (S_ISDIR(status.st_mode)) return fail(Fault::not_found, fmt::format("opening {}: it is a folder, not a file", path.string()));
+    if (S_ISDIR(status.st_mode))
+      return fail(Fault::not_found, fmt::format("opening {}: it is a folder, not a file", path.string()));
     return std::unique_ptr<File>(std::make_unique<RealFile>(std::move(descriptor), path));
   }
 

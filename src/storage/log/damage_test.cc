@@ -77,7 +77,8 @@ TEST_F(DamageTest, any_flipped_byte_costs_at_most_its_own_record_and_no_offset_c
       }
     }
   }
-  std::printf("%zu flips over %zu files: %zu records lost, %zu segments quarantined, %zu tails cut\n", flips, files.size(), lost, quarantined, torn);
+  std::printf("%zu flips over %zu files: %zu records lost, %zu segments quarantined, %zu tails cut\n", flips, files.size(), lost,
+              quarantined, torn);
 }
 
 TEST_F(DamageTest, any_truncated_file_costs_only_what_was_cut_off) {
@@ -102,7 +103,8 @@ TEST_F(DamageTest, garbage_in_place_of_a_file_or_beside_it_is_survived) {
   const std::string last = files.rbegin()->first;
   const std::string first = "/e/0000/00000000000000000000.log";
   for (const std::string& path : {first, last}) {
-    for (const Bytes& garbage : {Bytes(), Bytes(5000, '\0'), Bytes(5000, '\xff'), Bytes(48, 'x'), files[first].substr(0, 96) + Bytes(300, 'x')}) {
+    for (const Bytes& garbage :
+         {Bytes(), Bytes(5000, '\0'), Bytes(5000, '\xff'), Bytes(48, 'x'), files[first].substr(0, 96) + Bytes(300, 'x')}) {
       auto opened = open_with(path, garbage);
       ASSERT_TRUE(opened.log);
       EXPECT_LE(missing(*opened.log), 8u);

@@ -31,10 +31,13 @@ class SegmentedLog final : public EventLog {
     return {};
   }
 
-  void append(Partition partition, Bytes payload, Done done) override { commit_->append(partition, std::move(payload), std::move(done)); }
+  void append(Partition partition, Bytes payload, Done done) override {
+    commit_->append(partition, std::move(payload), std::move(done));
+  }
 
   Result<std::vector<LogRecord>> read(Partition partition, Offset from, ByteCount max_bytes) const override {
-    if (partition >= chains_.size()) return fail(Fault::invalid_input, fmt::format("partition {} of {}", partition, chains_.size()));
+    if (partition >= chains_.size())
+      return fail(Fault::invalid_input, fmt::format("partition {} of {}", partition, chains_.size()));
     return chains_[partition]->read(from, max_bytes);
   }
 
@@ -66,7 +69,8 @@ class SegmentedLog final : public EventLog {
       return name.size() == 4 && name.find_first_not_of("0123456789") == std::string::npos;
     });
     if (static_cast<Partition>(there) <= options_.partitions) return {};
-    return fail(Fault::conflict, fmt::format("{} holds {} partitions, {} were asked for", options_.directory.string(), there, options_.partitions));
+    return fail(Fault::conflict,
+                fmt::format("{} holds {} partitions, {} were asked for", options_.directory.string(), there, options_.partitions));
   }
 
   SegmentChain& chain(Partition partition) const {

@@ -26,10 +26,10 @@ struct LogOptions {
   fs::path directory;
   Partition partitions = 4;
   ByteCount segment_bytes = 64_MiB;
-  ByteCount max_partition_bytes = 16_GiB;          ///< oldest whole segments go first
+  ByteCount max_partition_bytes = 16_GiB;  ///< oldest whole segments go first
   std::chrono::seconds max_age{7 * 24 * 3600};
   ByteCount max_record_bytes = 1_MiB;
-  ByteCount max_waiting_bytes = 64_MiB;            ///< appended and not yet synced; beyond it append answers exhausted
+  ByteCount max_waiting_bytes = 64_MiB;  ///< appended and not yet synced; beyond it append answers exhausted
 };
 
 struct LogRecord {

@@ -14,7 +14,12 @@ namespace {
 
 class EventLogTest : public ::testing::Test {
  protected:
-  EventLogTest() { options.directory = "/events"; options.partitions = 2; options.segment_bytes = 2000; reopen(); }
+  EventLogTest() {
+    options.directory = "/events";
+    options.partitions = 2;
+    options.segment_bytes = 2000;
+    reopen();
+  }
 
   void reopen() {
     log.reset();
@@ -334,7 +339,10 @@ TEST_F(EventLogTest, offset_at_after_the_clock_was_set_back_still_finds_the_firs
 TEST_F(EventLogTest, listener_hears_commits_until_it_is_ended) {
   std::atomic<int> heard = 0;
   Offset seen = 0;
-  const auto end = log->on_commit([&] { seen = log->head(0); ++heard; });
+  const auto end = log->on_commit([&] {
+    seen = log->head(0);
+    ++heard;
+  });
   append(0, "a");
   log->append(0, "b", nullptr);
   append(0, "c");
@@ -351,7 +359,10 @@ TEST_F(EventLogTest, listener_hears_commits_until_it_is_ended) {
 TEST_F(EventLogTest, listener_may_end_itself_and_outlive_the_log) {
   std::function<void()> end;
   std::atomic<int> heard = 0;
-  end = log->on_commit([&] { ++heard; end(); });
+  end = log->on_commit([&] {
+    ++heard;
+    end();
+  });
   const auto other = log->on_commit([] {});
   for (int i = 0; i < 3; ++i) append(0, "a");
   log.reset();

@@ -55,7 +55,8 @@ TEST(KilledProcess, loses_no_record_it_was_told_is_kept) {
     ::close(ends[1]);
     Told told{};
     for (int answers = 0; ::read(ends[0], &told, sizeof told) == sizeof told;) {
-      const bool fresh = promised.emplace(std::pair(told.partition, told.offset), payload_of(told.partition, life, told.number)).second;
+      const bool fresh =
+          promised.emplace(std::pair(told.partition, told.offset), payload_of(told.partition, life, told.number)).second;
       EXPECT_TRUE(fresh) << "offset " << told.offset << " was given twice";
       if (++answers == 100 + life * 67) ::kill(child, SIGKILL);  // what it still told before dying is read as well
     }

@@ -63,7 +63,8 @@ bool append_window(EventLog& log, std::size_t window, unsigned producers) {
   const Bytes payload(payload_bytes, 'x');
   const auto produce = [&](unsigned producer) {
     for (std::size_t i = producer; i < window; i += producers)
-      log.append(static_cast<Partition>(i % log.partitions()), payload, [&](const Result<Offset>& at) { answers.answered(at.has_value()); });
+      log.append(static_cast<Partition>(i % log.partitions()), payload,
+                 [&](const Result<Offset>& at) { answers.answered(at.has_value()); });
   };
   std::vector<std::thread> threads;
   for (unsigned producer = 1; producer < producers; ++producer) threads.emplace_back(produce, producer);
@@ -79,7 +80,9 @@ void append_beside_raw(benchmark::State& state) {
   const TempFolder folder;
   const SystemClock clock;
   auto& files = real_file_system();
-  auto log = EventLog::open({.directory = folder.path / "log", .partitions = partitions, .max_partition_bytes = 256_MiB}, clock, files).value();
+  auto log =
+      EventLog::open({.directory = folder.path / "log", .partitions = partitions, .max_partition_bytes = 256_MiB}, clock, files)
+          .value();
   auto raw = files.open(folder.path / "raw", OpenMode::create).value();
   const Bytes bytes(window * framed_bytes, 'x');
   double log_time = 0, raw_time = 0;

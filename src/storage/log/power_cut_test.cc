@@ -21,7 +21,8 @@ struct Totals {
 /// One log through several power cuts.
 class Story {
  public:
-  Story(std::uint64_t seed, bool faults, Totals& totals) : seed_(seed), faults_(faults), totals_(totals), random_(seed), disk_(seed + 1) {
+  Story(std::uint64_t seed, bool faults, Totals& totals)
+      : seed_(seed), faults_(faults), totals_(totals), random_(seed), disk_(seed + 1) {
     options_ = {.directory = "/e", .partitions = 2, .segment_bytes = 1500};
   }
 
@@ -148,9 +149,10 @@ class Story {
 };
 
 void tell(const char* name, const Totals& t) {
-  std::printf("%s: %zu power cuts, %zu acked, %zu refused, %zu read back, %zu unacked survived, %llu torn tails, %llu quarantined\n", name,
-              t.cuts, t.acked, t.refused, t.read_back, t.survived_unacked, static_cast<unsigned long long>(t.torn),
-              static_cast<unsigned long long>(t.quarantined));
+  std::printf(
+      "%s: %zu power cuts, %zu acked, %zu refused, %zu read back, %zu unacked survived, %llu torn tails, %llu quarantined\n", name,
+      t.cuts, t.acked, t.refused, t.read_back, t.survived_unacked, static_cast<unsigned long long>(t.torn),
+      static_cast<unsigned long long>(t.quarantined));
 }
 
 class PowerCut : public ::testing::Test {

@@ -50,7 +50,8 @@ class SegmentedSpool final : public Spool {
 
   Result<> commit(Offset next) override {
     if (next > head())
-      return fail(Fault::invalid_input, fmt::format("{}: committing {}, but the head is {}", options_.directory.string(), next, head()));
+      return fail(Fault::invalid_input,
+                  fmt::format("{}: committing {}, but the head is {}", options_.directory.string(), next, head()));
     {
       const std::lock_guard lock(mutex_);
       if (next <= cursor_) return {};
@@ -92,7 +93,8 @@ class SegmentedSpool final : public Spool {
       const Offset after = std::max(before, chain_->oldest());
       dropped_ += after - before;
       if (after > before)
-        log::warn("spool", "{} is full ({} bytes): the oldest {} records were dropped", options_.directory.string(), options_.max_bytes, after - before);
+        log::warn("spool", "{} is full ({} bytes): the oldest {} records were dropped", options_.directory.string(),
+                  options_.max_bytes, after - before);
     }
   }
 

@@ -142,9 +142,7 @@ TEST_F(SpoolTest, records_after_lost_ones_are_not_taken_for_delivered) {
   EXPECT_EQ(spool->read(0, 1_MiB).value().at(0).payload, "new");
 }
 
-TEST_F(SpoolTest, second_opening_is_a_conflict) {
-  EXPECT_EQ(Spool::open(options, clock, disk).error().fault, Fault::conflict);
-}
+TEST_F(SpoolTest, second_opening_is_a_conflict) { EXPECT_EQ(Spool::open(options, clock, disk).error().fault, Fault::conflict); }
 
 TEST_F(SpoolTest, full_disk_refuses_and_delivery_goes_on) {
   for (int i = 0; i < 30; ++i) append(std::string(100, 'x'));
@@ -152,8 +150,7 @@ TEST_F(SpoolTest, full_disk_refuses_and_delivery_goes_on) {
   EXPECT_EQ(append_now(*spool, std::string(100, 'x')).error().fault, Fault::exhausted);
   EXPECT_EQ(spool->read(0, 1_MiB).value().size(), 30u);
   ASSERT_TRUE(spool->commit(30));
-  while (!append_now(*spool, "fits, once the consumed segments are gone")) {
-  }
+  while (!append_now(*spool, "fits, once the consumed segments are gone")) {}
   EXPECT_EQ(spool->waiting(), 1u);
 }
 

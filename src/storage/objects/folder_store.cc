@@ -15,7 +15,8 @@ constexpr std::string_view partial_folder = ".partial";
 
 Failure bad_name(std::string_view name, std::string_view why) {
   std::string shown(name.substr(0, 80));
-  std::replace_if(shown.begin(), shown.end(), [](unsigned char c) { return c < 0x20; }, '?');
+  std::replace_if(
+      shown.begin(), shown.end(), [](unsigned char c) { return c < 0x20; }, '?');
   return fail(Fault::invalid_input, fmt::format("object name '{}': {}", shown, why));
 }
 

@@ -23,7 +23,7 @@ class ObjectWriter {
  public:
   virtual ~ObjectWriter() = default;  ///< without commit: removed
   virtual Result<> write(BytesView bytes) = 0;
-  virtual Result<> commit() = 0;      ///< synced, then renamed, then the folder synced
+  virtual Result<> commit() = 0;  ///< synced, then renamed, then the folder synced
 };
 
 class ObjectStore {

@@ -40,8 +40,19 @@ TEST_F(FolderStoreTest, put_objects_are_read_back_replaced_and_removed) {
 }
 
 TEST_F(FolderStoreTest, names_that_leave_the_root_or_mean_nothing_are_refused) {
-  const std::string bad[] = {"", "/etc/passwd", "../x", "a/../b", "a//b", "a/", ".", "a/./b", std::string("a\0b", 3), ".partial/x", ".partial",
-                             std::string(1025, 'a'), "a/" + std::string(256, 'b')};
+  const std::string bad[] = {"",
+                             "/etc/passwd",
+                             "../x",
+                             "a/../b",
+                             "a//b",
+                             "a/",
+                             ".",
+                             "a/./b",
+                             std::string("a\0b", 3),
+                             ".partial/x",
+                             ".partial",
+                             std::string(1025, 'a'),
+                             "a/" + std::string(256, 'b')};
   for (const std::string& name : bad) {
     EXPECT_EQ(store->put(name, "x").error().fault, Fault::invalid_input) << name;
     EXPECT_EQ(store->get(name).error().fault, Fault::invalid_input) << name;

@@ -12,18 +12,26 @@
 namespace nacelle::storage {
 namespace {
 
-constexpr int busy_timeout_ms = 5000;             // another process's transaction is waited for this long
-constexpr std::size_t cached_statements = 64;     // more than any of our services has distinct statements
-constexpr ByteCount checked_whole_bytes = 64_MiB; // up to here the check of the whole file takes well under a second
+constexpr int busy_timeout_ms = 5000;              // another process's transaction is waited for this long
+constexpr std::size_t cached_statements = 64;      // more than any of our services has distinct statements
+constexpr ByteCount checked_whole_bytes = 64_MiB;  // up to here the check of the whole file takes well under a second
 
 Fault fault_of(int code) {
   switch (code & 0xff) {
-    case SQLITE_BUSY: case SQLITE_LOCKED: return Fault::timed_out;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED: return Fault::timed_out;
     case SQLITE_CONSTRAINT: return Fault::conflict;
-    case SQLITE_FULL: case SQLITE_TOOBIG: case SQLITE_NOMEM: return Fault::exhausted;
-    case SQLITE_CORRUPT: case SQLITE_NOTADB: return Fault::corrupt;
-    case SQLITE_READONLY: case SQLITE_PERM: case SQLITE_AUTH: return Fault::denied;
-    case SQLITE_IOERR: case SQLITE_CANTOPEN: case SQLITE_PROTOCOL: return Fault::unavailable;
+    case SQLITE_FULL:
+    case SQLITE_TOOBIG:
+    case SQLITE_NOMEM: return Fault::exhausted;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB: return Fault::corrupt;
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+    case SQLITE_AUTH: return Fault::denied;
+    case SQLITE_IOERR:
+    case SQLITE_CANTOPEN:
+    case SQLITE_PROTOCOL: return Fault::unavailable;
     default: return Fault::invalid_input;
   }
 }
@@ -49,7 +57,8 @@ std::string table_of(std::string_view sql) {
     const std::string word = upper(sql.substr(begin, at - begin));
     const bool skipped = word == "IF" || word == "NOT" || word == "EXISTS" || word == "OR" || word == "REPLACE" || word == "IGNORE";
     if (skipped) continue;
-    if (previous == "FROM" || previous == "INTO" || previous == "UPDATE" || previous == "TABLE") return std::string(sql.substr(begin, at - begin));
+    if (previous == "FROM" || previous == "INTO" || previous == "UPDATE" || previous == "TABLE")
+      return std::string(sql.substr(begin, at - begin));
     previous = word;
   }
   return "(no table)";
@@ -68,10 +77,10 @@ struct ConnectionCloser {
 
 struct Database::State {
   std::string path;
-  std::unique_ptr<sqlite3, ConnectionCloser> connection;           // declared before the statements: closed after them
-  std::recursive_mutex mutex;                                      // one user at a time; a transaction's body calls run()
-  std::map<std::string, Statement, std::less<>> statements;        // guarded by mutex
-  bool in_transaction = false;                                     // guarded by mutex
+  std::unique_ptr<sqlite3, ConnectionCloser> connection;     // declared before the statements: closed after them
+  std::recursive_mutex mutex;                                // one user at a time; a transaction's body calls run()
+  std::map<std::string, Statement, std::less<>> statements;  // guarded by mutex
+  bool in_transaction = false;                               // guarded by mutex
 
   Failure failed(std::string_view doing, int code) {
     return fail(fault_of(code), fmt::format("{}: {}: {}", path, doing, sqlite3_errmsg(connection.get())));
@@ -109,7 +118,8 @@ int bind_cell(sqlite3_stmt* statement, int at, const Cell& cell) {
 
 Cell read_cell(sqlite3_stmt* statement, int at) {
   const auto bytes = [&](const void* data) {
-    return data ? std::string(static_cast<const char*>(data), static_cast<std::size_t>(sqlite3_column_bytes(statement, at))) : std::string();
+    return data ? std::string(static_cast<const char*>(data), static_cast<std::size_t>(sqlite3_column_bytes(statement, at)))
+                : std::string();
   };
   switch (sqlite3_column_type(statement, at)) {
     case SQLITE_INTEGER: return static_cast<std::int64_t>(sqlite3_column_int64(statement, at));
@@ -147,7 +157,8 @@ Result<sqlite3_stmt*> Database::State::prepare(std::string_view sql) {
   if (const auto found = statements.find(sql); found != statements.end()) return found->second.get();
   sqlite3_stmt* raw = nullptr;
   const char* rest = nullptr;
-  const int code = sqlite3_prepare_v3(connection.get(), sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT, &raw, &rest);
+  const int code =
+      sqlite3_prepare_v3(connection.get(), sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT, &raw, &rest);
   Statement statement(raw);
   if (code != SQLITE_OK) return failed(fmt::format("statement on {}", table_of(sql)), code);
   const std::string_view excess(rest, static_cast<std::size_t>(sql.data() + sql.size() - rest));
@@ -160,8 +171,8 @@ Result<sqlite3_stmt*> Database::State::prepare(std::string_view sql) {
 Result<> Database::State::bind(sqlite3_stmt* statement, std::string_view sql, const std::vector<Cell>& parameters) {
   const auto wanted = static_cast<std::size_t>(sqlite3_bind_parameter_count(statement));
   if (wanted != parameters.size())
-    return fail(Fault::invalid_input,
-                fmt::format("{}: statement on {} has {} parameters, {} were given", path, table_of(sql), wanted, parameters.size()));
+    return fail(Fault::invalid_input, fmt::format("{}: statement on {} has {} parameters, {} were given", path, table_of(sql),
+                                                  wanted, parameters.size()));
   for (std::size_t i = 0; i < parameters.size(); ++i)
     if (const int code = bind_cell(statement, static_cast<int>(i) + 1, parameters[i]); code != SQLITE_OK)
       return failed(fmt::format("statement on {}, parameter {}", table_of(sql), i + 1), code);
@@ -198,7 +209,8 @@ Result<Database> Database::open(const std::filesystem::path& path, const std::ve
   auto state = std::make_unique<State>();
   state->path = path.string();
   sqlite3* raw = nullptr;
-  const int code = sqlite3_open_v2(path.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nullptr);
+  const int code =
+      sqlite3_open_v2(path.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nullptr);
   state->connection.reset(raw);
   if (code != SQLITE_OK) return state->failed("opening", code);
   Database database(std::move(state));
@@ -216,8 +228,10 @@ Result<> Database::prepare_connection() {
   TRY_LET(const auto mode, query("PRAGMA journal_mode = WAL"));
   if (mode.empty() || text(mode[0][0]) != "wal")
     return fail(Fault::unavailable, fmt::format("{}: its file system cannot hold a write-ahead log", state_->path));
-  TRY(state_->execute("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;"
-                      "PRAGMA journal_size_limit = 67108864", "settings"));
+  TRY(
+      state_->execute("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;"
+                      "PRAGMA journal_size_limit = 67108864",
+                      "settings"));
   TRY_LET(const FileInfo file, real_file_system().info(state_->path));
   if (file.bytes > checked_whole_bytes) return {};
   TRY_LET(const auto check, query("PRAGMA quick_check(1)"));
@@ -233,7 +247,8 @@ Result<> Database::migrate(const std::vector<std::string>& migrations) {
     TRY_LET(const auto rows, query("PRAGMA user_version"));
     const std::int64_t version = integer(rows.at(0).at(0));
     if (version > count)
-      return fail(Fault::conflict, fmt::format("{} is of version {}, made by a newer program; this one knows {}", state_->path, version, count));
+      return fail(Fault::conflict,
+                  fmt::format("{} is of version {}, made by a newer program; this one knows {}", state_->path, version, count));
     done = version == count;
     if (done) return {};
     TRY(state_->execute(migrations[static_cast<std::size_t>(version)].c_str(), fmt::format("migration {}", version + 1)));
@@ -277,7 +292,8 @@ Result<> Database::transaction(const std::function<Result<>()>& body) {
     ~Open() {
       state.in_transaction = false;
       // Also reached by an exception out of the body, and after errors at which SQLite has rolled back by itself.
-      if (!sqlite3_get_autocommit(state.connection.get())) sqlite3_exec(state.connection.get(), "ROLLBACK", nullptr, nullptr, nullptr);
+      if (!sqlite3_get_autocommit(state.connection.get()))
+        sqlite3_exec(state.connection.get(), "ROLLBACK", nullptr, nullptr, nullptr);
     }
   } open{*state_};
   state_->in_transaction = true;

@@ -19,15 +19,17 @@
 
 namespace nacelle::storage {
 
-struct Blob { Bytes bytes; };
+struct Blob {
+  Bytes bytes;
+};
 /// A column's or a parameter's value.
 using Cell = std::variant<std::nullptr_t, std::int64_t, double, std::string, Blob>;
 using Row = std::vector<Cell>;
 
 // Reading a cell as what its column is not is a bug of ours: declare tables STRICT.
-std::int64_t integer(const Cell& cell);           ///< 0 of null
+std::int64_t integer(const Cell& cell);  ///< 0 of null
 double number(const Cell& cell);
-const std::string& text(const Cell& cell);        ///< empty of null
+const std::string& text(const Cell& cell);  ///< empty of null
 const Bytes& blob(const Cell& cell);
 
 class Database {
@@ -62,7 +64,7 @@ class Database {
  private:
   static Cell to_cell(std::nullptr_t) { return nullptr; }
   template <class T>
-    requires std::is_integral_v<T>
+  requires std::is_integral_v<T>
   static Cell to_cell(T value) { return static_cast<std::int64_t>(value); }
   static Cell to_cell(double value) { return value; }
   static Cell to_cell(std::string_view value) { return std::string(value); }

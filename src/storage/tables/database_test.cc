@@ -30,7 +30,8 @@ TEST_F(DatabaseTest, every_kind_of_cell_comes_back_as_it_went_in) {
   auto db = Database::open(path, migrations).value();
   const std::string odd = std::string("a\0'\";--", 7);
   ASSERT_EQ(db.run("INSERT INTO device VALUES (?, ?, ?, ?, ?)", "d1", odd, -7, 0.1, Blob{std::string("\0\xff", 2)}).value(), 1);
-  ASSERT_EQ(db.run("INSERT INTO device (id, doc, n, b) VALUES (?, ?, ?, ?)", std::string_view("d2"), "", nullptr, Blob{}).value(), 1);
+  ASSERT_EQ(db.run("INSERT INTO device (id, doc, n, b) VALUES (?, ?, ?, ?)", std::string_view("d2"), "", nullptr, Blob{}).value(),
+            1);
   const auto rows = db.query("SELECT doc, n, x, b FROM device ORDER BY id").value();
   ASSERT_EQ(rows.size(), 2u);
   EXPECT_EQ(text(rows[0][0]), odd);
@@ -94,7 +95,8 @@ TEST_F(DatabaseTest, file_that_is_no_database_is_corrupt) {
 TEST_F(DatabaseTest, damaged_page_is_corrupt) {
   {
     auto db = Database::open(path, migrations).value();
-    for (int i = 0; i < 200; ++i) ASSERT_TRUE(db.run("INSERT INTO device (id, doc) VALUES (?, ?)", std::to_string(i), std::string(300, 'x')));
+    for (int i = 0; i < 200; ++i)
+      ASSERT_TRUE(db.run("INSERT INTO device (id, doc) VALUES (?, ?)", std::to_string(i), std::string(300, 'x')));
   }
   std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
   file.seekp(3 * 4096);
@@ -143,7 +145,8 @@ TEST_F(DatabaseTest, transaction_is_all_or_nothing) {
   EXPECT_THROW((void)db.transaction([&]() -> Result<> {
     TRY(db.run("INSERT INTO device (id, doc) VALUES ('a', '')"));
     throw std::runtime_error("bug");
-  }), std::runtime_error);
+  }),
+               std::runtime_error);
   EXPECT_TRUE(db.query("SELECT * FROM device").value().empty());
   ASSERT_TRUE(db.transaction([&]() -> Result<> {
     TRY(db.run("INSERT INTO device (id, doc) VALUES ('a', '')"));
@@ -157,7 +160,8 @@ TEST_F(DatabaseTest, threads_share_one_database) {
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t)
     threads.emplace_back([&db, t] {
-      for (int i = 0; i < 25; ++i) EXPECT_TRUE(db.run("INSERT INTO device (id, doc, n) VALUES (?, '', ?)", std::to_string(t * 100 + i), t));
+      for (int i = 0; i < 25; ++i)
+        EXPECT_TRUE(db.run("INSERT INTO device (id, doc, n) VALUES (?, '', ?)", std::to_string(t * 100 + i), t));
     });
   for (auto& thread : threads) thread.join();
   EXPECT_EQ(integer(db.query("SELECT count(*) FROM device").value()[0][0]), 100);

@@ -11,9 +11,15 @@
 namespace nacelle::oci::detail {
 namespace {
 
-struct FreeWriter { void operator()(archive* a) const { archive_write_free(a); } };
-struct FreeReader { void operator()(archive* a) const { archive_read_free(a); } };
-struct FreeEntry { void operator()(archive_entry* e) const { archive_entry_free(e); } };
+struct FreeWriter {
+  void operator()(archive* a) const { archive_write_free(a); }
+};
+struct FreeReader {
+  void operator()(archive* a) const { archive_read_free(a); }
+};
+struct FreeEntry {
+  void operator()(archive_entry* e) const { archive_entry_free(e); }
+};
 
 la_ssize_t append(archive*, void* out, const void* bytes, size_t count) {
   static_cast<Bytes*>(out)->append(static_cast<const char*>(bytes), count);
@@ -45,7 +51,8 @@ Result<> write_entry(archive* out, archive_entry* entry, BytesView content, cons
 
 std::vector<std::string> parents_of(const std::string& path) {
   std::vector<std::string> parents;
-  for (auto slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1)) parents.push_back(path.substr(0, slash) + "/");
+  for (auto slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1))
+    parents.push_back(path.substr(0, slash) + "/");
   return parents;
 }
 
@@ -58,7 +65,8 @@ Result<Bytes> write_tar(const std::vector<FileEntry>& entries, bool folders) {
   archive_write_set_format_pax_restricted(out.get());  // ustar wherever ustar can say it
   archive_write_set_bytes_per_block(out.get(), 64 * 1024);
   archive_write_set_bytes_in_last_block(out.get(), 512);
-  if (archive_write_open(out.get(), &bytes, nullptr, append, nullptr) != ARCHIVE_OK) return archive_failed(out.get(), "opening a tar in memory");
+  if (archive_write_open(out.get(), &bytes, nullptr, append, nullptr) != ARCHIVE_OK)
+    return archive_failed(out.get(), "opening a tar in memory");
   std::set<std::string> made;
   for (const FileEntry& file : entries) {
     if (folders) {
@@ -70,8 +78,10 @@ Result<Bytes> write_tar(const std::vector<FileEntry>& entries, bool folders) {
     }
     const bool link = !file.link_target.empty();
     set_plain(entry.get(), file.path, link ? AE_IFLNK : AE_IFREG, link ? 0777 : file.mode);
-    if (link) archive_entry_set_symlink(entry.get(), file.link_target.c_str());
-    else archive_entry_set_size(entry.get(), static_cast<la_int64_t>(file.content.size()));
+    if (link)
+      archive_entry_set_symlink(entry.get(), file.link_target.c_str());
+    else
+      archive_entry_set_size(entry.get(), static_cast<la_int64_t>(file.content.size()));
     TRY(write_entry(out.get(), entry.get(), link ? BytesView{} : BytesView(file.content), file.path));
   }
   if (archive_write_close(out.get()) != ARCHIVE_OK) return archive_failed(out.get(), "ending a tar in memory");
@@ -91,8 +101,10 @@ Result<Bytes> read_content(archive* reader, const std::string& path, ByteCount r
     if (state == ARCHIVE_EOF) return content;
     if (state != ARCHIVE_OK) return archive_failed(reader, fmt::format("{}: reading {}", what, path));
     // Sparse files leave holes; our writer makes none, and a hole must not make us allocate.
-    if (static_cast<ByteCount>(offset) != content.size()) return fail(Fault::invalid_input, fmt::format("{}: {} is a sparse file", what, path));
-    if (content.size() + size > room) return fail(Fault::exhausted, fmt::format("{}: {} makes the content larger than allowed", what, path));
+    if (static_cast<ByteCount>(offset) != content.size())
+      return fail(Fault::invalid_input, fmt::format("{}: {} is a sparse file", what, path));
+    if (content.size() + size > room)
+      return fail(Fault::exhausted, fmt::format("{}: {} makes the content larger than allowed", what, path));
     content.append(static_cast<const char*>(block), size);
   }
 }
@@ -139,7 +151,8 @@ Result<std::vector<FileEntry>> read_tar(BytesView bytes, ByteCount max_bytes, st
 Result<Bytes> gzip(BytesView bytes) {
   z_stream stream{};
   // 15 + 16: a gzip header, into which zlib puts time 0 and no name. Level 6 everywhere: another level, another digest.
-  INVARIANT(deflateInit2(&stream, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) == Z_OK, "fixed parameters are valid and memory is there");
+  INVARIANT(deflateInit2(&stream, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) == Z_OK,
+            "fixed parameters are valid and memory is there");
   Bytes out(deflateBound(&stream, bytes.size()), '\0');
   stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
   stream.next_out = reinterpret_cast<Bytef*>(out.data());

@@ -373,8 +373,8 @@ bool TokenStream::at_keyword(std::string_view keyword) const {
 }
 
 Condition Compiler::always_true() {
-  static const auto program = std::make_shared<const Condition::Program>(Condition::Program{
-      .text = "true", .nodes = {Node{.op = Op::literal, .type = Type::boolean, .value = true}}});
+  static const auto program = std::make_shared<const Condition::Program>(
+      Condition::Program{.text = "true", .nodes = {Node{.op = Op::literal, .type = Type::boolean, .value = true}}});
   return Condition(program);
 }
 

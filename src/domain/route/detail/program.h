@@ -19,12 +19,12 @@ enum class Op : std::uint8_t {
   twin,         ///< `$twin.path`, the same
   compare,
   calculate,
-  join,         ///< `||`
+  join,  ///< `||`
   negate,
-  negation,     ///< NOT
-  all,          ///< AND of any number of operands
-  any,          ///< OR
-  coalesce,     ///< `??`
+  negation,  ///< NOT
+  all,       ///< AND of any number of operands
+  any,       ///< OR
+  coalesce,  ///< `??`
   call,
 };
 
@@ -39,14 +39,14 @@ struct Node {
   Type type = Type::unknown;
   Comparison comparison{};
   Arithmetic arithmetic{};
-  bool null_literal = false;       ///< of compare: one side is the literal null
+  bool null_literal = false;  ///< of compare: one side is the literal null
   bool application_first = false;
-  std::uint32_t first = 0;         ///< operands: Program::operands[first .. first + count)
+  std::uint32_t first = 0;  ///< operands: Program::operands[first .. first + count)
   std::uint32_t count = 0;
   const Function* function = nullptr;
-  Value value;                     ///< of a literal
-  std::string name;                ///< of a property; with the `$` if it was written so
-  std::vector<PathStep> path;      ///< of body and twin
+  Value value;                 ///< of a literal
+  std::string name;            ///< of a property; with the `$` if it was written so
+  std::vector<PathStep> path;  ///< of body and twin
 };
 
 struct Condition::Program {

@@ -1,8 +1,8 @@
 #include "net/mqtt/detail/client_engine.h"
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <boost/asio/bind_cancellation_slot.hpp>
-#include <fmt/format.h>
 
 #include "foundation/log.h"
 #include "foundation/random.h"
@@ -20,10 +20,16 @@ constexpr std::size_t max_packet_bytes = 4 * 1024 * 1024;
 ClientEngine::Link::Link(StreamPtr s, std::size_t most)
     : stream(std::move(s)), reader(*stream, most), writer(*stream), pulse(stream->executor()), renewal(stream->executor()) {}
 
-ClientEngine::ClientEngine(Executor executor, MqttClientOptions options, MqttClient::OnMessage on_message, MqttClient::OnState on_state)
-    : strand_(asio::make_strand(std::move(executor))), options_(std::move(options)), on_message_(std::move(on_message)),
-      on_state_(std::move(on_state)), queue_(std::max<std::size_t>(1, std::min<std::size_t>(options_.max_in_flight, 60'000))),
-      timer_(strand_), give_up_(strand_), back_off_(options_.first_back_off) {}
+ClientEngine::ClientEngine(Executor executor, MqttClientOptions options, MqttClient::OnMessage on_message,
+                           MqttClient::OnState on_state)
+    : strand_(asio::make_strand(std::move(executor))),
+      options_(std::move(options)),
+      on_message_(std::move(on_message)),
+      on_state_(std::move(on_state)),
+      queue_(std::max<std::size_t>(1, std::min<std::size_t>(options_.max_in_flight, 60'000))),
+      timer_(strand_),
+      give_up_(strand_),
+      back_off_(options_.first_back_off) {}
 
 // Publishing, from any thread.
 
@@ -87,7 +93,8 @@ void ClientEngine::start(std::chrono::steady_clock::duration give_up_after, bool
     self->answer_start(fail(Fault::unavailable, fmt::format("no connection in time: {}", self->last_error_)));
     if (!self->keep_trying_) self->stop();
   });
-  asio::co_spawn(strand_, run(), asio::bind_cancellation_slot(cancel_.slot(), [self = shared_from_this()](std::exception_ptr failure) {
+  asio::co_spawn(strand_, run(),
+                 asio::bind_cancellation_slot(cancel_.slot(), [self = shared_from_this()](std::exception_ptr failure) {
                    if (failure) std::rethrow_exception(failure);
                    self->finish_run();
                  }));
@@ -331,7 +338,8 @@ void ClientEngine::send_subscribe(Wanted& wanted) {
 }
 
 void ClientEngine::on_suback(const mqtt::Suback& suback) {
-  const auto at = std::find_if(subscriptions_.begin(), subscriptions_.end(), [&](const auto& wanted) { return wanted.id == suback.packet_id; });
+  const auto at =
+      std::find_if(subscriptions_.begin(), subscriptions_.end(), [&](const auto& wanted) { return wanted.id == suback.packet_id; });
   if (at == subscriptions_.end()) return;
   queue_.return_id(at->id);
   at->id = 0;
@@ -358,7 +366,8 @@ void ClientEngine::start_pulse(LinkPtr link) {
     const auto oldest = self->queue_.oldest();
     if (oldest && std::chrono::steady_clock::now() - *oldest > self->options_.keep_alive) {
       // A server out of room withholds the acknowledgement; only a new connection may send the message again.
-      log::info("mqtt client", "{}: a publish was not acknowledged in {} s", self->options_.client_id, self->options_.keep_alive.count());
+      log::info("mqtt client", "{}: a publish was not acknowledged in {} s", self->options_.client_id,
+                self->options_.keep_alive.count());
       return link->writer.close();
     }
     if (!std::exchange(link->heard, false) || !oldest) link->writer.send(mqtt::Pingreq{});

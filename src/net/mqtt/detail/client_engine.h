@@ -54,9 +54,9 @@ class ClientEngine : public std::enable_shared_from_this<ClientEngine> {
     asio::steady_timer renewal;
     std::deque<Acknowledgement> acknowledgements;  // of deliveries, in the order of arrival
     std::uint64_t first_acknowledgement = 0;       // ticket of the front
-    bool heard = false;       // a packet came since the last pulse
-    bool productive = false;  // a packet came after CONNACK
-    bool draining = false;    // nothing new is sent: a planned reconnect is near
+    bool heard = false;                            // a packet came since the last pulse
+    bool productive = false;                       // a packet came after CONNACK
+    bool draining = false;                         // nothing new is sent: a planned reconnect is near
     bool writer_running = false;
     Wake writer_ended;
   };

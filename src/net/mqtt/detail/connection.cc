@@ -1,7 +1,7 @@
 #include "net/mqtt/detail/connection.h"
 
-#include <algorithm>
 #include <fmt/format.h>
+#include <algorithm>
 
 #include "foundation/log.h"
 #include "foundation/random.h"
@@ -18,7 +18,10 @@ constexpr std::size_t max_subscriptions = 1000;
 }  // namespace
 
 Connection::Connection(ConnectionHost& host, StreamPtr stream)
-    : host_(host), stream_(std::move(stream)), peer_(stream_->peer_address()), reader_(*stream_, host.limits().max_packet_bytes),
+    : host_(host),
+      stream_(std::move(stream)),
+      peer_(stream_->peer_address()),
+      reader_(*stream_, host.limits().max_packet_bytes),
       writer_(*stream_) {
   writer_.on_progress = [this] { room_.notify(); };
 }
@@ -232,7 +235,8 @@ Result<> Connection::on(const mqtt::Subscribe& packet) {
       suback.codes.assign(suback.codes.size(), mqtt::subscription_refused);
     }
   }
-  const bool any = std::any_of(suback.codes.begin(), suback.codes.end(), [](auto code) { return code != mqtt::subscription_refused; });
+  const bool any =
+      std::any_of(suback.codes.begin(), suback.codes.end(), [](auto code) { return code != mqtt::subscription_refused; });
   if (any) session_->replace_subscriptions(std::move(subscriptions));
   writer_.send(suback);
   for (std::size_t i = 0; i < suback.codes.size(); ++i)

@@ -97,10 +97,10 @@ class Connection final : public MqttConnection, public std::enable_shared_from_t
   std::deque<InFlight> in_flight_;  // publishes handed to the policy, in the order of arrival
   std::uint64_t first_ticket_ = 0;  // of in_flight_.front()
   ByteCount in_flight_bytes_ = 0;
-  Wake room_;                       // the reader waits here while too much is in flight
+  Wake room_;  // the reader waits here while too much is in flight
   Wake writer_ended_;
   bool writer_running_ = false;
-  bool clean_ = false;              // DISCONNECT was received
+  bool clean_ = false;  // DISCONNECT was received
   std::atomic<bool> closing_ = false;
   std::atomic<bool> live_ = false;
   std::atomic<bool> will_discarded_ = false;

@@ -1,7 +1,7 @@
 #include "net/socket/detail/socket_stream.h"
 
-#include <boost/asio/buffer.hpp>
 #include <fmt/format.h>
+#include <boost/asio/buffer.hpp>
 
 namespace nacelle::net {
 namespace {

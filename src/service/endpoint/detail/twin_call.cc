@@ -39,10 +39,8 @@ TwinReply accepted_reply(const std::string& request_id, std::int64_t version) {
 
 TwinReply error_reply(const std::string& request_id, const Error& error, Timestamp now) {
   const WireError wire = wire_error(error.fault);
-  const json::Value body = json::Object{{"errorCode", wire.code},
-                                        {"trackingId", random_uuid()},
-                                        {"message", error.message},
-                                        {"timestampUtc", format_iso8601(now)}};
+  const json::Value body = json::Object{
+      {"errorCode", wire.code}, {"trackingId", random_uuid()}, {"message", error.message}, {"timestampUtc", format_iso8601(now)}};
   return {telemetry::twin_response_topic(wire.status, request_id), json::print(body)};
 }
 

@@ -18,14 +18,17 @@ bool read_at(BytesView file, std::uint64_t offset, T& out) {
   return true;
 }
 
-Failure refused(std::string_view why) { return fail(Fault::invalid_input, fmt::format("program: expected a 64-bit ELF file, {}", why)); }
+Failure refused(std::string_view why) {
+  return fail(Fault::invalid_input, fmt::format("program: expected a 64-bit ELF file, {}", why));
+}
 
 /// The segment table, each entry within the file.
 Result<std::vector<Elf64_Phdr>> read_segments(BytesView file, const Elf64_Ehdr& header) {
   std::vector<Elf64_Phdr> segments(header.e_phnum);
   for (std::size_t i = 0; i < segments.size(); ++i) {
     if (!read_at(file, header.e_phoff + i * sizeof(Elf64_Phdr), segments[i])) return refused("its segment table is cut off");
-    if (segments[i].p_offset > file.size() || file.size() - segments[i].p_offset < segments[i].p_filesz) return refused("a segment is cut off");
+    if (segments[i].p_offset > file.size() || file.size() - segments[i].p_offset < segments[i].p_filesz)
+      return refused("a segment is cut off");
   }
   return segments;
 }
@@ -33,7 +36,8 @@ Result<std::vector<Elf64_Phdr>> read_segments(BytesView file, const Elf64_Ehdr& 
 Result<Elf64_Ehdr> read_header(BytesView file) {
   Elf64_Ehdr header;
   if (!read_at(file, 0, header) || std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) return refused("found something else");
-  if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_ident[EI_DATA] != ELFDATA2LSB) return refused("found another class or byte order");
+  if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_ident[EI_DATA] != ELFDATA2LSB)
+    return refused("found another class or byte order");
   return header;
 }
 
@@ -43,7 +47,9 @@ Result<ElfFacts> read_elf(BytesView file) {
   TRY_LET(const Elf64_Ehdr header, read_header(file));
   TRY_LET(const std::vector<Elf64_Phdr> segments, read_segments(file, header));
   ElfFacts facts;
-  facts.architecture = header.e_machine == EM_X86_64 ? "amd64" : header.e_machine == EM_AARCH64 ? "arm64" : fmt::format("elf-machine-{}", header.e_machine);
+  facts.architecture = header.e_machine == EM_X86_64    ? "amd64"
+                       : header.e_machine == EM_AARCH64 ? "arm64"
+                                                        : fmt::format("elf-machine-{}", header.e_machine);
   for (const Elf64_Phdr& segment : segments) {
     if (segment.p_type != PT_INTERP) continue;
     if (segment.p_filesz == 0 || segment.p_filesz > 4096) return refused("its loader's name is damaged");

@@ -20,5 +20,4 @@ Result<ElfFacts> read_elf(BytesView file);
 /// and make up half of the file. Fault::invalid_input as read_elf.
 Result<Bytes> without_unloaded_parts(BytesView file);
 
-
 }  // namespace nacelle::scorer::detail

@@ -8,7 +8,7 @@ namespace nacelle::storage::detail {
 namespace {
 
 constexpr ByteCount append_overhead = 256;        // what a waiting append takes beside its payload, about
-constexpr std::size_t most_syncs = 8;            // at a time: the gain is in the first few
+constexpr std::size_t most_syncs = 8;             // at a time: the gain is in the first few
 constexpr std::size_t kept_capacity = 64 * 1024;  // entries; after a burst the buffers shrink again
 
 }  // namespace
@@ -20,8 +20,14 @@ struct GroupCommit::Listener {
   std::function<void()> wake;
 };
 
-GroupCommit::GroupCommit(std::vector<SegmentChain*> chains, Bounds bounds, const Clock& clock, std::function<void(bool)> housekeeping)
-    : chains_(std::move(chains)), bounds_(bounds), clock_(clock), housekeeping_(std::move(housekeeping)), by_chain_(chains_.size()), crew_(std::min(chains_.size(), most_syncs)) {
+GroupCommit::GroupCommit(std::vector<SegmentChain*> chains, Bounds bounds, const Clock& clock,
+                         std::function<void(bool)> housekeeping)
+    : chains_(std::move(chains)),
+      bounds_(bounds),
+      clock_(clock),
+      housekeeping_(std::move(housekeeping)),
+      by_chain_(chains_.size()),
+      crew_(std::min(chains_.size(), most_syncs)) {
   thread_ = std::thread([this] { run(); });
 }
 
@@ -41,9 +47,11 @@ void GroupCommit::append(Partition chain, Bytes payload, EventLog::Done done) {
   if (chain >= chains_.size()) {
     append.refused = Error{Fault::invalid_input, fmt::format("partition {} of {}", chain, chains_.size())};
   } else if (append.payload.size() > bounds_.max_record_bytes) {
-    append.refused = Error{Fault::invalid_input, fmt::format("record of {} bytes, at most {} are taken", append.payload.size(), bounds_.max_record_bytes)};
+    append.refused = Error{Fault::invalid_input, fmt::format("record of {} bytes, at most {} are taken", append.payload.size(),
+                                                             bounds_.max_record_bytes)};
   } else if (before > 0 && before + bytes > bounds_.max_waiting_bytes) {
-    append.refused = Error{Fault::exhausted, fmt::format("{} bytes wait to be synced, at most {} may", before, bounds_.max_waiting_bytes)};
+    append.refused =
+        Error{Fault::exhausted, fmt::format("{} bytes wait to be synced, at most {} may", before, bounds_.max_waiting_bytes)};
   }
   // A refusal, too, is answered on the thread and in its turn; it only keeps no payload.
   if (append.refused) {
@@ -126,7 +134,8 @@ void GroupCommit::write_batch() {
   touched_.clear();
   for (std::size_t i = 0; i < chains_.size(); ++i) {
     accepted_.clear();
-    std::copy_if(by_chain_[i].begin(), by_chain_[i].end(), std::back_inserter(accepted_), [](const Append* each) { return !each->refused; });
+    std::copy_if(by_chain_[i].begin(), by_chain_[i].end(), std::back_inserter(accepted_),
+                 [](const Append* each) { return !each->refused; });
     if (accepted_.empty()) continue;
     chains_[i]->write(accepted_);
     touched_.push_back(chains_[i]);

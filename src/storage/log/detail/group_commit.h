@@ -46,10 +46,10 @@ class GroupCommit {
 
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::vector<Append> inbox_;   // guarded by mutex_
-  bool asleep_ = false;         // guarded by mutex_: only then is a wake-up worth a system call
-  bool poked_ = false;          // guarded by mutex_
-  bool stopping_ = false;       // guarded by mutex_
+  std::vector<Append> inbox_;  // guarded by mutex_
+  bool asleep_ = false;        // guarded by mutex_: only then is a wake-up worth a system call
+  bool poked_ = false;         // guarded by mutex_
+  bool stopping_ = false;      // guarded by mutex_
 
   std::mutex listeners_mutex_;
   std::vector<std::shared_ptr<Listener>> listeners_;  // guarded by listeners_mutex_

@@ -14,7 +14,7 @@ namespace {
 constexpr ByteCount smallest_chunk = 32_KiB;
 constexpr ByteCount largest_chunk = 256_KiB;
 constexpr std::size_t most_records = 100'000;  // read in one call: records may be empty
-constexpr ByteCount largest_file = 4_GiB;     // segments are far smaller; a larger file is not ours
+constexpr ByteCount largest_file = 4_GiB;      // segments are far smaller; a larger file is not ours
 
 }  // namespace
 
@@ -65,7 +65,8 @@ Result<> Segment::load() {
   if (removed_) return fail(Fault::not_found, fmt::format("{} was removed", path_.string()));
   auto bytes = read_file(files_, path_, largest_file);
   if (!bytes && bytes.error().fault != Fault::corrupt) return fail(std::move(bytes).error());
-  TRY_LET(const Scan scan, in(scan_segment(bytes ? BytesView(*bytes) : BytesView(), Standing{partition_, first_, false, end_}), path_.string()));
+  TRY_LET(const Scan scan,
+          in(scan_segment(bytes ? BytesView(*bytes) : BytesView(), Standing{partition_, first_, false, end_}), path_.string()));
   if (!scan.damaged) {
     take(scan, scan.intact_bytes);  // behind it there may be a refused write that could not be cut off
     return {};
@@ -98,7 +99,8 @@ Result<> Segment::salvage(const Scan& scan) {
   TRY(files_.rename(salvaged, path_));
   TRY(files_.sync_directory(path_.parent_path()));
   ++counters_.quarantined_segments;
-  log::error("log", "{} is damaged: kept as {}; its {} intact records are served", path_.string(), aside.filename().string(), scan.records);
+  log::error("log", "{} is damaged: kept as {}; its {} intact records are served", path_.string(), aside.filename().string(),
+             scan.records);
   take(scan, scan.salvaged.size());
   return {};
 }

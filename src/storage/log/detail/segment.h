@@ -40,9 +40,9 @@ class Segment {
   ByteCount bytes() const { return bytes_; }
 
   struct Extent {
-    Offset next = 0;             ///< after the last readable record
+    Offset next = 0;  ///< after the last readable record
     std::uint64_t records = 0;
-    Timestamp newest{};          ///< Timestamp::min() if there is no record
+    Timestamp newest{};  ///< Timestamp::min() if there is no record
   };
   /// Looks into the file if that was not yet done, and mends it if it is damaged.
   Result<Extent> extent();
@@ -96,11 +96,11 @@ class Segment {
   const Offset first_;
   std::atomic<ByteCount> bytes_;  // readable; of a file not yet looked into: its size
 
-  std::mutex mutex_;               // guards everything below; held while a closed file is looked into
+  std::mutex mutex_;  // guards everything below; held while a closed file is looked into
   Offset end_ = unknown_offset;
   bool loaded_ = false;
   bool removed_ = false;
-  std::shared_ptr<File> file_;     // while appended to
+  std::shared_ptr<File> file_;  // while appended to
   Extent extent_;
   Index index_;
   Offset follows_ = unknown_offset;  // the segment before ends there

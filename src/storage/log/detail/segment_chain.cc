@@ -57,7 +57,8 @@ Result<> SegmentChain::append_encoded() {
     return {};
   }
   if (const auto cut = file_->truncate(written_); !cut) {
-    log::error("log", "{}: the torn write cannot be cut off ({}); going on in a new segment", last_->path().string(), cut.error().message);
+    log::error("log", "{}: the torn write cannot be cut off ({}); going on in a new segment", last_->path().string(),
+               cut.error().message);
     needs_roll_ = true;
   }
   return written;

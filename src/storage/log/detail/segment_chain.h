@@ -48,7 +48,8 @@ class SegmentChain {
   Result<> drop_oldest();
 
  private:
-  SegmentChain(Options options, FileSystem& files, Counters& counters) : options_(std::move(options)), files_(files), counters_(counters) {}
+  SegmentChain(Options options, FileSystem& files, Counters& counters)
+      : options_(std::move(options)), files_(files), counters_(counters) {}
   using SegmentPointer = std::shared_ptr<Segment>;
 
   Result<> finish_salvage(const std::vector<std::string>& names);
@@ -74,16 +75,16 @@ class SegmentChain {
   std::atomic<Offset> head_ = 0;
   std::atomic<Offset> begun_ = 0;  // the first offset of the last segment, or of the one to come
 
-  mutable std::mutex mutex_;            // guards segments_
+  mutable std::mutex mutex_;             // guards segments_
   std::deque<SegmentPointer> segments_;  // by first offset; once it has one, never empty again
 
   // The log's thread only.
-  SegmentPointer last_;                // appended to; none before the first append
+  SegmentPointer last_;  // appended to; none before the first append
   std::shared_ptr<File> file_;
   std::uint32_t salt_ = 0;
   Offset next_ = 0;
-  std::uint64_t written_ = 0;          // bytes of the last file
-  std::uint64_t synced_ = 0;           // of those
+  std::uint64_t written_ = 0;  // bytes of the last file
+  std::uint64_t synced_ = 0;   // of those
   bool rolled_ = false;
   std::atomic<bool> needs_roll_ = false;  // also set by a reader that met damage
   Bytes buffer_;

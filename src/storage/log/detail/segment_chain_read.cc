@@ -11,13 +11,15 @@ namespace nacelle::storage::detail {
 SegmentChain::SegmentPointer SegmentChain::holding(Offset offset) const {
   const std::lock_guard lock(mutex_);
   if (segments_.empty()) return nullptr;
-  const auto after = std::upper_bound(segments_.begin(), segments_.end(), offset, [](Offset o, const SegmentPointer& s) { return o < s->first(); });
+  const auto after = std::upper_bound(segments_.begin(), segments_.end(), offset,
+                                      [](Offset o, const SegmentPointer& s) { return o < s->first(); });
   return after == segments_.begin() ? segments_.front() : *std::prev(after);
 }
 
 SegmentChain::SegmentPointer SegmentChain::after(const SegmentPointer& segment) const {
   const std::lock_guard lock(mutex_);
-  const auto next = std::upper_bound(segments_.begin(), segments_.end(), segment->first(), [](Offset o, const SegmentPointer& s) { return o < s->first(); });
+  const auto next = std::upper_bound(segments_.begin(), segments_.end(), segment->first(),
+                                     [](Offset o, const SegmentPointer& s) { return o < s->first(); });
   return next == segments_.end() ? nullptr : *next;
 }
 

@@ -17,8 +17,8 @@ constexpr std::uint32_t format_version = 1;
 constexpr std::size_t header_copy_bytes = 48;
 constexpr std::uint32_t salvaged_bit = 1;
 constexpr std::uint32_t follows_sync_bit = 1U << 31;
-constexpr std::size_t index_stride = 16_KiB;      // a look-up reads and skips half of this on average
-constexpr Offset widest_gap = Offset{1} << 24;    // more records than a segment holds
+constexpr std::size_t index_stride = 16_KiB;    // a look-up reads and skips half of this on average
+constexpr Offset widest_gap = Offset{1} << 24;  // more records than a segment holds
 
 template <class T>
 void put(Bytes& out, T value) {
@@ -108,12 +108,14 @@ void Index::add(Offset offset, std::uint64_t position, Timestamp appended_at) {
 }
 
 std::uint64_t Index::position_of(Offset offset) const {
-  const auto after = std::upper_bound(entries.begin(), entries.end(), offset, [](Offset o, const IndexEntry& e) { return o < e.offset; });
+  const auto after =
+      std::upper_bound(entries.begin(), entries.end(), offset, [](Offset o, const IndexEntry& e) { return o < e.offset; });
   return after == entries.begin() ? segment_header_bytes : std::prev(after)->position;
 }
 
 std::uint64_t Index::position_before(Timestamp time) const {
-  const auto after = std::partition_point(entries.begin(), entries.end(), [&](const IndexEntry& e) { return e.newest_before < time; });
+  const auto after =
+      std::partition_point(entries.begin(), entries.end(), [&](const IndexEntry& e) { return e.newest_before < time; });
   return after == entries.begin() ? segment_header_bytes : std::prev(after)->position;
 }
 
@@ -214,7 +216,8 @@ Result<Scan> scan_segment(BytesView file, const Standing& standing) {
   const bool untidy_end = rest > 0 || file.size() < segment_header_bytes;
   scan.torn = standing.last && (untidy_end || !decoded);
   const bool end_known = standing.end != unknown_offset;
-  const bool missing = !standing.last && !header.salvaged && (end_known ? scan.next < std::max(standing.end, standing.first) : untidy_end);
+  const bool missing =
+      !standing.last && !header.salvaged && (end_known ? scan.next < std::max(standing.end, standing.first) : untidy_end);
   scan.damaged = gap || foreign || missing || !header_is_whole(file, standing.last);
   if (scan.damaged) scan.salvaged = write_salvaged({standing.partition, standing.first, header.follows, header.salt, true}, found);
   std::uint64_t position = segment_header_bytes;

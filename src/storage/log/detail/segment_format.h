@@ -66,12 +66,12 @@ struct Index {
 /// What a whole segment file holds.
 struct Scan {
   Index index;
-  Offset next = 0;                  ///< after the last record kept
-  Offset past = 0;                  ///< no record that may ever have been in the file has this offset or a higher one
+  Offset next = 0;  ///< after the last record kept
+  Offset past = 0;  ///< no record that may ever have been in the file has this offset or a higher one
   std::uint64_t records = 0;
-  std::uint64_t intact_bytes = 0;   ///< from the start of the file to the first damage
-  bool damaged = false;             ///< something synced is damaged: `salvaged` is the segment without it
-  bool torn = false;                ///< after intact_bytes there is a write that no sync followed, or not even a header
+  std::uint64_t intact_bytes = 0;  ///< from the start of the file to the first damage
+  bool damaged = false;            ///< something synced is damaged: `salvaged` is the segment without it
+  bool torn = false;               ///< after intact_bytes there is a write that no sync followed, or not even a header
   std::uint32_t salt = 0;
   Offset follows = unknown_offset;  ///< by its header
   Bytes salvaged;                   ///< if damaged: a whole segment file, with the records that are left

@@ -30,7 +30,8 @@ TEST(SegmentFormat, header_comes_back_from_either_of_its_copies) {
     EXPECT_EQ(header.first, 5u);
     EXPECT_EQ(header.salt, salt);
   }
-  for (std::size_t size = 0; size < 48; ++size) EXPECT_EQ(decode_segment_header(BytesView(whole).substr(0, size)).error().fault, Fault::corrupt);
+  for (std::size_t size = 0; size < 48; ++size)
+    EXPECT_EQ(decode_segment_header(BytesView(whole).substr(0, size)).error().fault, Fault::corrupt);
 }
 
 TEST(SegmentFormat, record_comes_back_and_no_part_of_it_does) {
@@ -67,14 +68,21 @@ TEST(SegmentFormat, example_in_the_format_page) {
   const std::string copy =
       "4e434c5345474d0a01000000010000002a000000000000002a00000000000000"
       "785634120000000000000000bbcf7eac";
-  EXPECT_EQ(hex(file), copy + copy + "12000080a420227a2a00000000000000" "0020479416ba06007b2253656e736f72" "32223a3634322e35387d");
+  EXPECT_EQ(hex(file), copy + copy +
+                           "12000080a420227a2a00000000000000"
+                           "0020479416ba06007b2253656e736f72"
+                           "32223a3634322e35387d");
 }
 
 TEST(Cursor, example_in_the_format_page) {
   FaultFileSystem disk(1);
   ASSERT_TRUE(disk.make_directories("/s"));
   ASSERT_TRUE(store_cursor(disk, "/s", 7));
-  EXPECT_EQ(hex(disk.contents("/s/cursor")), "4e434c43555253" "0a" "0100000007000000" "00000000a0a06901");
+  EXPECT_EQ(hex(disk.contents("/s/cursor")),
+            "4e434c43555253"
+            "0a"
+            "0100000007000000"
+            "00000000a0a06901");
 }
 
 TEST(ScanSegment, intact_file_is_neither_torn_nor_damaged) {
