@@ -56,6 +56,7 @@ void add_edge(CLI::App& root, Outcome& outcome) {
   command
       ->add_option("--connection", flags->edge.connection,
                    "Connection string of an edge device; its HostName may be HOST:PORT (HTTPS)")
+      ->envname("NACELLE_EDGE_CONNECTION")  // a command line is for everybody to see
       ->required();
   command->add_option("--ca", flags->edge.hub_ca, "The hub's root certificate (PEM); needed at the first start");
   command->add_option("--hub-mqtts", flags->edge.hub_mqtts, "The hub's MQTT/TLS port")->capture_default_str();

@@ -71,7 +71,8 @@ Result<> run_experiment(Stage& stage) {
   const std::string folds = stage.options.quick ? "3" : "5";
   TRY_LET(const json::Value result,
           stage.cli.json({"train", "--data", stage.text("train.csv"), "--experiment", "demo", "--trainers", "xgboost,ridge",
-                          "--folds", folds, "--register", model_name, "--workbench", stage.text("workbench")}));
+                          "--folds", folds, "--threads", stage.training_threads(), "--register", model_name, "--workbench",
+                          stage.text("workbench")}));
   const json::Value* leaderboard = result.find("leaderboard");
   if (!leaderboard || !leaderboard->is_array()) return fail(Fault::invalid_input, "train answered without a leaderboard");
   std::uint64_t finished = 0;

@@ -68,7 +68,7 @@ Result<> compare(const Stage& stage, Judged& champion, Judged& challenger) {
   for (int fold = 0; fold < 2; ++fold) {
     const std::string out = stage.text(fmt::format("challenger-fold-{}", fold + 1));
     TRY_LET(const json::Value trained, stage.cli.json({"train", "--data", stage.text("train-labelled.csv"), "--data", halves[fold],
-                                                       "--folds", "2", "--out", out}));
+                                                       "--folds", "2", "--threads", stage.training_threads(), "--out", out}));
     TRY(judge(stage, out, halves[1 - fold], challenger));
     TRY(judge(stage, std::string(model_name) + ":1", halves[1 - fold], champion));
   }
@@ -79,8 +79,8 @@ Result<> compare(const Stage& stage, Judged& champion, Judged& challenger) {
 Result<std::string> train_challenger(const Stage& stage) {
   TRY_LET(const json::Value result,
           stage.cli.json({"train", "--data", stage.text("train-labelled.csv"), "--data", stage.text("uploaded-labelled.csv"),
-                          "--experiment", "demo-grown", "--trainers", "xgboost", "--folds", "3", "--register", model_name,
-                          "--workbench", stage.text("workbench")}));
+                          "--experiment", "demo-grown", "--trainers", "xgboost", "--folds", "3", "--threads",
+                          stage.training_threads(), "--register", model_name, "--workbench", stage.text("workbench")}));
   TRY_LET(const std::uint64_t version, count_in(result, {"registered", "version"}));
   if (version != 2) return fail(Fault::conflict, fmt::format("expected the challenger to be version 2, found {}", version));
   TRY_LET(const json::Value shown,

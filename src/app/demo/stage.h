@@ -34,6 +34,9 @@ struct Stage {
 
   std::filesystem::path path(const std::string& name) const { return work / name; }
   std::string text(const std::string& name) const { return path(name).string(); }
+  /// Ten engines are learned in a second by one thread; two would wait for each other at thousands of barriers, and on a
+  /// busy machine each wait costs a time slice.
+  std::string training_threads() const { return options.quick ? "1" : "2"; }
   std::size_t train_rows() const { return data.train_table->row_count(); }
   std::size_t train_engines() const { return data.train_table->engines.size(); }
   std::size_t test_rows() const { return data.test_table->row_count(); }

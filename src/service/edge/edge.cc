@@ -174,6 +174,7 @@ std::shared_ptr<TwinLink> EdgeBody::system_link(const char* module, std::size_t 
   settings.hub = me_.hub;
   settings.tls = hub_client_.tls();
   settings.max_in_flight = window;
+  settings.max_back_off = std::chrono::seconds(1);  // DESIGN.md P4: what waits drains within 2 s of the network's return
   settings.key = [this, who = settings.who] {
     const auto identity = scope_.find(who);
     return identity ? identity->primary_key : std::string();

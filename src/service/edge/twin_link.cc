@@ -48,7 +48,7 @@ void TwinLink::start() {
   name.client_type = "nacelle-edge";
   options.user_name = telemetry::print_user_name(name);
   options.max_in_flight = settings_.max_in_flight;
-  options.max_back_off = std::chrono::milliseconds(2000);  // DESIGN.md P4: draining begins within 2 s of the network's return
+  options.max_back_off = settings_.max_back_off;
   options.reconnect_before_expiry = token_renewal;
   const std::weak_ptr<TwinLink> weak = weak_from_this();
   options.password = [weak] { return password(weak); };

@@ -23,6 +23,7 @@ class TwinLink : public std::enable_shared_from_this<TwinLink> {
     std::function<std::string()> key;  ///< asked at each connect, on any thread; empty: not in the scope (yet)
     std::size_t max_in_flight = 100;
     std::chrono::seconds answer_within{10};
+    std::chrono::milliseconds max_back_off{5000};
   };
   /// `files` and `clock` outlive it.
   static std::shared_ptr<TwinLink> make(Executor core, Settings settings, const EdgeFiles& files, const Clock& clock);

@@ -30,12 +30,13 @@ Result<Record> read_record(const Bytes& body) {
   return Record{std::move(value), stripped};
 }
 
-/// Shaped like a (version 8, RFC 9562) UUID, made from what was said, by whom and when.
+/// Shaped like a (version 8, RFC 9562) UUID, made from what was said, by whom, and its number, or else when it arrived.
 std::string content_id(const telemetry::Message& message) {
   digest::Sha256 hash;
   hash.update(origin_of(message));
   hash.update("\n");
-  hash.update(message.application.get(enqueued_at_edge));
+  const std::string_view number = message.system.get("messageId");
+  hash.update(number.empty() ? message.application.get(enqueued_at_edge) : number);
   hash.update("\n");
   hash.update(message.body);
   std::string hex = hash.hex();

@@ -33,7 +33,8 @@ struct Outgoing {
 
 /// A reading of a leaf device: to the classifier, or, if it cannot be read or has been classified before, to the dead
 /// letters with DeadLetter=true and DeadLetterReason. A one-element array is taken as its element; longer ones are refused.
-/// A missing correlation id is made from the content, so that a repeated delivery gets the same one.
+/// A missing correlation id is made from device, message id (or, if there is none, time of arrival) and body, so that a
+/// repeated delivery gets the same one.
 Outgoing route_reading(const telemetry::Message& message);
 
 /// An answer of the classifier: the full record to the writer, and the prediction alone to the hub; without a prediction

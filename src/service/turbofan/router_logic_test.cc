@@ -50,6 +50,10 @@ TEST(RouterReading, a_correlation_id_is_kept_and_a_missing_one_is_the_same_for_a
   telemetry::Message later = from_leaf(reading);
   later.application.set(enqueued_at_edge, "2030-01-01T00:00:01.0000000Z");
   EXPECT_NE(made(from_leaf(reading)), made(later));
+  telemetry::Message numbered = from_leaf(reading), repeated = later;
+  numbered.system.set("messageId", "7");
+  repeated.system.set("messageId", "7");
+  EXPECT_EQ(made(numbered), made(repeated)) << "a device that repeats itself after a lost acknowledgement";
 }
 
 TEST(RouterReading, one_element_arrays_are_stripped_and_longer_ones_refused_with_their_length) {
