@@ -23,13 +23,15 @@ const std::vector<ApiCall>& api_calls() {
       {"DELETE", "devices/{device}/modules/{module}", N::registry_write, delete_device},
       {"GET", "statistics/devices", N::registry_read, device_statistics},
       {"GET", "statistics/service", N::registry_read, service_statistics},
-      // Twins and deployments (2.4, 2.9)
+      // Twins, methods and deployments (2.4, 2.6, 2.9)
       {"GET", "twins/{device}", N::service, get_twin},
       {"PATCH", "twins/{device}", N::service, patch_twin},
       {"PUT", "twins/{device}", N::service, put_twin},
       {"GET", "twins/{device}/modules/{module}", N::service, get_twin},
       {"PATCH", "twins/{device}/modules/{module}", N::service, patch_twin},
       {"PUT", "twins/{device}/modules/{module}", N::service, put_twin},
+      {"POST", "twins/{device}/methods", N::service, invoke_method},
+      {"POST", "twins/{device}/modules/{module}/methods", N::service, invoke_method},
       {"POST", "devices/{device}/applyConfigurationContent", N::registry_write, apply_configuration},
       // Devices themselves (2.11, 3)
       {"POST", "devices/{device}/messages/events", N::identity, post_telemetry},

@@ -16,6 +16,7 @@
 #include "service/hub/errors.h"
 #include "service/hub/events.h"
 #include "service/hub/ingest.h"
+#include "service/hub/methods.h"
 #include "service/hub/registry.h"
 #include "service/hub/uploads.h"
 
@@ -36,6 +37,7 @@ struct Services {
   storage::EventLog& log;
   storage::ObjectStore& objects;
   Ingest& ingest;
+  Methods& methods;
   endpoint::DeviceEndpoint& endpoint;
   Capture& capture;
   Events& events;
@@ -102,6 +104,8 @@ net::HttpResponse bulk_devices(Services&, const Call&);
 net::HttpResponse get_twin(Services&, const Call&);
 net::HttpResponse patch_twin(Services&, const Call&);
 net::HttpResponse put_twin(Services&, const Call&);
+// api_methods.cc
+awaitable<net::HttpResponse> invoke_method(Services&, Call);
 // api_deploy.cc
 net::HttpResponse apply_configuration(Services&, const Call&);
 // api_telemetry.cc

@@ -23,12 +23,15 @@ inline constexpr ErrorKind device_not_found{404001, "DeviceNotFound", 404};
 inline constexpr ErrorKind module_not_found{404010, "ModuleNotFound", 404};
 inline constexpr ErrorKind not_found{404000, "NotFound", 404};
 inline constexpr ErrorKind method_not_allowed{405000, "MethodNotAllowed", 405};
+inline constexpr ErrorKind device_not_online{404103, "DeviceNotOnline", 404};
 inline constexpr ErrorKind device_exists{409001, "DeviceAlreadyExists", 409};
 inline constexpr ErrorKind module_exists{409301, "ModuleAlreadyExistsOnDevice", 409};
 inline constexpr ErrorKind precondition_failed{412001, "PreconditionFailed", 412};
 inline constexpr ErrorKind message_too_large{413001, "MessageTooLarge", 413};
 inline constexpr ErrorKind too_many_modules{413003, "TooManyModulesOnDevice", 413};
+inline constexpr ErrorKind throttled{429001, "ThrottlingException", 429};
 inline constexpr ErrorKind server_error{500001, "ServerError", 500};
+inline constexpr ErrorKind bad_device_reply{502000, "BadDeviceReply", 502};  // name and code are ours
 inline constexpr ErrorKind unavailable{503001, "ServiceUnavailable", 503};
 inline constexpr ErrorKind timed_out{504101, "GatewayTimeout", 504};
 }  // namespace kinds

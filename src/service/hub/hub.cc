@@ -83,7 +83,10 @@ Result<> Hub::open_parts() {
   TRY(capture_->open(routes));
   routes_.publish(std::move(routes));
   events_ = std::make_unique<Events>(*log_, *commits_, *registry_tables_, disk_);
-  ingest_ = std::make_unique<Ingest>(*registry_, *access_, *log_, disk_, counters_, clock_);
+  const auto send_method = [this](const device::IdentityName& who, const std::string& method, const std::string& id,
+                                  Bytes payload) { return endpoint_->call_method(who, method, id, std::move(payload)); };
+  methods_ = std::make_unique<Methods>(executor_, send_method);  // called once there is an endpoint, and calls with it
+  ingest_ = std::make_unique<Ingest>(*registry_, *access_, *log_, disk_, *methods_, counters_, clock_);
   return {};
 }
 
@@ -107,9 +110,10 @@ Result<> Hub::listen_for_devices(const std::shared_ptr<net::TlsServerContext>& t
 }
 
 Result<> Hub::listen_for_calls(const std::shared_ptr<net::TlsServerContext>& tls) {
-  services_.reset(new Services{clock_, options_.host, 0, options_.directory, files_, disk_, *registry_tables_, *registry_, *access_,
-                               *authority_, *log_, *objects_, *ingest_, *endpoint_, *capture_, *events_, *uploads_, routes_,
-                               counters_});
+  services_.reset(
+      new Services{clock_,   options_.host, 0,       options_.directory, files_,   disk_,     *registry_tables_, *registry_,
+                   *access_, *authority_,   *log_,   *objects_,          *ingest_, *methods_, *endpoint_,        *capture_,
+                   *events_, *uploads_,     routes_, counters_});
   api_ = std::make_unique<Api>(*services_);
   net::HttpLimits limits;
   limits.max_body_bytes = largest_body;
@@ -157,6 +161,7 @@ awaitable<void> Hub::keep_within_bounds() {
 
 awaitable<void> Hub::close(bool flush_capture) {
   commits_->close();
+  co_await methods_->close();
   co_await https_->close();
   co_await metrics_->close();
   co_await endpoint_->close();

@@ -77,6 +77,7 @@ class Hub {
   Disk disk_;  // its threads run what is posted to the parts above
   std::unique_ptr<Capture> capture_;
   std::unique_ptr<Events> events_;
+  std::unique_ptr<Methods> methods_;
   std::unique_ptr<Ingest> ingest_;
   std::unique_ptr<endpoint::DeviceEndpoint> endpoint_;
   std::unique_ptr<Services> services_;

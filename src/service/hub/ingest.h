@@ -7,6 +7,7 @@
 #include "service/hub/access.h"
 #include "service/hub/counters.h"
 #include "service/hub/disk.h"
+#include "service/hub/methods.h"
 #include "storage/log/event_log.h"
 
 namespace nacelle::hub {
@@ -14,8 +15,9 @@ namespace nacelle::hub {
 /// Borrows everything; outlived by the event log last of all, whose thread calls back into it.
 class Ingest final : public endpoint::DeviceBackend {
  public:
-  Ingest(Registry& registry, const Access& access, storage::EventLog& log, Disk& disk, Counters& counters, const Clock& clock)
-      : registry_(registry), access_(access), log_(log), disk_(disk), counters_(counters), clock_(clock) {}
+  Ingest(Registry& registry, const Access& access, storage::EventLog& log, Disk& disk, Methods& methods, Counters& counters,
+         const Clock& clock)
+      : registry_(registry), access_(access), log_(log), disk_(disk), methods_(methods), counters_(counters), clock_(clock) {}
 
   awaitable<Result<Timestamp>> authenticate(device::IdentityName who, telemetry::UserName user_name, std::string password,
                                             Bytes certificate_der) override;
@@ -31,14 +33,17 @@ class Ingest final : public endpoint::DeviceBackend {
   awaitable<Result<json::Value>> get_twin(device::IdentityName who) override;
   awaitable<Result<endpoint::ReportedAnswer>> patch_reported(device::IdentityName who, json::Value patch,
                                                              std::optional<std::int64_t> base_version) override;
-  void method_response(const device::IdentityName&, const std::string&, int, Bytes) override {}
-  void subscriptions_changed(const device::IdentityName&) override {}
+  void method_response(const device::IdentityName& who, const std::string& request_id, int status, Bytes body) override {
+    methods_.answered(who, request_id, status, std::move(body));
+  }
+  void subscriptions_changed(const device::IdentityName& who) override { methods_.ready(who); }
 
  private:
   Registry& registry_;
   const Access& access_;
   storage::EventLog& log_;
   Disk& disk_;
+  Methods& methods_;
   Counters& counters_;
   const Clock& clock_;
 };

@@ -51,6 +51,8 @@ std::string print_metrics(const MetricSources& sources) {
   page.counter("nacelle_hub_refused_total", "Attempts with credentials or rights that did not hold", counters.refused_connections,
                {{"by", "mqtt"}});
   page.counter("nacelle_hub_refused_total", "", counters.refused_calls, {{"by", "https"}});
+  page.counter("nacelle_hub_method_calls_total", "Direct methods called", counters.method_calls);
+  page.counter("nacelle_hub_method_failures_total", "Direct methods the device did not answer", counters.failed_method_calls);
   page.counter("nacelle_hub_uploads_total", "Files uploaded and confirmed", counters.uploads);
   page.gauge("nacelle_hub_connections", "MQTT connections", static_cast<double>(sources.connections));
 
