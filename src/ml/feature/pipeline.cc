@@ -138,6 +138,26 @@ void write_window(const Window& window, const Sums& sums, const float* newest, s
   }
 }
 
+/// Means of consecutive stretches of each channel, newest first, [channels][steps]. A stretch without a reading repeats the one
+/// after it: before its history an engine was as it is first known.
+void write_sequence(const Pipeline::Tables& tables, const EngineState::Data& state, float* out) {
+  const std::size_t steps = tables.recipe.sequence_steps;
+  const auto stride = static_cast<std::int64_t>(tables.recipe.sequence_stride);
+  std::size_t back = 1;
+  for (std::size_t step = 0; step < steps; ++step) {
+    const std::int64_t end = static_cast<std::int64_t>(step + 1) * stride;
+    std::array<double, max_channels> sum{};
+    std::size_t heard = 0;
+    for (; back <= state.count; ++back, ++heard) {
+      const std::size_t slot = (state.first + state.count - back) % tables.capacity;
+      if (state.last_cycle - state.cycles[slot] >= end) break;
+      for (std::size_t c = 0; c < tables.channels; ++c) sum[c] += static_cast<double>(state.values[slot * tables.channels + c]);
+    }
+    for (std::size_t c = 0; c < tables.channels; ++c)
+      out[c * steps + step] = heard > 0 ? static_cast<float>(sum[c] / static_cast<double>(heard)) : out[c * steps + step - 1];
+  }
+}
+
 void write_row(const Pipeline::Tables& tables, const EngineState::Data& state, float* row) {
   const std::size_t channels = tables.channels;
   const std::size_t capacity = tables.capacity;
@@ -169,7 +189,8 @@ void write_row(const Pipeline::Tables& tables, const EngineState::Data& state, f
     for (std::size_t r = 0; r < rates; ++r) *tail++ = static_cast<float>(state.ewma_sum[r * channels + c] / state.ewma_weight[r]);
     *tail = newest[c];
   }
-  float* tail = row + channels * tables.block;
+  write_sequence(tables, state, row + channels * tables.block);
+  float* tail = row + channels * (tables.block + tables.recipe.sequence_steps);
   if (tables.recipe.cycle_count) *tail++ = static_cast<float>(state.last_cycle);
   if (tables.recipe.history_length) *tail++ = static_cast<float>(state.last_cycle - state.first_cycle + 1);
 }

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstring>
@@ -122,6 +123,31 @@ TEST(Pipeline, windows_hold_what_their_names_say) {
   double average = 0, weight = 0;
   for (const double value : last) average = 0.5 * average + 0.5 * value, weight = 0.5 * weight + 0.5;
   EXPECT_NEAR(row[3], average / weight, 1e-4 * std::abs(row[3]) + 1e-6);
+}
+
+TEST(Pipeline, a_sequence_is_the_past_in_stretches_and_before_it_the_first_one) {
+  Recipe recipe;
+  recipe.mean_windows = {5, 10};
+  recipe.slope_windows = recipe.spread_windows = {};
+  recipe.sequence_steps = 4;
+  recipe.sequence_stride = 5;
+  const Pipeline with = learned(fleet(), recipe);
+  const auto at = [&with](std::string_view name) {
+    const auto& names = with.feature_names();
+    return static_cast<std::size_t>(std::find(names.begin(), names.end(), name) - names.begin());
+  };
+  EngineState state;
+  Row row(with.feature_count());
+  for (std::size_t r = 0; r < 12; ++r) ASSERT_TRUE(with.step(state, {fleet().cycle[r], fleet().row(r)}, row));
+  for (const std::string channel : {"health", "drift1", "drift3"}) {
+    const float newest = row[at(channel + ".step0")], before = row[at(channel + ".step1")];
+    EXPECT_EQ(newest, row[at(channel + ".mean5")]);
+    EXPECT_NEAR((newest + before) / 2, row[at(channel + ".mean10")], 1e-4) << channel;
+    EXPECT_NE(before, row[at(channel + ".step2")]);
+    EXPECT_EQ(row[at(channel + ".step2")], row[at(channel + ".step3")]);  // only 12 cycles were seen
+  }
+  EXPECT_EQ(Recipe::from_json(recipe.to_json())->sequence_steps, 4u);
+  EXPECT_FALSE(Recipe::from_json(*json::parse(R"({"sequence_steps":41,"sequence_stride":5})")));
 }
 
 TEST(Pipeline, an_engine_that_joins_late_has_a_short_history_and_its_own_count) {

@@ -112,7 +112,9 @@ std::vector<std::string> Recipe::input_names() const {
 Result<Recipe> Recipe::from_json(const json::Value& document) {
   if (!document.is_object()) return fail(Fault::invalid_input, fmt::format("{}: expected an object", where));
   Recipe recipe;
-  const json::Value defaults = recipe.to_json();
+  Recipe full;  // with every member that a document may have
+  full.sequence_steps = 1;
+  const json::Value defaults = full.to_json();
   for (const auto& [key, value] : document.as_object())
     if (!defaults.find(key)) return fail(Fault::invalid_input, fmt::format("{}: unknown member '{}'", where, key));
   TRY(read_settings(document, recipe.settings));
@@ -128,6 +130,10 @@ Result<Recipe> Recipe::from_json(const json::Value& document) {
   TRY(read_windows(document, "slope_windows", recipe.slope_windows));
   TRY(read_windows(document, "spread_windows", recipe.spread_windows));
   TRY(read_rates(document, recipe.ewma_rates));
+  TRY(read_size(document, "sequence_steps", recipe.sequence_steps, 0, longest_window));
+  TRY(read_size(document, "sequence_stride", recipe.sequence_stride, 1, longest_window));
+  if (recipe.sequence_steps * recipe.sequence_stride > static_cast<std::size_t>(longest_window))
+    return wrong("sequence_steps", fmt::format("at most {} cycles in all", longest_window));
   TRY_LET(recipe.cycle_count, json::get_bool_or(document, "cycle_count", recipe.cycle_count, where));
   TRY_LET(recipe.history_length, json::get_bool_or(document, "history_length", recipe.history_length, where));
   const auto names = recipe.input_names();
@@ -140,7 +146,7 @@ json::Value Recipe::to_json() const {
   json::Array declared;
   for (const Setting& setting : settings)
     declared.emplace_back(json::Object{{"name", setting.name}, {"tolerance", setting.tolerance}});
-  return json::Object{{"settings", std::move(declared)},
+  json::Object object{{"settings", std::move(declared)},
                       {"sensors", to_array(sensors)},
                       {"max_regimes", max_regimes},
                       {"min_movement", min_movement},
@@ -155,6 +161,11 @@ json::Value Recipe::to_json() const {
                       {"ewma_rates", to_array(ewma_rates)},
                       {"cycle_count", cycle_count},
                       {"history_length", history_length}};
+  if (sequence_steps > 0) {  // left out else: recipes, and the states of engines, keep the identity that they had before
+    object.set("sequence_steps", sequence_steps);
+    object.set("sequence_stride", sequence_stride);
+  }
+  return object;
 }
 
 }  // namespace nacelle::feature

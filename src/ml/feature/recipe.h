@@ -32,6 +32,9 @@ struct Recipe {
   std::vector<std::size_t> slope_windows = {15, 30, 60, 100, 200};
   std::vector<std::size_t> spread_windows = {30};
   std::vector<double> ewma_rates = {0.1, 0.03};
+  /// What sequence models read: each channel's mean over `sequence_stride` cycles, so many times, back from the newest.
+  std::size_t sequence_steps = 0;
+  std::size_t sequence_stride = 5;
   bool cycle_count = true;
   bool history_length = true;  ///< cycles since the engine was first seen: it may have joined the fleet late
 

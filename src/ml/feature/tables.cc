@@ -31,12 +31,15 @@ void Pipeline::Tables::complete() {
   for (const double rate : recipe.ewma_rates) add(fmt::format("ewma{}", rate));
   add("last");
   block = block_names.size();
-  capacity = windows.empty() ? 1 : windows.back().cycles;
+  capacity = std::max(windows.empty() ? 1 : windows.back().cycles, recipe.sequence_steps * recipe.sequence_stride);
 
   feature_names.clear();
   for (std::size_t c = 0; c < channels; ++c)
     for (const std::string& name : block_names)
       feature_names.push_back(c == 0 ? fmt::format("health.{}", name) : fmt::format("drift{}.{}", c, name));
+  for (std::size_t c = 0; c < channels; ++c)
+    for (std::size_t step = 0; step < recipe.sequence_steps; ++step)
+      feature_names.push_back(c == 0 ? fmt::format("health.step{}", step) : fmt::format("drift{}.step{}", c, step));
   if (recipe.cycle_count) feature_names.push_back("cycle");
   if (recipe.history_length) feature_names.push_back("history");
 

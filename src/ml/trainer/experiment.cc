@@ -8,6 +8,7 @@
 
 #include "ml/dataset/labels.h"
 #include "ml/dataset/seeded.h"
+#include "ml/trainer/detail/training_set.h"
 
 namespace nacelle::trainer {
 
@@ -19,8 +20,6 @@ using dataset::FleetTable;
 constexpr std::size_t cuts_per_engine = 20;
 constexpr double max_cut_rul = 150;
 constexpr std::size_t min_cut_rows = 20;
-constexpr std::size_t late_join_stride =
-    12;  ///< of the rows of late histories: more of them cost whole histories more than they gain
 
 /// A model's parts, learned from one table.
 struct Fitted {
@@ -39,57 +38,18 @@ Result<> check_columns(const feature::Recipe& recipe, const FleetTable& table) {
   return {};
 }
 
-/// Every `stride`-th row of each engine, counted from its last.
-FeatureRows thin(const FeatureRows& all, const FleetTable& table, std::size_t stride, std::vector<float>& target) {
-  FeatureRows few{.rows = 0, .features = all.features, .values = {}};
-  std::vector<float> few_targets;
-  for (const EngineRows& engine : table.engines)
-    for (std::size_t row = engine.begin; row < engine.end; ++row) {
-      if ((engine.end - 1 - row) % stride != 0) continue;
-      few.values.insert(few.values.end(), all.row(row), all.row(row) + all.features);
-      few_targets.push_back(target[row]);
-      ++few.rows;
-    }
-  target = std::move(few_targets);
-  return few;
-}
-
-/// Adds rows of engines as they look when they join the fleet late: the history begins at a random cycle, and in every second of
-/// them the cycle count begins there, too. Every `stride`-th row.
-Result<> add_late_joins(const feature::Pipeline& pipeline, const FleetTable& table, const std::vector<double>& rul,
-                        const Plan& plan, std::size_t stride, FeatureRows& features, std::vector<float>& target) {
-  std::vector<float> row_features(features.features);
-  for (const EngineRows& engine : table.engines) {
-    dataset::Seeded random(plan.seed * 0xd1342543de82ef95 + static_cast<std::uint64_t>(engine.unit));
-    for (std::size_t join = 0; join < plan.late_joins; ++join) {
-      const std::size_t begin = engine.begin + random.below(engine.size());
-      const std::int64_t count_base = join % 2 == 0 ? 0 : table.cycle[begin] - 1;
-      feature::EngineState state;
-      for (std::size_t row = begin; row < engine.end; ++row) {
-        TRY(pipeline.step(state, table.cycle[row] - count_base, input_values(pipeline, table, row), row_features));
-        if ((row - begin) % stride != 0) continue;
-        features.values.insert(features.values.end(), row_features.begin(), row_features.end());
-        target.push_back(static_cast<float>(std::min(rul[row], plan.cap)));
-        ++features.rows;
-      }
-    }
-  }
-  return {};
-}
-
 /// `progress` is told the part of this fit that is done.
 Result<Fitted> fit(const FleetTable& table, const Plan& plan, std::size_t stride, const std::function<bool(double)>& progress) {
   TRY_LET(const Trainer* trainer, find_trainer(plan.trainer));
-  TRY(check_columns(plan.recipe, table));
-  const std::vector<double> rul = dataset::label_rul(table);
-  TRY_LET(feature::Pipeline pipeline, feature::Pipeline::learn(plan.recipe, training_rows(table, plan.recipe, rul)));
-  TRY_LET(FeatureRows features, make_features(pipeline, table));
-  std::vector<float> target(rul.size());
-  std::transform(rul.begin(), rul.end(), target.begin(), [&plan](double y) { return static_cast<float>(std::min(y, plan.cap)); });
-  if (stride > 1) features = thin(features, table, stride, target);
-  TRY(add_late_joins(pipeline, table, rul, plan, late_join_stride * stride, features, target));
+  feature::Recipe recipe = plan.recipe;
+  trainer->prepare(recipe);
+  TRY(check_columns(recipe, table));
+  const FleetTable ended = table.select(engines_of(table, false));
+  const std::vector<double> rul = dataset::label_rul(ended);
+  TRY_LET(feature::Pipeline pipeline, feature::Pipeline::learn(recipe, training_rows(ended, recipe, rul)));
+  TRY_LET(const TrainingSet set, make_training_set(pipeline, table, plan, stride, trainer->takes_censored()));
   const FitOptions options{.parameters = plan.parameters, .seed = plan.seed, .threads = plan.threads, .progress = progress};
-  TRY_LET(model::Regressor regressor, trainer->fit(features, target, options));
+  TRY_LET(model::Regressor regressor, trainer->fit(set, options));
   return Fitted{std::move(pipeline), std::move(regressor)};
 }
 
@@ -112,7 +72,7 @@ Result<> predict_cuts(const Fitted& fitted, const FleetTable& table, const std::
   const FleetTable held = table.select(held_out);
   const std::vector<double> rul = dataset::label_rul(held);
   TRY_LET(const FeatureRows features, make_features(fitted.pipeline, held));
-  for (std::size_t e = 0; e < held.engines.size(); ++e)
+  for (const std::size_t e : engines_of(held, false))
     for (const std::size_t row : cut_rows(held.engines[e], rul, plan.seed)) {
       const double raw = model::predict(fitted.regressor, {features.row(row), features.features});
       const std::size_t in_table = table.engines[held_out[e]].begin + (row - held.engines[e].begin);

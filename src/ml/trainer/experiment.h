@@ -1,6 +1,8 @@
 #pragma once
 // From a table of engines to a model artifact: features learned, a trainer run, judged on engines it has not seen. Whatever is
 // learned (regimes, z-scores, fusion, trees) is learned again in every fold from that fold's training engines: promise P6.
+// An engine whose end_rul in the table is NaN is still running: its life is longer than what was seen. Trainers that can
+// (Trainer::takes_censored) learn from it; nobody is judged on it.
 
 #include <cstdint>
 #include <functional>
@@ -72,8 +74,17 @@ Result<model::Artifact> train(const dataset::FleetTable& table, const Plan& plan
 feature::Pipeline::TrainingRows training_rows(const dataset::FleetTable& table, const feature::Recipe& recipe,
                                               const std::vector<double>& rul);
 
-/// A row's values in the order of the pipeline's inputs. The table has them all.
-std::vector<double> input_values(const feature::Pipeline& pipeline, const dataset::FleetTable& table, std::size_t row);
+/// A table's rows in the order of a pipeline's inputs. Borrows the table; one thread.
+class TableColumns {
+ public:
+  /// Fault::invalid_input: the table lacks a column.
+  static Result<TableColumns> of(const feature::Pipeline& pipeline, const dataset::FleetTable& table);
+  std::span<const double> row(std::size_t index) const;  ///< until the next call
+
+ private:
+  std::vector<const double*> columns_;
+  mutable std::vector<double> values_;
+};
 
 /// Every row's features: each engine's readings, fed in turn to a new state.
 Result<FeatureRows> make_features(const feature::Pipeline& pipeline, const dataset::FleetTable& table);

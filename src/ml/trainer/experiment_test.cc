@@ -1,5 +1,6 @@
 #include "ml/trainer/experiment.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -261,18 +262,50 @@ TEST(Evaluate, the_report_holds_its_plots_and_fetches_nothing) {
   EXPECT_FALSE(evaluation::evaluate(*estimator, table, {1, 2}));
 }
 
+TEST(CrossValidate, engines_still_running_are_neither_learned_from_nor_judged) {
+  FleetTable table = dataset::make_synthetic_fleet({.engines = 20});
+  std::vector<std::size_t> ended;
+  for (std::size_t e = 0; e < 18; ++e) ended.push_back(e);
+  const Bytes without = model::encode_artifact(train(table.select(ended), quick("ridge"), {}).value());
+  table.end_rul.assign(20, 0);
+  table.end_rul[18] = table.end_rul[19] = NAN;
+  const auto judged = cross_validate(table, quick("ridge"));
+  ASSERT_TRUE(judged) << judged.error().message;
+  for (const Cut& cut : judged->cuts) EXPECT_LT(cut.engine, 18u);
+  const auto with = train(table, quick("ridge"), {});
+  ASSERT_TRUE(with) << with.error().message;
+  const auto estimator = model::Estimator::parse(without).value();
+  EXPECT_EQ(with->pipeline.hash(), estimator->pipeline().hash());
+}
+
+TEST(Trainers, every_parameter_has_a_meaning_and_a_range_that_holds_its_default_and_its_search) {
+  for (const Trainer* trainer : trainers()) {
+    for (const Parameter& parameter : trainer->parameters()) {
+      SCOPED_TRACE(fmt::format("{} {}", trainer->name(), parameter.name));
+      EXPECT_FALSE(parameter.meaning.empty());
+      if (!parameter.standard.is_number()) continue;
+      for (const double value : {parameter.standard.as_number(), parameter.search_low, parameter.search_high}) {
+        if (value != parameter.standard.as_number() && parameter.search_low == parameter.search_high) continue;
+        EXPECT_GE(value, parameter.low);
+        EXPECT_LE(value, parameter.high);
+      }
+      EXPECT_FALSE(merge_parameters(*trainer, json::Object{{std::string(parameter.name), parameter.high + 1}}));
+    }
+    EXPECT_TRUE(merge_parameters(*trainer, trainer->defaults()));
+  }
+}
+
 TEST(Trainers, unknown_names_and_parameters_are_refused_with_what_there_is) {
-  EXPECT_NE(find_trainer("svm").error().message.find("xgboost, ridge"), std::string::npos);
+  EXPECT_NE(find_trainer("oracle").error().message.find("xgboost, ridge"), std::string::npos);
   const Trainer& xgboost = *find_trainer("xgboost").value();
   EXPECT_FALSE(merge_parameters(xgboost, json::Object{{"depth", 3}}));
   EXPECT_FALSE(merge_parameters(xgboost, json::Object{{"eta", "0.1"}}));
   EXPECT_FALSE(merge_parameters(xgboost, json::Object{{"rounds", 1.5}}));
   EXPECT_EQ(merge_parameters(xgboost, json::Object{{"rounds", 7}})->find("rounds")->as_integer(), 7);
-  const FeatureRows rows{.rows = 2, .features = 1, .values = {1, 2}};
-  const std::vector<float> target = {1, 2};
-  EXPECT_FALSE(xgboost.fit(rows, target, {.parameters = json::Object{{"rounds", 0}}}));
-  EXPECT_FALSE(xgboost.fit(rows, target, {.parameters = json::Object{{"eta", -1.0}}}));
-  const auto cancelled = xgboost.fit(rows, target, {.progress = [](double) { return false; }});
+  const TrainingSet set{.rows = {.rows = 2, .features = 1, .values = {1, 2}}, .target = {1, 2}};
+  EXPECT_FALSE(xgboost.fit(set, {.parameters = json::Object{{"rounds", 0}}}));
+  EXPECT_FALSE(xgboost.fit(set, {.parameters = json::Object{{"eta", -1.0}}}));
+  const auto cancelled = xgboost.fit(set, {.progress = [](double) { return false; }});
   ASSERT_FALSE(cancelled);
   EXPECT_EQ(cancelled.error().fault, Fault::conflict);
 }

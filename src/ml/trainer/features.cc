@@ -32,25 +32,31 @@ feature::Pipeline::TrainingRows training_rows(const dataset::FleetTable& table, 
   return rows;
 }
 
-std::vector<double> input_values(const feature::Pipeline& pipeline, const dataset::FleetTable& table, std::size_t row) {
-  std::vector<double> values;
-  for (const std::size_t column : columns_of(pipeline.input_names())) values.push_back(table.columns[column][row]);
-  return values;
+Result<TableColumns> TableColumns::of(const feature::Pipeline& pipeline, const dataset::FleetTable& table) {
+  TableColumns columns;
+  const std::vector<std::size_t> indices = columns_of(pipeline.input_names());
+  for (std::size_t i = 0; i < indices.size(); ++i) {
+    if (indices[i] >= table.columns.size())
+      return fail(Fault::invalid_input, "the table has no column '" + pipeline.input_names()[i] + "', which the features need");
+    columns.columns_.push_back(table.columns[indices[i]].data());
+  }
+  columns.values_.resize(indices.size());
+  return columns;
+}
+
+std::span<const double> TableColumns::row(std::size_t index) const {
+  for (std::size_t i = 0; i < columns_.size(); ++i) values_[i] = columns_[i][index];
+  return values_;
 }
 
 Result<FeatureRows> make_features(const feature::Pipeline& pipeline, const dataset::FleetTable& table) {
-  const std::vector<std::size_t> columns = columns_of(pipeline.input_names());
+  TRY_LET(const TableColumns columns, TableColumns::of(pipeline, table));
   FeatureRows features{.rows = table.row_count(), .features = pipeline.feature_count(), .values = {}};
-  for (std::size_t i = 0; i < columns.size(); ++i)
-    if (columns[i] >= table.columns.size())
-      return fail(Fault::invalid_input, "the table has no column '" + pipeline.input_names()[i] + "', which the features need");
   features.values.resize(features.rows * features.features);
-  std::vector<double> values(columns.size());
   for (const dataset::EngineRows& engine : table.engines) {
     feature::EngineState state;
     for (std::size_t row = engine.begin; row < engine.end; ++row) {
-      for (std::size_t i = 0; i < columns.size(); ++i) values[i] = table.columns[columns[i]][row];
-      TRY(pipeline.step(state, table.cycle[row], values,
+      TRY(pipeline.step(state, table.cycle[row], columns.row(row),
                         std::span(features.values).subspan(row * features.features, features.features)));
     }
   }

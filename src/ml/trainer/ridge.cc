@@ -1,11 +1,9 @@
 // Ridge regression: least squares with a penalty on the weights of standardised features. Exact, and 0.1 s: the yardstick.
 
-#include <fmt/format.h>
-
 #include <Eigen/Dense>
 #include <cmath>
 
-#include "ml/trainer/trainer.h"
+#include "ml/trainer/detail/all.h"
 
 namespace nacelle::trainer {
 
@@ -20,15 +18,22 @@ class RidgeTrainer final : public Trainer {
  public:
   std::string_view name() const override { return "ridge"; }
   std::string_view description() const override { return "linear regression with an L2 penalty"; }
-  json::Value defaults() const override {
-    return json::Object{{"l2", 0.001}};  // of the mean squared value of a standardised feature, that is of 1
+  std::vector<Parameter> parameters() const override {
+    return {{.name = "l2",
+             .standard = 0.001,
+             .low = 0,
+             .high = 1e12,
+             .search_low = 1e-5,
+             .search_high = 1,
+             .logarithmic = true,
+             .meaning = "penalty, in units of the mean square of a standardised feature, which is 1"}};
   }
 
-  Result<model::Regressor> fit(const FeatureRows& rows, std::span<const float> target, const FitOptions& options) const override {
+  Result<model::Regressor> fit(const TrainingSet& set, const FitOptions& options) const override {
     TRY_LET(const json::Value parameters, merge_parameters(*this, options.parameters));
-    const double penalty = parameters.find("l2")->as_number();
-    if (!(penalty >= 0 && penalty < 1e12))
-      return fail(Fault::invalid_input, fmt::format("parameters of ridge: l2: expected 0 or more, found {}", penalty));
+    const double penalty = number(parameters, "l2");
+    const FeatureRows& rows = set.rows;
+    const std::vector<float>& target = set.target;
     const auto n = static_cast<double>(rows.rows);
     const FloatRows values(rows.values.data(), static_cast<Index>(rows.rows), static_cast<Index>(rows.features));
     MatrixXd x = values.cast<double>();
@@ -48,7 +53,7 @@ class RidgeTrainer final : public Trainer {
     const VectorXd weight = solver.solve(x.transpose() * y / n);
     if (solver.info() != Eigen::Success || !weight.allFinite())
       return fail(Fault::invalid_input, "ridge: the equations have no solution; raise l2");
-    if (options.progress && !options.progress(1)) return fail(Fault::conflict, "training was cancelled");
+    if (options.progress && !options.progress(1)) return cancelled();
     return model::Regressor(model::LinearModel{.intercept = intercept,
                                                .centre = {centre.begin(), centre.end()},
                                                .scale = {scale.begin(), scale.end()},

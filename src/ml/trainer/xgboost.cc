@@ -1,97 +1,80 @@
-// Gradient-boosted trees by XGBoost's C API, read back into our own tables. Nothing of XGBoost is needed to predict.
-
-#include <fmt/format.h>
-
-#include <cmath>
-#include <limits>
-#include <memory>
+// Gradient-boosted trees. Nothing of XGBoost is needed to predict.
 
 #include "ml/model/xgboost_json.h"
-#include "ml/trainer/detail/xgboost_api.h"
-#include "ml/trainer/trainer.h"
+#include "ml/trainer/detail/all.h"
+#include "ml/trainer/detail/boosting.h"
 
 namespace nacelle::trainer {
 
 namespace {
-
-struct FreeMatrix {
-  using pointer = DMatrixHandle;
-  const XgboostApi* api = nullptr;
-  void operator()(DMatrixHandle handle) const { api->matrix_free(handle); }
-};
-struct FreeBooster {
-  using pointer = BoosterHandle;
-  const XgboostApi* api = nullptr;
-  void operator()(BoosterHandle handle) const { api->booster_free(handle); }
-};
-using Matrix = std::unique_ptr<void, FreeMatrix>;
-using Booster = std::unique_ptr<void, FreeBooster>;
-
-Result<Matrix> make_matrix(const XgboostApi& api, const FeatureRows& rows, std::span<const float> target) {
-  DMatrixHandle handle = nullptr;
-  TRY(api.check(api.matrix_create(rows.values.data(), rows.rows, rows.features, std::numeric_limits<float>::quiet_NaN(), &handle)));
-  Matrix matrix(handle, FreeMatrix{&api});
-  TRY(api.check(api.matrix_set_floats(handle, "label", target.data(), target.size())));
-  return matrix;
-}
-
-/// A parameter as XGBoost takes it, which is as text.
-std::string as_text(const json::Value& value) { return value.is_string() ? value.as_string() : json::print(value); }
 
 class XgboostTrainer final : public Trainer {
  public:
   std::string_view name() const override { return "xgboost"; }
   std::string_view description() const override { return "gradient-boosted trees (XGBoost, hist)"; }
 
-  json::Value defaults() const override {
+  std::vector<Parameter> parameters() const override {
     // Chosen by engine-grouped cross-validation on the training sets: docs/decisions/0050-recipe.md.
-    return json::Object{{"rounds", 400},           {"max_depth", 4},           {"eta", 0.03},   {"subsample", 0.6},
-                        {"colsample_bytree", 0.3}, {"min_child_weight", 30.0}, {"lambda", 1.0}, {"max_bin", 256}};
+    return {{.name = "rounds",
+             .standard = 400,
+             .low = 1,
+             .high = 100'000,
+             .search_low = 200,
+             .search_high = 1000,
+             .logarithmic = true,
+             .meaning = "number of trees"},
+            {.name = "max_depth", .standard = 4, .low = 1, .high = 16, .search_low = 3, .search_high = 6, .meaning = "of a tree"},
+            {.name = "eta",
+             .standard = 0.03,
+             .low = 1e-6,
+             .high = 1,
+             .search_low = 0.01,
+             .search_high = 0.1,
+             .logarithmic = true,
+             .meaning = "part of each tree that is added"},
+            {.name = "subsample",
+             .standard = 0.6,
+             .low = 0.01,
+             .high = 1,
+             .search_low = 0.4,
+             .search_high = 0.9,
+             .meaning = "part of the rows that a tree sees"},
+            {.name = "colsample_bytree",
+             .standard = 0.3,
+             .low = 0.01,
+             .high = 1,
+             .search_low = 0.15,
+             .search_high = 0.7,
+             .meaning = "part of the features that a tree sees"},
+            {.name = "min_child_weight",
+             .standard = 30.0,
+             .low = 0,
+             .high = 1e9,
+             .search_low = 3,
+             .search_high = 100,
+             .logarithmic = true,
+             .meaning = "fewest rows in a leaf"},
+            {.name = "lambda",
+             .standard = 1.0,
+             .low = 0,
+             .high = 1e9,
+             .search_low = 0.3,
+             .search_high = 30,
+             .logarithmic = true,
+             .meaning = "L2 penalty on leaves"},
+            {.name = "max_bin", .standard = 256, .low = 2, .high = 4096, .meaning = "distinct thresholds of a feature"}};
   }
 
-  Result<model::Regressor> fit(const FeatureRows& rows, std::span<const float> target, const FitOptions& options) const override {
+  Result<model::Regressor> fit(const TrainingSet& set, const FitOptions& options) const override {
     TRY_LET(const json::Value parameters, merge_parameters(*this, options.parameters));
-    const std::int64_t rounds = parameters.find("rounds")->as_integer();
-    if (rounds < 1 || rounds > 100'000)
-      return fail(Fault::invalid_input, fmt::format("parameters of xgboost: rounds: expected 1 to 100000, found {}", rounds));
-    TRY_LET(const XgboostApi* api, xgboost_api());
-    TRY_LET(const Matrix matrix, make_matrix(*api, rows, target));
-    TRY_LET(const Booster booster, make_booster(*api, matrix, parameters, target, options));
-    for (int round = 0; round < rounds; ++round) {
-      TRY(api->check(api->booster_update(booster.get(), round, matrix.get())));
-      if (options.progress && round % 20 == 19 && !options.progress(static_cast<double>(round + 1) / static_cast<double>(rounds)))
-        return fail(Fault::conflict, "training was cancelled");
-    }
-    bst_ulong size = 0;
-    const char* text = nullptr;
-    TRY(api->check(api->booster_save(booster.get(), R"({"format":"json"})", &size, &text)));
-    TRY_LET(const json::Value document, json::parse({text, size}, {.max_bytes = std::size_t{1} << 30, .max_depth = 64}));
+    Growth growth{.rounds = parameters.find("rounds")->as_integer(),
+                  .base_score = mean_of(set.target),
+                  .settings = {{"objective", "reg:squarederror"}}};
+    for (const auto& [key, value] : parameters.as_object())
+      if (key != "rounds") growth.settings.emplace_back(key, as_text(value));
+    TRY_LET(const json::Value document, grow(set, options, growth));
     TRY_LET(model::TreeEnsemble trees, model::read_xgboost(document));
     return model::Regressor(std::move(trees));
-  }
-
- private:
-  static Result<Booster> make_booster(const XgboostApi& api, const Matrix& matrix, const json::Value& parameters,
-                                      std::span<const float> target, const FitOptions& options) {
-    BoosterHandle handle = nullptr;
-    const DMatrixHandle matrices[] = {matrix.get()};
-    TRY(api.check(api.booster_create(matrices, 1, &handle)));
-    Booster booster(handle, FreeBooster{&api});
-    const auto set = [&api, handle](const std::string& key, const std::string& value) {
-      return api.check(api.booster_set_parameter(handle, key.c_str(), value.c_str()));
-    };
-    double mean = 0;
-    for (const float y : target) mean += static_cast<double>(y) / static_cast<double>(target.size());
-    TRY(set("verbosity", "0"));
-    TRY(set("booster", "gbtree"));
-    TRY(set("tree_method", "hist"));
-    TRY(set("objective", "reg:squarederror"));
-    TRY(set("base_score", fmt::format("{}", static_cast<float>(mean))));
-    TRY(set("nthread", fmt::format("{}", options.threads)));
-    TRY(set("seed", fmt::format("{}", options.seed & 0x7fffffff)));
-    for (const auto& [key, value] : parameters.as_object())
-      if (key != "rounds") TRY(set(key, as_text(value)));
-    return booster;
   }
 };
 

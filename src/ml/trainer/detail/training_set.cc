@@ -1,0 +1,107 @@
+#include "ml/trainer/detail/training_set.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "ml/dataset/labels.h"
+#include "ml/dataset/seeded.h"
+
+namespace nacelle::trainer {
+
+namespace {
+
+using dataset::EngineRows;
+using dataset::FleetTable;
+
+/// Of the rows of late histories; more of them cost whole histories more than they gain.
+constexpr std::size_t late_join_stride = 12;
+
+/// Takes the rows of engines in.
+class SetBuilder {
+ public:
+  SetBuilder(const feature::Pipeline& pipeline, const FleetTable& table, double cap) : pipeline_(pipeline), table_(table) {
+    set_.cap = cap;
+    set_.feature_names = pipeline.feature_names();
+    set_.rows.features = pipeline.feature_count();
+    row_.resize(set_.rows.features);
+  }
+
+  struct History {
+    std::size_t engine = 0;       ///< index into the table's
+    std::size_t begin = 0;        ///< its first row
+    std::int64_t count_base = 0;  ///< taken off each cycle
+    std::size_t stride = 1;       ///< rows kept, counted from its last
+    bool censored = false;
+  };
+
+  /// `rul`: of the table's rows; for a censored history the life that was seen.
+  Result<> add(const History& history, const std::vector<double>& rul, const TableColumns& columns) {
+    feature::EngineState state;
+    const EngineRows& engine = table_.engines[history.engine];
+    for (std::size_t row = history.begin; row < engine.end; ++row) {
+      TRY(pipeline_.step(state, table_.cycle[row] - history.count_base, columns.row(row), row_));
+      if ((engine.end - 1 - row) % history.stride != 0) continue;
+      set_.rows.values.insert(set_.rows.values.end(), row_.begin(), row_.end());
+      set_.target.push_back(static_cast<float>(std::min(rul[row], set_.cap)));
+      set_.engine.push_back(static_cast<std::uint32_t>(history.engine));
+      // Cut at the cap, a long life is the cap, whether its end is known or not.
+      set_.censored.push_back(history.censored && rul[row] < set_.cap);
+      ++set_.rows.rows;
+    }
+    return {};
+  }
+
+  TrainingSet finish() && {
+    if (std::none_of(set_.censored.begin(), set_.censored.end(), [](auto c) { return c != 0; })) set_.censored.clear();
+    return std::move(set_);
+  }
+
+ private:
+  const feature::Pipeline& pipeline_;
+  const FleetTable& table_;
+  TrainingSet set_;
+  std::vector<float> row_;
+};
+
+}  // namespace
+
+std::vector<std::size_t> engines_of(const FleetTable& table, bool running) {
+  std::vector<std::size_t> found;
+  for (std::size_t e = 0; e < table.engines.size(); ++e)
+    if ((!table.end_rul.empty() && std::isnan(table.end_rul[e])) == running) found.push_back(e);
+  return found;
+}
+
+Result<TrainingSet> make_training_set(const feature::Pipeline& pipeline, const FleetTable& table, const Plan& plan,
+                                      std::size_t stride, bool censored) {
+  TRY_LET(const TableColumns columns, TableColumns::of(pipeline, table));
+  SetBuilder builder(pipeline, table, plan.cap);
+  const std::vector<std::size_t> whole = engines_of(table, false);
+  const std::vector<double> rul = dataset::label_rul(table);
+  for (const std::size_t e : whole)
+    TRY(builder.add({.engine = e, .begin = table.engines[e].begin, .stride = stride}, rul, columns));
+  // Engines as they look when they join the fleet late: the history begins at a random cycle, and in every second of them the cycle
+  // count begins there, too.
+  for (const std::size_t e : whole) {
+    const EngineRows& engine = table.engines[e];
+    dataset::Seeded random(plan.seed * 0xd1342543de82ef95 + static_cast<std::uint64_t>(engine.unit));
+    for (std::size_t join = 0; join < plan.late_joins; ++join) {
+      const std::size_t begin = engine.begin + random.below(engine.size());
+      TRY(builder.add({.engine = e,
+                       .begin = begin,
+                       .count_base = join % 2 == 0 ? 0 : table.cycle[begin] - 1,
+                       .stride = late_join_stride * stride},
+                      rul, columns));
+    }
+  }
+  if (censored) {
+    FleetTable seen = table;
+    seen.end_rul.clear();
+    const std::vector<double> lived = dataset::label_rul(seen);
+    for (const std::size_t e : engines_of(table, true))
+      TRY(builder.add({.engine = e, .begin = table.engines[e].begin, .stride = stride, .censored = true}, lived, columns));
+  }
+  return std::move(builder).finish();
+}
+
+}  // namespace nacelle::trainer
