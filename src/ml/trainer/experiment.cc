@@ -133,6 +133,7 @@ model::ConformalBins learn_intervals(const std::vector<Cut>& cuts, double cap, d
   constexpr std::size_t bin_count = 5;
   constexpr std::size_t min_in_bin = 20;
   model::ConformalBins bins{.coverage = coverage, .edges = {}, .low = {}, .high = {}};
+  if (cuts.empty()) return bins;  // nobody was judged: no intervals
   std::vector<Cut> sorted = cuts;
   std::stable_sort(sorted.begin(), sorted.end(), [](const Cut& a, const Cut& b) { return a.predicted < b.predicted; });
   for (std::size_t b = 1; b < bin_count; ++b) bins.edges.push_back(cap * static_cast<double>(b) / bin_count);

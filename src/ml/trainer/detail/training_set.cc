@@ -30,7 +30,7 @@ class SetBuilder {
     std::size_t engine = 0;       ///< index into the table's
     std::size_t begin = 0;        ///< its first row
     std::int64_t count_base = 0;  ///< taken off each cycle
-    std::size_t stride = 1;       ///< rows kept, counted from its last
+    std::size_t stride = 1;       ///< every so manieth row is kept
     bool censored = false;
   };
 
@@ -40,7 +40,9 @@ class SetBuilder {
     const EngineRows& engine = table_.engines[history.engine];
     for (std::size_t row = history.begin; row < engine.end; ++row) {
       TRY(pipeline_.step(state, table_.cycle[row] - history.count_base, columns.row(row), row_));
-      if ((engine.end - 1 - row) % history.stride != 0) continue;
+      // Whole lives are counted from failure; late ones from their first reading, which is the hardest.
+      const std::size_t at = history.begin == engine.begin ? engine.end - 1 - row : row - history.begin;
+      if (at % history.stride != 0) continue;
       set_.rows.values.insert(set_.rows.values.end(), row_.begin(), row_.end());
       set_.target.push_back(static_cast<float>(std::min(rul[row], set_.cap)));
       set_.engine.push_back(static_cast<std::uint32_t>(history.engine));
