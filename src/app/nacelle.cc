@@ -1,5 +1,7 @@
 // nacelle: the one command line over hub, edge, scoring service and workbench.
 
+#include <fmt/format.h>
+
 #include <cstdlib>
 
 #include "app/command.h"
@@ -10,7 +12,14 @@ int main(int argc, char** argv) {
 
   CLI::App root{"Nacelle: predictive maintenance on the edge, from telemetry to rolled-out model", "nacelle"};
   root.require_subcommand(1);
+  root.fallthrough();  // --config may stand behind the command, too
+  root.set_config("--config", "", "File of options, TOML: a section [command], then option = value (docs/configuration.md)");
+  root.allow_config_extras(CLI::config_extras_mode::error);
   root.set_version_flag("--version", std::string("nacelle ") + NACELLE_VERSION);
+
+  root.failure_message([](const CLI::App*, const CLI::Error& error) {
+    return fmt::format("error: {}\n'--help' behind a command shows its options, with an example.\n", error.what());
+  });
 
   nacelle::app::Outcome outcome;
   for (const auto add : {nacelle::app::add_hub, nacelle::app::add_edge, nacelle::app::add_score, nacelle::app::add_simulate,

@@ -5,7 +5,7 @@ import { readdirSync, writeFileSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { folder, run } from './harness.mjs';
+import { Service, folder, run } from './harness.mjs';
 
 /** Expects exit code 2 and one line of error that mentions each of `words`. */
 async function refused(args, ...words) {
@@ -82,6 +82,21 @@ test('a damaged model is refused by its hash', async (t) => {
   bytes[bytes.length >> 1] ^= 1;
   writeFileSync(file, bytes);
   await refused(['predict', '--model', file, '--data', data], /model\.nacelle/);
+});
+
+test('a configuration file gives the options, and a wrong name or value in it is told', async (t) => {
+  const dir = folder(t);
+  const file = path.join(dir, 'nacelle.toml');
+  const write = (text) => writeFileSync(file, text);
+  write(`[hub]\ndata = "${dir}/hub"\nmqtts = 0\nhttps = 0\nmetrics = 0\n[edge]\nmqtts = 1\n`);
+  const hub = await Service.start(t, ['hub', '--config', file]);
+  assert.ok(hub.ready.mqtts > 1 && hub.ready.ca.startsWith(`${dir}/hub`), JSON.stringify(hub.ready));
+  assert.equal((await hub.kill('SIGTERM')).code, 0);
+  write('[hub]\nmqttps = 0\n');
+  await refused(['--config', file, 'hub'], /hub\.mqttps/);
+  write('[hub]\nmqtts = "many"\n');
+  await refused(['hub', '--config', file], /mqtts.*many/);
+  await refused(['hub', '--config', path.join(dir, 'none.toml')], /none\.toml/);
 });
 
 test('every command has help with an example', async () => {

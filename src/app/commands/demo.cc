@@ -14,7 +14,8 @@ void add_demo(CLI::App& root, Outcome& outcome) {
       root.add_subcommand("demo", "The whole loop on one machine: telemetry, training, edge, retraining; every count checked");
   command->add_option("--data-set", options->data_set, "FD001 to FD004")->capture_default_str();
   command->add_flag("--quick", options->quick, "The first 10 engines only");
-  command->add_flag("--keep", options->keep, "Leave the work folder, and say what is in it");
+  command->add_flag("--keep", options->keep,
+                    "Leave the work folder, and say what is in it; in a terminal hub and edge stay up until Ctrl-C");
   command->add_option("--work", options->work, "Empty folder to work in (default: a temporary one)");
   command->add_flag("--verbose", options->verbose, "Print each command that is run");
   command->footer(

@@ -13,11 +13,6 @@ namespace nacelle::app {
 
 namespace {
 
-struct Flags {
-  edge::EdgeOptions edge;
-  std::uint16_t https = 0;
-};
-
 awaitable<void> until_cancelled() {
   while (true)
     if (const bool slept = co_await sleep_for(std::chrono::hours(24)); !slept) co_return;
@@ -39,37 +34,35 @@ awaitable<Result<>> serve(Executor executor, edge::EdgeOptions options) {
   co_return Result<>{};
 }
 
-Result<> run_edge(Flags flags) {
+Result<> run_edge(edge::EdgeOptions options) {
   std::error_code error;
-  flags.edge.programs = std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
-  if (flags.https != 0) log::warn("edge", "the HTTPS listener is not offered yet; --https has no effect");
+  options.programs = std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
   net::Runtime runtime;
-  return runtime.run(serve(runtime.executor(), std::move(flags.edge)));
+  return runtime.run(serve(runtime.executor(), std::move(options)));
 }
 
 }  // namespace
 
 void add_edge(CLI::App& root, Outcome& outcome) {
   auto* command = root.add_subcommand("edge", "Run an edge: module agent, local hub and gateway beside the machines");
-  auto flags = std::make_shared<Flags>();
-  command->add_option("--data", flags->edge.data, "Folder of everything the edge keeps")->required();
+  auto options = std::make_shared<edge::EdgeOptions>();
+  command->add_option("--data", options->data, "Folder of everything the edge keeps")->required();
   command
-      ->add_option("--connection", flags->edge.connection,
+      ->add_option("--connection", options->connection,
                    "Connection string of an edge device; its HostName may be HOST:PORT (HTTPS)")
       ->envname("NACELLE_EDGE_CONNECTION")  // a command line is for everybody to see
       ->required();
-  command->add_option("--ca", flags->edge.hub_ca, "The hub's root certificate (PEM); needed at the first start");
-  command->add_option("--hub-mqtts", flags->edge.hub_mqtts, "The hub's MQTT/TLS port")->capture_default_str();
-  command->add_option("--mqtts", flags->edge.mqtts, "Port for modules and leaf devices, MQTT/TLS; 0: any free one")
+  command->add_option("--ca", options->hub_ca, "The hub's root certificate (PEM); needed at the first start");
+  command->add_option("--hub-mqtts", options->hub_mqtts, "The hub's MQTT/TLS port")->capture_default_str();
+  command->add_option("--mqtts", options->mqtts, "Port for modules and leaf devices, MQTT/TLS; 0: any free one")
       ->capture_default_str();
-  command->add_option("--https", flags->https, "Not offered yet");
-  command->add_option("--host", flags->edge.host, "Name by which modules and leaf devices reach this edge")->capture_default_str();
-  command->add_option("--listen", flags->edge.listen_on, "Address to listen on; 0.0.0.0 for leaf devices on other machines")
+  command->add_option("--host", options->host, "Name by which modules and leaf devices reach this edge")->capture_default_str();
+  command->add_option("--listen", options->listen_on, "Address to listen on; 0.0.0.0 for leaf devices on other machines")
       ->capture_default_str();
   command->footer(
       "Example:\n  nacelle edge --data ./edge --ca hub/certs/ca.pem --hub-mqtts 8883 --mqtts 18883 \\\n"
       "    --connection 'HostName=localhost:8443;DeviceId=edge1;SharedAccessKey=...'");
-  command->callback([&outcome, flags] { outcome.take(run_edge(*flags)); });
+  command->callback([&outcome, options] { outcome.take(run_edge(*options)); });
 }
 
 }  // namespace nacelle::app

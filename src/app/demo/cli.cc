@@ -72,9 +72,10 @@ Result<json::Value> Cli::json(std::vector<std::string> arguments, std::chrono::s
 }
 
 Result<Cli::Service> Cli::start(const std::string& name, const std::vector<std::string>& arguments,
-                                std::chrono::seconds within) const {
+                                const std::map<std::string, std::string>& environment, std::chrono::seconds within) const {
   show(arguments);
-  TRY_LET(ChildProcess process, in(ChildProcess::start(command_line(arguments), {.log = log_of(name)}), name));
+  TRY_LET(ChildProcess process,
+          in(ChildProcess::start(command_line(arguments), {.log = log_of(name), .environment = environment}), name));
   auto line = process.read_line(within);
   if (!line)
     return fail(line.error().fault,

@@ -27,6 +27,7 @@ class Cli {
     json::Value ready;
   };
   Result<Service> start(const std::string& name, const std::vector<std::string>& arguments,
+                        const std::map<std::string, std::string>& environment = {},
                         std::chrono::seconds within = std::chrono::seconds{60}) const;
   /// Starts `nacelle ARGUMENTS --json` and does not wait; finish() does.
   Result<ChildProcess> begin(std::vector<std::string> arguments) const;

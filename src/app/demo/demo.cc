@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <unistd.h>
+
 #include <cstdlib>
+#include <thread>
 
 #include "app/demo/stage.h"
 
@@ -26,13 +29,6 @@ Result<fs::path> make_work_folder(const fs::path& told) {
   return fs::path(pattern);
 }
 
-Result<> run_steps(Stage& stage) {
-  for (const auto step : {start_hub, replay_training, prepare_data, run_experiment, evaluate_model, pack_and_serve, start_edge,
-                          send_through_gateway, check_uploads, retrain_and_roll_out, stop_everything})
-    TRY(step(stage));
-  return {};
-}
-
 void say_where(const Stage& stage) {
   say(fmt::format("kept in {}:", stage.work.string()));
   say("  report.html        the evaluation, with plots");
@@ -42,6 +38,27 @@ void say_where(const Stage& stage) {
   say("  image.tar          the scoring service as an OCI image; image/ is it unpacked");
   say("  manifest.json      the edge's deployment; edge/ is its folder");
   say("  logs/              what every program wrote to standard error");
+}
+
+/// Hub, edge and modules stay up for whoever wants to look, until Ctrl-C.
+Result<> stay_open(const Stage& stage) {
+  TRY_LET(const std::uint64_t https, count_in(stage.hub->ready, {"https"}));
+  TRY_LET(const std::uint64_t gateway, count_in(stage.edge->ready, {"mqtts"}));
+  say(fmt::format("the hub (https://localhost:{}) and the edge (MQTT/TLS {}) stay up until Ctrl-C; in another terminal:", https,
+                  gateway));
+  say(fmt::format("  export NACELLE_HUB={}", stage.text("hub")));
+  say("  nacelle devices list");
+  say("  nacelle events watch");
+  while (!InterruptGuard::interrupted()) std::this_thread::sleep_for(std::chrono::milliseconds{200});
+  return {};
+}
+
+Result<> run_steps(Stage& stage) {
+  for (const auto step : {start_hub, replay_training, prepare_data, run_experiment, evaluate_model, pack_and_serve, start_edge,
+                          send_through_gateway, check_uploads, retrain_and_roll_out})
+    TRY(step(stage));
+  if (stage.options.keep && ::isatty(STDOUT_FILENO)) TRY(stay_open(stage));
+  return stop_everything(stage);
 }
 
 Result<> run_in(const DemoOptions& options, const fs::path& work) {

@@ -80,8 +80,10 @@ Result<> start_edge(Stage& stage) {
   TRY_LET(const std::string connection, edge_connection(stage));
   TRY_LET(const std::uint64_t mqtts, count_in(stage.hub->ready, {"mqtts"}));
   TRY_LET(const std::string ca, text_in(stage.hub->ready, {"ca"}));
-  TRY_LET(stage.edge, stage.cli.start("edge", {"edge", "--data", stage.text("edge"), "--connection", connection, "--ca", ca,
-                                               "--hub-mqtts", std::to_string(mqtts), "--mqtts", "0", "--host", "localhost"}));
+  TRY_LET(stage.edge, stage.cli.start("edge",
+                                      {"edge", "--data", stage.text("edge"), "--ca", ca, "--hub-mqtts", std::to_string(mqtts),
+                                       "--mqtts", "0", "--host", "localhost"},
+                                      {{"NACELLE_EDGE_CONNECTION", connection}}));
   std::uint64_t running = 0;
   TRY(wait_until("three modules to run", patience, [&]() -> Result<bool> {
     TRY_LET(running, running_modules(stage));
