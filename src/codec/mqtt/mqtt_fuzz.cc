@@ -1,25 +1,38 @@
-// Any bytes as a stream of packets; what decodes, encodes and decodes again to the same bytes.
+// Any bytes as a stream of packets, of either version; what decodes, encodes and decodes again to the same bytes.
 #include <cstdlib>
 
 #include "codec/mqtt/packet.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
-  using namespace nacelle;
-  BytesView stream(reinterpret_cast<const char*>(data), size);
+namespace {
+
+using namespace nacelle;
+
+void read_stream(BytesView stream, mqtt::Version version) {
   while (true) {
     const auto whole = mqtt::frame_size(stream, 1u << 20);
-    if (!whole || !*whole) return 0;
-    const auto packet = mqtt::decode(stream.substr(0, **whole));
+    if (!whole || !*whole) return;
+    const auto packet = mqtt::decode(stream.substr(0, **whole), version);
     stream.remove_prefix(**whole);
     if (!packet) continue;
     const auto* connect = std::get_if<mqtt::Connect>(&*packet);
-    if (connect && connect->protocol_level != 4) continue;  // only the level was read
+    if (connect && connect->protocol_level != 4 && !connect->v5()) continue;  // only the level was read
     Bytes wire;
-    std::visit([&](const auto& p) { mqtt::encode(wire, p); }, *packet);
-    const auto again = mqtt::decode(wire);
+    std::visit([&](const auto& p) { mqtt::encode(wire, p, version); }, *packet);
+    const auto again = mqtt::decode(wire, version);
     if (!again || again->index() != packet->index()) std::abort();
     Bytes twice;
-    std::visit([&](const auto& p) { mqtt::encode(twice, p); }, *again);
+    std::visit([&](const auto& p) { mqtt::encode(twice, p, version); }, *again);
     if (twice != wire) std::abort();
+    const auto* publish = std::get_if<mqtt::Publish>(&*packet);
+    if (publish && mqtt::encoded_size(*publish, version) != wire.size()) std::abort();
   }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
+  const BytesView stream(reinterpret_cast<const char*>(data), size);
+  read_stream(stream, mqtt::Version::v3_1_1);
+  read_stream(stream, mqtt::Version::v5);
+  return 0;
 }

@@ -190,9 +190,9 @@ TEST(MqttPacket, broken_fields_are_refused_by_name) {
 }
 
 TEST(MqttPacket, other_protocol_levels_are_told_and_not_read_further) {
-  const auto five = decode(bytes({0x10, 14, 0, 4, 'M', 'Q', 'T', 'T', 5, 2, 0, 10, 0, 0, 1, 'c'}));
-  ASSERT_TRUE(five);
-  EXPECT_EQ(std::get<Connect>(*five).protocol_level, 5);
+  const auto six = decode(bytes({0x10, 14, 0, 4, 'M', 'Q', 'T', 'T', 6, 2, 0, 10, 0, 0, 1, 'c'}));
+  ASSERT_TRUE(six);
+  EXPECT_EQ(std::get<Connect>(*six).protocol_level, 6);
   const auto three = decode(bytes({0x10, 15, 0, 6, 'M', 'Q', 'I', 's', 'd', 'p', 3, 2, 0, 10, 0, 1, 'c'}));
   ASSERT_TRUE(three);
   EXPECT_EQ(std::get<Connect>(*three).protocol_level, 3);

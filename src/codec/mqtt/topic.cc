@@ -34,6 +34,18 @@ bool valid_topic_filter(std::string_view filter) {
   return true;
 }
 
+Result<SharedFilter> parse_shared_filter(std::string_view filter) {
+  constexpr std::string_view prefix = "$share/";
+  if (!filter.starts_with(prefix)) return SharedFilter{{}, filter};
+  const std::string_view rest = filter.substr(prefix.size());
+  const std::size_t slash = rest.find('/');
+  const std::string_view group = rest.substr(0, slash);
+  if (slash == std::string_view::npos || group.empty() || group.find_first_of("+#") != std::string_view::npos ||
+      !valid_topic_filter(rest.substr(slash + 1)))
+    return fail(Fault::invalid_input, "expected $share/GROUP/FILTER");
+  return SharedFilter{group, rest.substr(slash + 1)};
+}
+
 bool topic_matches(std::string_view filter, std::string_view topic) {
   if (topic.starts_with('$') && (filter.starts_with('+') || filter.starts_with('#'))) return false;
   bool more_filter = true;

@@ -68,10 +68,10 @@ TEST(MqttServer, a_silent_connection_is_closed) {
 
 TEST(MqttServer, other_protocol_versions_are_refused_with_code_1) {
   with_bench([](Bench& bench) -> awaitable<void> {
-    Bytes five = encoded(connect_as("a"));
-    five[8] = 5;
-    const auto to_five = co_await knock(bench, five);
-    EXPECT_EQ(to_five, ConnectCode::unacceptable_protocol);
+    Bytes six = encoded(connect_as("a"));
+    six[8] = 6;
+    const auto to_six = co_await knock(bench, six);
+    EXPECT_EQ(to_six, ConnectCode::unacceptable_protocol);
     const Bytes three(
         BytesView("\x10\x0f\x00\x06MQIsdp\x03\x02\x00\x3c\x00\x01"
                   "a",
