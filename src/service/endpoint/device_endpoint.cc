@@ -64,6 +64,10 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
     deliver(device, telemetry::cloud_to_device_topic(device.device.str(), bag), message.body, std::move(done));
   }
 
+  bool accepts_cloud_to_device(const IdentityName& device) const override {
+    return server_->subscribed(device.client_id(), telemetry::cloud_to_device_topic(device.device.str(), {}));
+  }
+
   void notify_desired(const IdentityName& who, const json::Value& notification, std::int64_t version) override {
     const std::string topic = telemetry::desired_change_topic(version);
     if (!server_->subscribed(who.client_id(), topic)) return;  // never queued: the client reads its twin when it is back

@@ -71,6 +71,7 @@ class DeviceEndpoint {
   virtual bool accepts_input(const device::IdentityName& module, const std::string& input) const = 0;
   /// To a device, QoS 1.
   virtual void deliver_cloud_to_device(const device::IdentityName& device, const telemetry::Message& message, Delivered done) = 0;
+  virtual bool accepts_cloud_to_device(const device::IdentityName& device) const = 0;
   /// Desired properties changed; QoS 0, never queued.
   virtual void notify_desired(const device::IdentityName& who, const json::Value& notification, std::int64_t version) = 0;
   /// A method request; false if the client is not connected and subscribed.

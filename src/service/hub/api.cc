@@ -36,13 +36,25 @@ const std::vector<ApiCall>& api_calls() {
       // Devices themselves (2.11, 3)
       {"POST", "devices/{device}/messages/events", N::identity, post_telemetry},
       {"POST", "devices/{device}/modules/{module}/messages/events", N::identity, post_telemetry},
+      {"GET", "devices/{device}/messages/devicebound", N::identity, receive_message},
+      {"DELETE", "devices/{device}/messages/devicebound/{lock}", N::identity, end_message},
+      {"POST", "devices/{device}/messages/devicebound/{lock}/abandon", N::identity, abandon_message},
       {"POST", "devices/{device}/files", N::identity, begin_upload},
       {"POST", "devices/{device}/files/notifications", N::identity, end_upload},
       {"POST", "devices/{device}/files/notifications/{correlation}", N::identity, end_upload},
       {"PUT", "uploads/{blob...}", own, put_blob},  // signed in the query (3)
       {"GET", "uploads/{blob...}", own, get_blob},
       {"HEAD", "uploads/{blob...}", own, get_blob},
+      // Messages to devices (2.7)
+      {"DELETE", "devices/{device}/commands", N::service, purge_messages},
+      {"GET", "messages/serviceBound/feedback", N::service, receive_for_service},
+      {"DELETE", "messages/serviceBound/feedback/{lock}", N::service, complete_for_service},
+      {"POST", "messages/serviceBound/feedback/{lock}/abandon", N::service, abandon_for_service},
       // Ours (docs/hub.md)
+      {"POST", "devices/{device}/messages/devicebound", N::service, send_to_device},
+      {"GET", "messages/serviceBound/filenotifications", N::service, receive_for_service},
+      {"DELETE", "messages/serviceBound/filenotifications/{lock}", N::service, complete_for_service},
+      {"POST", "messages/serviceBound/filenotifications/{lock}/abandon", N::service, abandon_for_service},
       {"GET", "events", N::service, get_events},
       {"POST", "events/checkpoint", N::service, post_checkpoint},
       {"GET", "statistics/messages", N::registry_read, message_statistics},
@@ -170,7 +182,9 @@ std::vector<device::IdentityName> with_modules(const Services& services, const d
 void cut_off(Services& services, const std::vector<device::IdentityName>& names, bool forget, const std::string& reason) {
   for (const auto& name : names) {
     services.endpoint.disconnect(name, reason);
-    if (forget) services.endpoint.forget(name);
+    if (!forget) continue;
+    services.endpoint.forget(name);
+    if (!name.is_module()) services.cloud_to_device.forget(name.device);
   }
 }
 

@@ -11,6 +11,7 @@
 #include "service/hub/access.h"
 #include "service/hub/authority.h"
 #include "service/hub/capture.h"
+#include "service/hub/cloud_to_device.h"
 #include "service/hub/counters.h"
 #include "service/hub/disk.h"
 #include "service/hub/errors.h"
@@ -38,6 +39,8 @@ struct Services {
   storage::ObjectStore& objects;
   Ingest& ingest;
   Methods& methods;
+  CloudToDevice& cloud_to_device;
+  ServiceQueue& service_queue;
   endpoint::DeviceEndpoint& endpoint;
   Capture& capture;
   Events& events;
@@ -104,6 +107,15 @@ net::HttpResponse bulk_devices(Services&, const Call&);
 net::HttpResponse get_twin(Services&, const Call&);
 net::HttpResponse patch_twin(Services&, const Call&);
 net::HttpResponse put_twin(Services&, const Call&);
+// api_messages.cc
+net::HttpResponse send_to_device(Services&, const Call&);
+net::HttpResponse receive_message(Services&, const Call&);
+net::HttpResponse end_message(Services&, const Call&);
+net::HttpResponse abandon_message(Services&, const Call&);
+net::HttpResponse purge_messages(Services&, const Call&);
+net::HttpResponse receive_for_service(Services&, const Call&);
+net::HttpResponse complete_for_service(Services&, const Call&);
+net::HttpResponse abandon_for_service(Services&, const Call&);
 // api_methods.cc
 awaitable<net::HttpResponse> invoke_method(Services&, Call);
 // api_deploy.cc

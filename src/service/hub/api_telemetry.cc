@@ -5,47 +5,13 @@
 
 #include "codec/text/encoding.h"
 #include "service/hub/api.h"
+#include "service/hub/message_headers.h"
 
 namespace nacelle::hub {
 namespace {
 
 constexpr std::string_view batch_type = "application/vnd.microsoft.iothub.json";
-constexpr std::string_view application_prefix = "iothub-app-";
 constexpr std::size_t most_in_batch = 5000;
-
-// Header, or property in a batch -> system property.
-constexpr std::pair<std::string_view, std::string_view> system_names[] = {{"iothub-messageid", "messageId"},
-                                                                          {"iothub-correlationid", "correlationId"},
-                                                                          {"iothub-userid", "userId"},
-                                                                          {"iothub-to", "to"},
-                                                                          {"iothub-expiry", "expiryTimeUtc"},
-                                                                          {"iothub-ack", "ack"},
-                                                                          {"iothub-contenttype", "contentType"},
-                                                                          {"iothub-contentencoding", "contentEncoding"},
-                                                                          {"iothub-interface-id", "iothub-interface-id"},
-                                                                          {"dt-subject", "dt-subject"},
-                                                                          {"iothub-creation-time-utc", "iothub-creation-time-utc"}};
-
-/// Takes one header or batch property into the message; what is neither system nor application property is HTTP's own.
-void take_property(telemetry::Message& message, std::string_view name, std::string_view value) {
-  const std::string lower = text::to_lower(name);
-  for (const auto& [wire, system] : system_names)
-    if (lower == wire) {
-      message.system.set(system, value);
-      return;
-    }
-  if (!lower.starts_with(application_prefix)) return;
-  const std::string_view key = name.substr(application_prefix.size());
-  if (!key.empty() && !telemetry::only_server_sets(key)) message.application.set(key, value);
-}
-
-telemetry::Message single_message(net::HttpRequest& request) {
-  telemetry::Message message;
-  for (const auto& [name, value] : request.headers)
-    if (!text::equal_ignoring_case(name, "iothub-to")) take_property(message, name, value);
-  message.body = std::move(request.body);
-  return message;
-}
 
 Result<std::vector<telemetry::Message>> batch_messages(const json::Value& document) {
   if (!document.is_array() || document.as_array().empty() || document.as_array().size() > most_in_batch)
@@ -108,7 +74,7 @@ awaitable<net::HttpResponse> post_telemetry(Services& services, Call call) {
     if (!batch) co_return services.error(batch.error());
     messages = std::move(*batch);
   } else {
-    messages.push_back(single_message(call.request));
+    messages.push_back(take_message(call.request));
   }
   const Timestamp now = services.clock.now();
   const std::string_view scope = call.caller.service ? "hub" : call.target.is_module() ? "module" : "device";

@@ -12,9 +12,13 @@ struct Counters {
   std::atomic<std::uint64_t> refused_messages{0};     ///< of these, not stored (log full, disk full)
   std::atomic<std::uint64_t> refused_connections{0};  ///< credentials that did not hold, over MQTT
   std::atomic<std::uint64_t> refused_calls{0};        ///< and over HTTPS
-  std::atomic<std::uint64_t> method_calls{0};         ///< direct methods called
-  std::atomic<std::uint64_t> failed_method_calls{0};  ///< of these, without an answer of the device
-  std::atomic<std::uint64_t> uploads{0};              ///< files uploaded and notified
+  std::atomic<std::int64_t> messages_waiting{0};      ///< for devices
+  std::atomic<std::uint64_t> messages_sent{0};
+  std::atomic<std::uint64_t> messages_completed{0};
+  std::atomic<std::uint64_t> messages_dead_lettered{0};  ///< expired, rejected, purged, abandoned too often
+  std::atomic<std::uint64_t> method_calls{0};            ///< direct methods called
+  std::atomic<std::uint64_t> failed_method_calls{0};     ///< of these, without an answer of the device
+  std::atomic<std::uint64_t> uploads{0};                 ///< files uploaded and notified
 };
 
 }  // namespace nacelle::hub

@@ -12,6 +12,8 @@ namespace nacelle::hub {
 namespace {
 
 constexpr std::chrono::seconds retention_interval{60};
+// How late a message may expire, and a delivery that failed may be tried again.
+constexpr std::chrono::seconds sweep_interval{5};
 // A model artifact comes in one body; blob blocks are at most 4 MiB from the SDKs we know.
 constexpr ByteCount largest_body = 64_MiB;
 // Bodies are held in memory: connections times body is the bound that counts.
@@ -49,6 +51,7 @@ Result<std::unique_ptr<Hub>> Hub::open(Executor executor, HubOptions options, co
   TRY(hub->write_hub_file());
   hub->tasks_.spawn(hub->capture_->run());
   hub->tasks_.spawn(hub->keep_within_bounds());
+  hub->tasks_.spawn(hub->sweep_messages());
   return hub;
 }
 
@@ -77,6 +80,15 @@ Result<> Hub::open_stores() {
 Result<> Hub::open_parts() {
   TRY_LET(Routes routes, load_routes(options_.directory / "routes.json", files_));
   access_.emplace(*registry_, every_host_name(server_names(options_.host)), clock_);
+  service_queue_.emplace(*registry_tables_, clock_);
+  CloudToDevice::Outlet outlet;  // used once there is an endpoint
+  outlet.listening = [this](const device::IdentityName& who) { return endpoint_->accepts_cloud_to_device(who); };
+  outlet.deliver = [this](const device::IdentityName& who, const telemetry::Message& message,
+                          endpoint::DeviceEndpoint::Delivered done) {
+    endpoint_->deliver_cloud_to_device(who, message, std::move(done));
+  };
+  TRY_LET(cloud_to_device_, CloudToDevice::open(*registry_tables_, *registry_, *service_queue_, disk_.tables(), counters_, clock_,
+                                                std::move(outlet)));
   commits_.emplace(executor_, *log_);
   const CaptureStream::Parts capture{*log_, *objects_, *capture_tables_, clock_, options_.host};
   capture_ = std::make_unique<Capture>(capture, disk_, *commits_);
@@ -86,7 +98,7 @@ Result<> Hub::open_parts() {
   const auto send_method = [this](const device::IdentityName& who, const std::string& method, const std::string& id,
                                   Bytes payload) { return endpoint_->call_method(who, method, id, std::move(payload)); };
   methods_ = std::make_unique<Methods>(executor_, send_method);  // called once there is an endpoint, and calls with it
-  ingest_ = std::make_unique<Ingest>(*registry_, *access_, *log_, disk_, *methods_, counters_, clock_);
+  ingest_ = std::make_unique<Ingest>(*registry_, *access_, *log_, disk_, *methods_, *cloud_to_device_, counters_, clock_);
   return {};
 }
 
@@ -111,9 +123,9 @@ Result<> Hub::listen_for_devices(const std::shared_ptr<net::TlsServerContext>& t
 
 Result<> Hub::listen_for_calls(const std::shared_ptr<net::TlsServerContext>& tls) {
   services_.reset(
-      new Services{clock_,   options_.host, 0,       options_.directory, files_,   disk_,     *registry_tables_, *registry_,
-                   *access_, *authority_,   *log_,   *objects_,          *ingest_, *methods_, *endpoint_,        *capture_,
-                   *events_, *uploads_,     routes_, counters_});
+      new Services{clock_,     options_.host, 0,        options_.directory, files_,   disk_,     *registry_tables_, *registry_,
+                   *access_,   *authority_,   *log_,    *objects_,          *ingest_, *methods_, *cloud_to_device_, *service_queue_,
+                   *endpoint_, *capture_,     *events_, *uploads_,          routes_,  counters_});
   api_ = std::make_unique<Api>(*services_);
   net::HttpLimits limits;
   limits.max_body_bytes = largest_body;
@@ -159,11 +171,26 @@ awaitable<void> Hub::keep_within_bounds() {
   }
 }
 
+awaitable<void> Hub::sweep_messages() {
+  while (true) {
+    const bool rested = co_await sleep_for(sweep_interval);
+    if (!rested) co_return;
+    auto work = [this] { return cloud_to_device_->sweep(); };
+    const auto swept = co_await run_on(disk_.tables(), work);
+    if (!swept) log::error("hub", "messages to devices: {}", swept.error().message);
+  }
+}
+
 awaitable<void> Hub::close(bool flush_capture) {
   commits_->close();
   co_await methods_->close();
   co_await https_->close();
   co_await metrics_->close();
+  auto end_deliveries = [this] {
+    cloud_to_device_->close();
+    return true;
+  };
+  co_await run_on(disk_.tables(), end_deliveries);
   co_await endpoint_->close();
   co_await tasks_.close();
   if (!flush_capture) co_return;

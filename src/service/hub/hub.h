@@ -54,6 +54,7 @@ class Hub {
   Result<> listen_for_calls(const std::shared_ptr<net::TlsServerContext>& tls);
   Result<> write_hub_file();
   awaitable<void> keep_within_bounds();
+  awaitable<void> sweep_messages();
   awaitable<net::HttpResponse> scrape(net::HttpRequest request);
 
   // In the order of use: what stands below borrows from what stands above.
@@ -70,6 +71,8 @@ class Hub {
   std::unique_ptr<Registry> registry_;
   std::unique_ptr<storage::ObjectStore> objects_;
   std::unique_ptr<Uploads> uploads_;
+  std::optional<ServiceQueue> service_queue_;
+  std::unique_ptr<CloudToDevice> cloud_to_device_;
   Snapshot<Routes> routes_;
   std::optional<Access> access_;
   std::unique_ptr<storage::EventLog> log_;  // its thread counts and answers

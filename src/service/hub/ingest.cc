@@ -50,6 +50,12 @@ std::string Ingest::generation_id(const IdentityName& who) {
   return identity ? identity->generation_id : std::string();
 }
 
+void Ingest::subscriptions_changed(const IdentityName& who) {
+  methods_.ready(who);
+  if (who.is_module()) return;
+  asio::post(disk_.tables(), [&messages = cloud_to_device_, device = who.device] { messages.deliver(device); });
+}
+
 awaitable<Result<json::Value>> Ingest::get_twin(IdentityName who) {
   auto read = [&registry = registry_, who]() -> Result<json::Value> {
     registry.note_activity(who);

@@ -5,6 +5,7 @@
 
 #include "service/endpoint/device_endpoint.h"
 #include "service/hub/access.h"
+#include "service/hub/cloud_to_device.h"
 #include "service/hub/counters.h"
 #include "service/hub/disk.h"
 #include "service/hub/methods.h"
@@ -15,9 +16,16 @@ namespace nacelle::hub {
 /// Borrows everything; outlived by the event log last of all, whose thread calls back into it.
 class Ingest final : public endpoint::DeviceBackend {
  public:
-  Ingest(Registry& registry, const Access& access, storage::EventLog& log, Disk& disk, Methods& methods, Counters& counters,
-         const Clock& clock)
-      : registry_(registry), access_(access), log_(log), disk_(disk), methods_(methods), counters_(counters), clock_(clock) {}
+  Ingest(Registry& registry, const Access& access, storage::EventLog& log, Disk& disk, Methods& methods,
+         CloudToDevice& cloud_to_device, Counters& counters, const Clock& clock)
+      : registry_(registry),
+        access_(access),
+        log_(log),
+        disk_(disk),
+        methods_(methods),
+        cloud_to_device_(cloud_to_device),
+        counters_(counters),
+        clock_(clock) {}
 
   awaitable<Result<Timestamp>> authenticate(device::IdentityName who, telemetry::UserName user_name, std::string password,
                                             Bytes certificate_der) override;
@@ -36,7 +44,7 @@ class Ingest final : public endpoint::DeviceBackend {
   void method_response(const device::IdentityName& who, const std::string& request_id, int status, Bytes body) override {
     methods_.answered(who, request_id, status, std::move(body));
   }
-  void subscriptions_changed(const device::IdentityName& who) override { methods_.ready(who); }
+  void subscriptions_changed(const device::IdentityName& who) override;
 
  private:
   Registry& registry_;
@@ -44,6 +52,7 @@ class Ingest final : public endpoint::DeviceBackend {
   storage::EventLog& log_;
   Disk& disk_;
   Methods& methods_;
+  CloudToDevice& cloud_to_device_;
   Counters& counters_;
   const Clock& clock_;
 };

@@ -51,6 +51,12 @@ std::string print_metrics(const MetricSources& sources) {
   page.counter("nacelle_hub_refused_total", "Attempts with credentials or rights that did not hold", counters.refused_connections,
                {{"by", "mqtt"}});
   page.counter("nacelle_hub_refused_total", "", counters.refused_calls, {{"by", "https"}});
+  page.gauge("nacelle_hub_device_messages_waiting", "Messages that wait for their device",
+             static_cast<double>(counters.messages_waiting));
+  page.counter("nacelle_hub_device_messages_sent_total", "Messages taken for devices", counters.messages_sent);
+  page.counter("nacelle_hub_device_messages_ended_total", "Messages for devices that ended", counters.messages_completed,
+               {{"how", "completed"}});
+  page.counter("nacelle_hub_device_messages_ended_total", "", counters.messages_dead_lettered, {{"how", "dead-lettered"}});
   page.counter("nacelle_hub_method_calls_total", "Direct methods called", counters.method_calls);
   page.counter("nacelle_hub_method_failures_total", "Direct methods the device did not answer", counters.failed_method_calls);
   page.counter("nacelle_hub_uploads_total", "Files uploaded and confirmed", counters.uploads);

@@ -228,6 +228,7 @@ Result<> Registry::remove(const IdentityName& name) {
   const auto write = [&]() -> Result<> {
     for (const char* table : {"identity", "twin"})
       TRY(tables_.run(std::string("DELETE FROM ") + table + condition, name.device.str(), name.module.str()));
+    if (!name.is_module()) TRY(tables_.run("DELETE FROM cloud_message WHERE device = ?", name.device.str()));
     return {};
   };
   TRY(tables_.transaction(write));
@@ -284,6 +285,10 @@ void Registry::note_connection(const IdentityName& name, bool connected) {
   auto& facts = presence_[name];
   facts.connected = connected;
   facts.changed_at = facts.last_activity = clock_.now();
+}
+
+void Registry::note_messages(const IdentityName& name, int waiting) {
+  if (identities_.find(name)) presence_[name].cloud_to_device_messages = waiting;
 }
 
 void Registry::note_activity(const IdentityName& name) {

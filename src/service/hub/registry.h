@@ -45,6 +45,7 @@ class Registry {
 
   /// Who is connected and when that last changed; not kept over a restart.
   void note_connection(const device::IdentityName& name, bool connected);
+  void note_messages(const device::IdentityName& name, int waiting);  ///< cloudToDeviceMessageCount
   void note_activity(const device::IdentityName& name);
   device::ConnectionFacts facts(const device::IdentityName& name) const;
   std::size_t connected_devices() const;

@@ -32,6 +32,19 @@ CREATE TABLE upload (
   correlation TEXT PRIMARY KEY, device TEXT NOT NULL, blob TEXT NOT NULL, expires_at INTEGER NOT NULL, state TEXT NOT NULL
 ) STRICT;
 CREATE INDEX upload_device ON upload (device, state);
+)sql",
+    R"sql(
+CREATE TABLE cloud_message (
+  sequence INTEGER PRIMARY KEY AUTOINCREMENT, device TEXT NOT NULL, record BLOB NOT NULL, expires_at INTEGER NOT NULL,
+  delivery_count INTEGER NOT NULL, lock_token TEXT NOT NULL, locked_until INTEGER NOT NULL
+) STRICT;
+CREATE INDEX cloud_message_device ON cloud_message (device, sequence);
+CREATE INDEX cloud_message_expiry ON cloud_message (expires_at);
+CREATE TABLE service_message (
+  sequence INTEGER PRIMARY KEY AUTOINCREMENT, queue TEXT NOT NULL, record TEXT NOT NULL, enqueued_at INTEGER NOT NULL,
+  lock_token TEXT NOT NULL, locked_until INTEGER NOT NULL
+) STRICT;
+CREATE INDEX service_message_queue ON service_message (queue, sequence);
 )sql"};
 
 const std::vector<std::string> session_migrations{
