@@ -21,6 +21,7 @@ bool allowed(Need need, const Caller& caller, const IdentityName& target) {
     switch (need) {
       case Need::registry_read: return rights.registry_read || rights.registry_write;
       case Need::registry_write: return rights.registry_write;
+      case Need::query: return rights.service_connect || rights.registry_read || rights.registry_write;
       case Need::service: return rights.service_connect;
       case Need::artifact: return rights.service_connect;
       case Need::identity: return rights.device_connect;
@@ -38,6 +39,7 @@ bool allowed(Need need, const Caller& caller, const IdentityName& target) {
     case Need::artifact: return caller.edge;
     case Need::registry_read:
     case Need::registry_write:
+    case Need::query:
     case Need::service: return false;
   }
   return false;

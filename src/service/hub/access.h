@@ -16,6 +16,7 @@ namespace nacelle::hub {
 enum class Need {
   registry_read,   ///< devices, modules, statistics
   registry_write,  ///< and changes to them; artifacts in
+  query,           ///< queries: of registry or service
   service,         ///< twins, events, routes, capture
   identity,        ///< the device or module named in the path, speaking for itself
   edge_device,     ///< the edge device named in the path

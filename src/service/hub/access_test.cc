@@ -12,8 +12,8 @@ using device::DeviceId;
 using device::IdentityName;
 using device::ModuleId;
 
-constexpr Need every_need[] = {Need::registry_read, Need::registry_write, Need::service, Need::identity,
-                               Need::edge_device,   Need::edge_scope,     Need::artifact};
+constexpr Need every_need[] = {Need::registry_read, Need::registry_write, Need::service,  Need::identity,
+                               Need::edge_device,   Need::edge_scope,     Need::artifact, Need::query};
 
 Caller policy(bool read, bool write, bool service, bool device) {
   Caller caller;
@@ -37,20 +37,20 @@ TEST(Access, rights_are_this_table) {
     const char* allowed;
   };
   const Row rows[] = {
-      //                                            read write service identity edge scope artifact
-      {"iothubowner", policy(true, true, true, true), "xxxx..x"},
-      {"service", policy(false, false, true, false), "..x...x"},
-      {"device", policy(false, false, false, true), "...x..."},
-      {"registryRead", policy(true, false, false, false), "x......"},
-      {"registryReadWrite", policy(true, true, false, false), "xx....."},
-      {"no rights", policy(false, false, false, false), "......."},
-      {"edge1 itself", identity("edge1", "", true), "...xxxx"},
-      {"edge1/$edgeHub", identity("edge1", "$edgeHub", true), ".....xx"},
-      {"edge1/filter", identity("edge1", "filter", true), "......x"},
-      {"another edge", identity("edge2", "", true), "......x"},
-      {"another edge's $edgeHub", identity("edge2", "$edgeHub", true), "......x"},
-      {"a leaf", identity("leaf", "", false), "......."},
-      {"edge1, were it no edge", identity("edge1", "", false), "...x..."},
+      //                                            read write service identity edge scope artifact query
+      {"iothubowner", policy(true, true, true, true), "xxxx..xx"},
+      {"service", policy(false, false, true, false), "..x...xx"},
+      {"device", policy(false, false, false, true), "...x...."},
+      {"registryRead", policy(true, false, false, false), "x......x"},
+      {"registryReadWrite", policy(true, true, false, false), "xx.....x"},
+      {"no rights", policy(false, false, false, false), "........"},
+      {"edge1 itself", identity("edge1", "", true), "...xxxx."},
+      {"edge1/$edgeHub", identity("edge1", "$edgeHub", true), ".....xx."},
+      {"edge1/filter", identity("edge1", "filter", true), "......x."},
+      {"another edge", identity("edge2", "", true), "......x."},
+      {"another edge's $edgeHub", identity("edge2", "$edgeHub", true), "......x."},
+      {"a leaf", identity("leaf", "", false), "........"},
+      {"edge1, were it no edge", identity("edge1", "", false), "...x...."},
   };
   for (const Row& row : rows) {
     std::string found;

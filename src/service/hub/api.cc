@@ -33,6 +33,8 @@ const std::vector<ApiCall>& api_calls() {
       {"POST", "twins/{device}/methods", N::service, invoke_method},
       {"POST", "twins/{device}/modules/{module}/methods", N::service, invoke_method},
       {"POST", "devices/{device}/applyConfigurationContent", N::registry_write, apply_configuration},
+      // Many devices at once (2.5, 2.8, 2.9)
+      {"POST", "devices/query", N::query, query_devices},
       // Devices themselves (2.11, 3)
       {"POST", "devices/{device}/messages/events", N::identity, post_telemetry},
       {"POST", "devices/{device}/modules/{module}/messages/events", N::identity, post_telemetry},

@@ -16,6 +16,7 @@
 #include "service/hub/disk.h"
 #include "service/hub/errors.h"
 #include "service/hub/events.h"
+#include "service/hub/fleet.h"
 #include "service/hub/ingest.h"
 #include "service/hub/methods.h"
 #include "service/hub/registry.h"
@@ -46,6 +47,7 @@ struct Services {
   Events& events;
   Uploads& uploads;
   Snapshot<Routes>& routes;
+  Fleet& fleet;
   Counters& counters;
 
   net::HttpResponse error(const ErrorKind& kind, std::string_view text) const { return error_response(kind, text, clock.now()); }
@@ -141,7 +143,14 @@ net::HttpResponse end_upload(Services&, const Call&);
 awaitable<net::HttpResponse> put_blob(Services&, Call);
 awaitable<net::HttpResponse> get_blob(Services&, Call);
 
+// api_queries.cc
+net::HttpResponse query_devices(Services&, const Call&);
+
 // -- What several of them share
+
+/// x-ms-max-item-count. Fault::invalid_input.
+Result<std::size_t> page_size_of(const Call& call);
+net::HttpResponse page_answer(json::Array rows, std::string_view item_type, std::string_view continuation);
 
 net::HttpResponse json_answer(int status, const json::Value& document);
 /// Refuses a missing identity by its proper name (DeviceNotFound, ModuleNotFound); nothing if it is there.

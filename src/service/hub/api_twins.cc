@@ -17,19 +17,9 @@ std::string_view authentication_text(device::Authentication authentication) {
 }
 
 net::HttpResponse twin_answer(const Services& services, const device::IdentityName& name, const twin::Twin& twin) {
-  const IdentityPtr identity = services.registry.identities().find(name);
-  const device::ConnectionFacts connection = services.registry.facts(name);
-  twin::Facts facts;
-  facts.device_id = name.device.str();
-  facts.module_id = name.module.str();
-  facts.device_etag = identity->etag;
-  facts.enabled = identity->enabled;
-  facts.connected = connection.connected;
-  facts.last_activity = connection.last_activity;
-  facts.authentication_type = authentication_text(identity->authentication);
-  facts.edge = identity->edge;
-  facts.scope = identity->scope;
-  net::HttpResponse response = json_answer(200, twin::to_json(twin, facts));
+  const auto document = twin_document(services.registry, services.tables, name, twin);
+  if (!document) return services.error(document.error());
+  net::HttpResponse response = json_answer(200, *document);
   response.headers.set("etag", fmt::format("\"{}\"", twin::etag_text(twin.etag)));
   return response;
 }
@@ -53,6 +43,33 @@ net::HttpResponse write_twin(Services& services, const Call& call, bool replace)
 }
 
 }  // namespace
+
+Result<json::Value> twin_document(const Registry& registry, const storage::Database& tables, const device::IdentityName& name,
+                                  const twin::Twin& twin) {
+  const IdentityPtr identity = registry.identities().find(name);
+  if (!identity) return fail(Fault::not_found, fmt::format("'{}' is not registered", name.client_id()));
+  const device::ConnectionFacts connection = registry.facts(name);
+  twin::Facts facts;
+  facts.device_id = name.device.str();
+  facts.module_id = name.module.str();
+  facts.device_etag = identity->etag;
+  facts.enabled = identity->enabled;
+  facts.connected = connection.connected;
+  facts.last_activity = connection.last_activity;
+  facts.authentication_type = authentication_text(identity->authentication);
+  facts.edge = identity->edge;
+  facts.scope = identity->scope;
+  json::Value document = twin::to_json(twin, facts);
+  TRY_LET(const auto targeted,
+          tables.query("SELECT configuration, status FROM configuration_target WHERE device = ? AND module = ?", name.device.str(),
+                       name.module.str()));
+  if (targeted.empty()) return document;
+  json::Object configurations;
+  for (const storage::Row& row : targeted)
+    configurations.set(storage::text(row[0]), json::Object{{"status", storage::text(row[1])}});
+  document.as_object().set("configurations", std::move(configurations));
+  return document;
+}
 
 net::HttpResponse get_twin(Services& services, const Call& call) {
   if (auto answer = missing(services, call.target)) return *std::move(answer);

@@ -89,6 +89,7 @@ Result<> Hub::open_parts() {
   };
   TRY_LET(cloud_to_device_, CloudToDevice::open(*registry_tables_, *registry_, *service_queue_, disk_.tables(), counters_, clock_,
                                                 std::move(outlet)));
+  fleet_ = std::make_unique<Fleet>(*registry_tables_, *registry_);
   commits_.emplace(executor_, *log_);
   const CaptureStream::Parts capture{*log_, *objects_, *capture_tables_, clock_, options_.host};
   capture_ = std::make_unique<Capture>(capture, disk_, *commits_);
@@ -125,7 +126,7 @@ Result<> Hub::listen_for_calls(const std::shared_ptr<net::TlsServerContext>& tls
   services_.reset(
       new Services{clock_,     options_.host, 0,        options_.directory, files_,   disk_,     *registry_tables_, *registry_,
                    *access_,   *authority_,   *log_,    *objects_,          *ingest_, *methods_, *cloud_to_device_, *service_queue_,
-                   *endpoint_, *capture_,     *events_, *uploads_,          routes_,  counters_});
+                   *endpoint_, *capture_,     *events_, *uploads_,          routes_,  *fleet_,   counters_});
   api_ = std::make_unique<Api>(*services_);
   net::HttpLimits limits;
   limits.max_body_bytes = largest_body;

@@ -74,6 +74,7 @@ class Hub {
   std::optional<ServiceQueue> service_queue_;
   std::unique_ptr<CloudToDevice> cloud_to_device_;
   Snapshot<Routes> routes_;
+  std::unique_ptr<Fleet> fleet_;
   std::optional<Access> access_;
   std::unique_ptr<storage::EventLog> log_;  // its thread counts and answers
   std::optional<CommitSignal> commits_;

@@ -49,6 +49,7 @@ class Registry {
   void note_activity(const device::IdentityName& name);
   device::ConnectionFacts facts(const device::IdentityName& name) const;
   std::size_t connected_devices() const;
+  const std::map<device::IdentityName, device::ConnectionFacts>& presence() const { return presence_; }
 
   static constexpr std::size_t max_modules = 50;
 

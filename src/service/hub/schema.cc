@@ -45,6 +45,37 @@ CREATE TABLE service_message (
   lock_token TEXT NOT NULL, locked_until INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX service_message_queue ON service_message (queue, sequence);
+)sql",
+    // What concerns many devices at once: jobs, configurations, enrolments.
+    R"sql(
+CREATE TABLE job (
+  id TEXT PRIMARY KEY, type TEXT NOT NULL, document TEXT NOT NULL, status TEXT NOT NULL, created_at TEXT NOT NULL,
+  start_at TEXT NOT NULL, ended_at TEXT NOT NULL, max_seconds INTEGER NOT NULL, failure TEXT NOT NULL
+) STRICT;
+CREATE INDEX job_status ON job (status);
+CREATE TABLE device_job (
+  job TEXT NOT NULL, device TEXT NOT NULL, module TEXT NOT NULL, status TEXT NOT NULL, created_at TEXT NOT NULL,
+  started_at TEXT NOT NULL, ended_at TEXT NOT NULL, outcome TEXT NOT NULL, error TEXT NOT NULL,
+  PRIMARY KEY (job, device, module)
+) STRICT;
+CREATE INDEX device_job_status ON device_job (job, status);
+CREATE TABLE configuration (
+  id TEXT PRIMARY KEY, document TEXT NOT NULL, priority INTEGER NOT NULL, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL,
+  etag INTEGER NOT NULL
+) STRICT;
+CREATE TABLE configuration_target (
+  configuration TEXT NOT NULL, device TEXT NOT NULL, module TEXT NOT NULL, status TEXT NOT NULL,
+  PRIMARY KEY (device, module, configuration)
+) STRICT;
+CREATE INDEX configuration_target_configuration ON configuration_target (configuration, status);
+CREATE TABLE enrollment (
+  kind TEXT NOT NULL, id TEXT NOT NULL, document TEXT NOT NULL, etag INTEGER NOT NULL, created_at TEXT NOT NULL,
+  updated_at TEXT NOT NULL, PRIMARY KEY (kind, id)
+) STRICT;
+CREATE TABLE registration (
+  id TEXT PRIMARY KEY, enrollment_group TEXT NOT NULL, document TEXT NOT NULL, etag INTEGER NOT NULL
+) STRICT;
+CREATE INDEX registration_group ON registration (enrollment_group);
 )sql"};
 
 const std::vector<std::string> session_migrations{

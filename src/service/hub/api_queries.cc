@@ -1,0 +1,40 @@
+// Queries over REST (wire facts 2.5).
+#include "codec/text/encoding.h"
+#include "service/hub/api.h"
+#include "service/hub/fleet.h"
+
+namespace nacelle::hub {
+namespace {
+
+constexpr std::size_t default_page = 100;
+
+}  // namespace
+
+Result<std::size_t> page_size_of(const Call& call) {
+  const std::string_view header = call.request.headers.get("x-ms-max-item-count");
+  if (header.empty()) return default_page;
+  TRY_LET(const std::int64_t wanted, text::parse_integer(header, "x-ms-max-item-count"));
+  if (wanted < 1) return fail(Fault::invalid_input, "x-ms-max-item-count: expected a number above 0");
+  return std::min<std::size_t>(static_cast<std::size_t>(wanted), Queries::largest_page);
+}
+
+net::HttpResponse page_answer(json::Array rows, std::string_view item_type, std::string_view continuation) {
+  net::HttpResponse response = json_answer(200, std::move(rows));
+  response.headers.set("x-ms-item-type", item_type);
+  if (!continuation.empty()) response.headers.set("x-ms-continuation", continuation);
+  return response;
+}
+
+net::HttpResponse query_devices(Services& services, const Call& call) {
+  const auto body = call.json();
+  if (!body) return services.error(body.error());
+  const auto text = json::get_string(*body, "query", "request body");
+  if (!text) return services.error(text.error());
+  const auto size = page_size_of(call);
+  if (!size) return services.error(size.error());
+  auto page = services.fleet.queries.page(*text, *size, call.request.headers.get("x-ms-continuation"));
+  if (!page) return services.error(page.error());
+  return page_answer(std::move(page->rows), page->item_type, page->continuation);
+}
+
+}  // namespace nacelle::hub
