@@ -29,6 +29,7 @@ void add_edge(CLI::App& root, Outcome& outcome);
 void add_score(CLI::App& root, Outcome& outcome);
 void add_simulate(CLI::App& root, Outcome& outcome);
 void add_data(CLI::App& root, Outcome& outcome);
+void add_data_fetch(CLI::App& data, Outcome& outcome);  // below `data`
 void add_train(CLI::App& root, Outcome& outcome);
 void add_experiments(CLI::App& root, Outcome& outcome);
 void add_models(CLI::App& root, Outcome& outcome);

@@ -184,35 +184,36 @@ void add_data(CLI::App& root, Outcome& outcome) {
   data->footer("Example:\n  nacelle data import --capture nacelle-data --out train.csv");
   data->require_subcommand(1);
 
-  auto* import = data->add_subcommand("import", "Make a table (CSV) of captured or uploaded Avro files, or of C-MAPSS text");
+  auto* importing = data->add_subcommand("import", "Make a table (CSV) of captured or uploaded Avro files, or of C-MAPSS text");
   auto i = std::make_shared<ImportFlags>();
-  import->add_option("--capture", i->captures, "Folders of Avro files captured by a hub, or the hub's data folder");
-  import->add_option("--uploads", i->uploads, "Folders of Avro files uploaded by an edge, or the hub's data folder");
-  import->add_option("--text", i->text, "A C-MAPSS text file (plain or gzip) or a data set's name, such as FD001");
-  import->add_option("--out", i->out, "The CSV file to write");
-  import->add_flag("--json", i->json, "Print counts as JSON");
-  import->footer("Example:\n  nacelle data import --capture nacelle-data --out train.csv");
-  import->callback([&outcome, i] { outcome.take(run_import(*i));
-});
+  importing->add_option("--capture", i->captures, "Folders of Avro files captured by a hub, or the hub's data folder");
+  importing->add_option("--uploads", i->uploads, "Folders of Avro files uploaded by an edge, or the hub's data folder");
+  importing->add_option("--text", i->text, "A C-MAPSS text file (plain or gzip) or a data set's name, such as FD001");
+  importing->add_option("--out", i->out, "The CSV file to write");
+  importing->add_flag("--json", i->json, "Print counts as JSON");
+  importing->footer("Example:\n  nacelle data import --capture nacelle-data --out train.csv");
+  importing->callback([&outcome, i] { outcome.take(run_import(*i)); });
 
-auto* prepare = data->add_subcommand("prepare", "Add labels to a table: RUL, capped RUL, class of horizon");
-auto p = std::make_shared<PrepareFlags>();
-prepare->add_option("--data", p->data, "CSV or C-MAPSS file, or a data set's name")->required();
-prepare->add_option("--rul", p->rul,
-                    "True remaining lives of engines that were cut off before failure: a RUL list or a set's name");
-prepare->add_option("--cap", p->cap, "Cap of the capped label")->capture_default_str();
-prepare->add_option("--out", p->out, "The CSV file to write")->required();
-prepare->add_flag("--json", p->json, "Print counts as JSON");
-prepare->footer("Example:\n  nacelle data prepare --data test_FD003 --rul FD003 --out test.csv");
-prepare->callback([&outcome, p] { outcome.take(run_prepare(*p)); });
+  auto* prepare = data->add_subcommand("prepare", "Add labels to a table: RUL, capped RUL, class of horizon");
+  auto p = std::make_shared<PrepareFlags>();
+  prepare->add_option("--data", p->data, "CSV or C-MAPSS file, or a data set's name")->required();
+  prepare->add_option("--rul", p->rul,
+                      "True remaining lives of engines that were cut off before failure: a RUL list or a set's name");
+  prepare->add_option("--cap", p->cap, "Cap of the capped label")->capture_default_str();
+  prepare->add_option("--out", p->out, "The CSV file to write")->required();
+  prepare->add_flag("--json", p->json, "Print counts as JSON");
+  prepare->footer("Example:\n  nacelle data prepare --data test_FD003 --rul FD003 --out test.csv");
+  prepare->callback([&outcome, p] { outcome.take(run_prepare(*p)); });
 
-auto* show = data->add_subcommand("show", "Summarise a table");
-auto s = std::make_shared<ShowFlags>();
-show->add_option("--data", s->data, "CSV or C-MAPSS file, or a data set's name")->required();
-show->add_option("--rows", s->rows, "Show the first rows, too");
-show->add_flag("--json", s->json, "Print the summary as JSON");
-show->footer("Example:\n  nacelle data show --data FD001 --rows 5");
-show->callback([&outcome, s] { outcome.take(run_show(*s)); });
-}  // namespace nacelle::app
+  auto* show = data->add_subcommand("show", "Summarise a table");
+  auto s = std::make_shared<ShowFlags>();
+  show->add_option("--data", s->data, "CSV or C-MAPSS file, or a data set's name")->required();
+  show->add_option("--rows", s->rows, "Show the first rows, too");
+  show->add_flag("--json", s->json, "Print the summary as JSON");
+  show->footer("Example:\n  nacelle data show --data FD001 --rows 5");
+  show->callback([&outcome, s] { outcome.take(run_show(*s)); });
+
+  add_data_fetch(*data, outcome);
+}
 
 }  // namespace nacelle::app

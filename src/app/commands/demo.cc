@@ -17,6 +17,7 @@ void add_demo(CLI::App& root, Outcome& outcome) {
   command->add_flag("--keep", options->keep,
                     "Leave the work folder, and say what is in it; in a terminal hub and edge stay up until Ctrl-C");
   command->add_option("--work", options->work, "Empty folder to work in (default: a temporary one)");
+  command->add_flag("--offline", options->offline, "Do not fetch NASA's data if they are not on this machine: simulate engines");
   command->add_flag("--verbose", options->verbose, "Print each command that is run");
   command->footer(
       "Exit code 1 if a count is not what it must be.\n\nExample:\n  nacelle demo --quick\n  nacelle demo --data-set FD001 --keep "

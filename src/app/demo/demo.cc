@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "app/demo/stage.h"
+#include "service/workbench/data_source.h"
 
 namespace nacelle::app::demo {
 namespace {
@@ -61,11 +62,21 @@ Result<> run_steps(Stage& stage) {
   return stop_everything(stage);
 }
 
+/// NASA's archive, once, if this machine has no copy and its user named no folder. Without a network the demo goes on.
+void fetch_if_missing(const Stage& stage) {
+  const bool told = std::getenv("NACELLE_DATA") != nullptr;
+  if (stage.options.offline || told || workbench::find_data_file("train_" + stage.options.data_set)) return;
+  say("data: not on this machine; fetching NASA's archive (12 MB) once");
+  const auto fetched = stage.cli.json({"data", "fetch"}, std::chrono::seconds{120});
+  if (!fetched) say("data: " + fetched.error().message);
+}
+
 Result<> run_in(const DemoOptions& options, const fs::path& work) {
   std::error_code ignored;
   fs::create_directories(work / "logs", ignored);
   const InterruptGuard guard;
   Stage stage(options, work);
+  fetch_if_missing(stage);
   TRY_LET(stage.data, find_data(options.data_set, options.quick ? 10 : 0, work));
   say(fmt::format("data: {}: {} training engines, {} readings; {} test engines, {} readings", stage.data.description,
                   stage.train_engines(), stage.train_rows(), stage.test_engines(), stage.test_rows()));

@@ -13,6 +13,7 @@ struct DemoOptions {
   bool quick = false;          ///< the first 10 engines of training and test set
   bool keep = false;           ///< leaves the work folder
   bool verbose = false;        ///< prints each command
+  bool offline = false;        ///< data that are not here are simulated, not fetched
   std::filesystem::path work;  ///< empty: a temporary folder
 };
 
