@@ -1,5 +1,7 @@
 #include "net/socket/runtime.h"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -21,7 +23,20 @@ struct Runtime::State {
   std::vector<std::thread> threads;
 };
 
+namespace {
+
+/// Each connection is a file descriptor, and the usual soft limit of 1024 is there for programs that call select().
+void allow_many_descriptors() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) log::warn("runtime", "no more than the usual number of files can be open");
+}
+
+}  // namespace
+
 Runtime::Runtime(unsigned threads) {
+  allow_many_descriptors();
   const unsigned count = threads != 0 ? threads : std::max(1u, std::thread::hardware_concurrency());
   state_ = std::make_unique<State>(count);
   for (unsigned i = 0; i < count; ++i) state_->threads.emplace_back([state = state_.get()] { state->context.run(); });

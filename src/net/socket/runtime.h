@@ -10,8 +10,9 @@ namespace nacelle::net {
 
 class Runtime {
  public:
-  explicit Runtime(unsigned threads = 0);  ///< 0: one a core
-  ~Runtime();                              ///< stops and joins
+  /// `threads` 0: one a core. Raises the process's soft limit of open files to the hard one.
+  explicit Runtime(unsigned threads = 0);
+  ~Runtime();  ///< stops and joins
   Executor executor();
 
   /// Runs `main` on a strand of the runtime and blocks until it ends. The first SIGINT or SIGTERM cancels it (what it

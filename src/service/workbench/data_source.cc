@@ -36,7 +36,9 @@ std::string sets_there_are() {
     for (const std::string_view name : set_names)
       for (const std::string_view half : {"train_", "test_"})
         if (existing(folder, fmt::format("{}{}", half, name))) found.insert(fmt::format("{}{}", half, name));
-  if (found.empty()) return "no data set was found; set NACELLE_DATA to the folder that holds train_FD001.txt and the others, or run 'nacelle data fetch'";
+  if (found.empty())
+    return "no data set was found; set NACELLE_DATA to the folder that holds train_FD001.txt and the others, or run 'nacelle data "
+           "fetch'";
   std::string list;
   for (const std::string& name : found) list += (list.empty() ? "there are: " : ", ") + name;
   return list;
