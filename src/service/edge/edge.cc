@@ -1,7 +1,5 @@
 #include "service/edge/edge.h"
 
-#include <cstdlib>
-
 #include <fmt/format.h>
 
 #include "codec/sas/connection_string.h"
@@ -9,6 +7,7 @@
 #include "foundation/task_scope.h"
 #include "service/edge/agent.h"
 #include "service/edge/certificates.h"
+#include "service/edge/module_environment.h"
 #include "service/edge/workload.h"
 
 namespace nacelle::edge {
@@ -252,23 +251,14 @@ Result<> EdgeBody::make_agent() {
 Result<std::map<std::string, std::string>> EdgeBody::module_environment(const deployment::ModuleSpec& spec) {
   const auto identity = scope_.find({me_.device, device::ModuleId(spec.name)});
   if (!identity) return fail(Fault::unavailable, fmt::format("module {} has no identity at the hub yet", spec.name));
-  TRY_LET(const std::string workload, workload_->uri_for(spec.name));
-  std::map<std::string, std::string> all;
-  for (const char* name : {"PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "NACELLE_LOG"})
-    if (const char* value = std::getenv(name)) all[name] = value;
-  all["HOME"] = files_.module_data(spec.name).string();
-  all["NACELLE_MODULE_FOLDER"] = files_.module_data(spec.name).string();
-  all["RuntimeLogLevel"] = "info";
-  for (const auto& [name, value] : spec.env) all[name] = value;
-  all["IOTEDGE_WORKLOADURI"] = workload;
-  all["IOTEDGE_DEVICEID"] = me_.device.str();
-  all["IOTEDGE_MODULEID"] = spec.name;
-  all["IOTEDGE_MODULEGENERATIONID"] = identity->generation_id;
-  all["IOTEDGE_IOTHUBHOSTNAME"] = me_.hub.name;
-  all["IOTEDGE_GATEWAYHOSTNAME"] = port_ == 8883 ? options_.host : fmt::format("{}:{}", options_.host, port_);
-  all["IOTEDGE_AUTHSCHEME"] = "sasToken";
-  all["IOTEDGE_APIVERSION"] = "2020-07-07";
-  return all;
+  ModuleSurroundings around;
+  TRY_LET(around.workload_uri, workload_->uri_for(spec.name));
+  around.edge = me_.device.str();
+  around.hub = me_.hub.name;
+  around.gateway = port_ == 8883 ? options_.host : fmt::format("{}:{}", options_.host, port_);
+  around.generation_id = identity->generation_id;
+  around.folder = files_.module_data(spec.name);
+  return environment_of(spec, around);
 }
 
 /// $edgeHub's desired properties: routes and the store's bounds. A bad one is reported, and the old routes stay.
