@@ -74,6 +74,11 @@ export class Hub {
     return sas(this.parts.HostName, this.parts.SharedAccessKey, this.parts.SharedAccessKeyName);
   }
 
+  /** What a device signs its own HTTPS calls with; `document` as the registry gives it. */
+  deviceToken(id, document) {
+    return sas(`localhost%2Fdevices%2F${encodeURIComponent(id)}`, document.authentication.symmetricKey.primaryKey);
+  }
+
   /** One REST call: `{status, headers, body}` with the body parsed if it is JSON. */
   rest(method, target, body, headers = {}) {
     const text = body === undefined || typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body);
