@@ -21,6 +21,12 @@ Result<> write_then_rename(FileSystem& files, const fs::path& temporary, const f
 
 }  // namespace
 
+Result<> File::append_all(std::span<const BytesView> pieces) {
+  Bytes joined;
+  for (const BytesView piece : pieces) joined += piece;
+  return append(joined);
+}
+
 Result<> write_file_atomic(FileSystem& files, const fs::path& path, BytesView bytes, unsigned permissions) {
   std::string suffix = ".tmp-";
   for (const unsigned char byte : secure_random(8)) suffix += fmt::format("{:02x}", byte);

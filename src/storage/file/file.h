@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,8 @@ class File {
   virtual ~File() = default;
   /// All of it, at the end. After a failure a part may have been written: truncate before appending again.
   virtual Result<> append(BytesView bytes) = 0;
+  /// The pieces one after another, as one append.
+  virtual Result<> append_all(std::span<const BytesView> pieces);
   virtual Result<Bytes> read_at(std::uint64_t offset, std::size_t count) const = 0;  ///< fewer bytes only at the end
   /// fdatasync. After a failure nothing written since the last good sync may be taken for durable, even if a later sync
   /// succeeds: the kernel reports a lost page once and then forgets it (docs/decisions/0021-sync-errors.md).

@@ -1,8 +1,10 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <limits.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -76,6 +78,25 @@ class RealFile final : public File {
       const auto written = uninterrupted([&] { return ::write(descriptor_.get(), bytes.data(), bytes.size()); });
       if (written < 0) return failed("writing", path_, errno);
       bytes.remove_prefix(static_cast<std::size_t>(written));
+    }
+    return {};
+  }
+
+  Result<> append_all(std::span<const BytesView> pieces) override {
+    std::vector<iovec> parts;
+    parts.reserve(pieces.size());
+    for (const BytesView piece : pieces)
+      if (!piece.empty()) parts.push_back({const_cast<char*>(piece.data()), piece.size()});
+    for (std::span<iovec> left = parts; !left.empty();) {
+      const int count = static_cast<int>(std::min<std::size_t>(left.size(), IOV_MAX));
+      const auto written = uninterrupted([&] { return ::writev(descriptor_.get(), left.data(), count); });
+      if (written < 0) return failed("writing", path_, errno);
+      auto done = static_cast<std::size_t>(written);
+      while (!left.empty() && done >= left.front().iov_len) {
+        done -= left.front().iov_len;
+        left = left.subspan(1);
+      }
+      if (done > 0) left.front() = {static_cast<char*>(left.front().iov_base) + done, left.front().iov_len - done};
     }
     return {};
   }

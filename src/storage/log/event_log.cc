@@ -35,6 +35,10 @@ class SegmentedLog final : public EventLog {
     commit_->append(partition, std::move(payload), std::move(done));
   }
 
+  void append(Partition partition, RecordBatch batch, BatchDone done) override {
+    commit_->append(partition, std::move(batch), std::move(done));
+  }
+
   Result<std::vector<LogRecord>> read(Partition partition, Offset from, ByteCount max_bytes) const override {
     if (partition >= chains_.size())
       return fail(Fault::invalid_input, fmt::format("partition {} of {}", partition, chains_.size()));

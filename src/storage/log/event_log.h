@@ -15,6 +15,7 @@
 #include "foundation/clock.h"
 #include "foundation/result.h"
 #include "storage/file/file.h"
+#include "storage/log/record_batch.h"
 
 namespace nacelle::storage {
 
@@ -60,6 +61,11 @@ class EventLog {
   /// `done` is called once, on the log's own thread, after the record is synced (or refused: Fault::exhausted when the
   /// disk or the waiting bound is full). Calls for one partition are answered in order. Keep `done` short. Any thread.
   virtual void append(Partition partition, Bytes payload, Done done) = 0;
+
+  /// The same for many records at once, which are stored or refused together: the answer is the offset of the first (the
+  /// others follow it), and the batch for another use. Nothing is copied and nothing allocated for a record.
+  using BatchDone = std::function<void(Result<Offset>, RecordBatch)>;
+  virtual void append(Partition partition, RecordBatch batch, BatchDone done) = 0;
 
   /// Synced records from `from` on, at most `max_bytes` of payload but at least one if there is one. If `from` is older
   /// than what is kept, starts at the oldest kept. Any thread; blocks on the disk.

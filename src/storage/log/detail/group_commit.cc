@@ -41,22 +41,36 @@ GroupCommit::~GroupCommit() {
 }
 
 void GroupCommit::append(Partition chain, Bytes payload, EventLog::Done done) {
-  Append append{.chain = chain, .appended_at = clock_.now(), .payload = std::move(payload), .done = std::move(done)};
-  const ByteCount bytes = append.payload.size() + append_overhead;
+  Append append{.chain = chain, .appended_at = clock_.now(), .done = std::move(done)};
+  append.batch.add(payload);
+  enqueue(std::move(append));
+}
+
+void GroupCommit::append(Partition chain, RecordBatch batch, EventLog::BatchDone done) {
+  enqueue({.chain = chain, .appended_at = clock_.now(), .batch = std::move(batch), .batch_done = std::move(done)});
+}
+
+void GroupCommit::enqueue(Append append) {
+  append.records = append.batch.records();
+  append.waiting = append.batch.bytes() + append_overhead;
+  const ByteCount bytes = append.waiting;
   const ByteCount before = waiting_bytes_.fetch_add(bytes);
-  if (chain >= chains_.size()) {
-    append.refused = Error{Fault::invalid_input, fmt::format("partition {} of {}", chain, chains_.size())};
-  } else if (append.payload.size() > bounds_.max_record_bytes) {
-    append.refused = Error{Fault::invalid_input, fmt::format("record of {} bytes, at most {} are taken", append.payload.size(),
-                                                             bounds_.max_record_bytes)};
+  if (append.chain >= chains_.size()) {
+    append.refused = Error{Fault::invalid_input, fmt::format("partition {} of {}", append.chain, chains_.size())};
+  } else if (append.records == 0) {
+    append.refused = Error{Fault::invalid_input, "a batch without records"};
+  } else if (append.batch.largest_payload() > bounds_.max_record_bytes) {
+    append.refused = Error{Fault::invalid_input, fmt::format("record of {} bytes, at most {} are taken",
+                                                             append.batch.largest_payload(), bounds_.max_record_bytes)};
   } else if (before > 0 && before + bytes > bounds_.max_waiting_bytes) {
     append.refused =
         Error{Fault::exhausted, fmt::format("{} bytes wait to be synced, at most {} may", before, bounds_.max_waiting_bytes)};
   }
   // A refusal, too, is answered on the thread and in its turn; it only keeps no payload.
   if (append.refused) {
-    waiting_bytes_ -= append.payload.size();
-    append.payload = Bytes();
+    append.batch = RecordBatch();
+    append.waiting = append_overhead;
+    waiting_bytes_ -= bytes - append_overhead;
   }
   bool asleep = false;
   {
@@ -114,14 +128,14 @@ void GroupCommit::run() {
 }
 
 void GroupCommit::commit() {
+  ByteCount bytes = 0;
+  for (const Append& append : batch_) bytes += append.waiting;
   write_batch();
   crew_.sync(touched_);
   for (auto& appends : by_chain_) {
     answer(appends);
     appends.clear();
   }
-  ByteCount bytes = 0;
-  for (const Append& append : batch_) bytes += append.payload.size() + append_overhead;
   batch_.clear();
   if (batch_.capacity() > kept_capacity) batch_.shrink_to_fit();
   waiting_bytes_ -= bytes;
@@ -144,13 +158,12 @@ void GroupCommit::write_batch() {
 
 void GroupCommit::answer(std::span<Append* const> appends) {
   for (Append* append : appends) {
-    ++(append->refused ? refused_ : appended_);
-    if (!append->done) continue;
-    if (append->refused) {
-      append->done(fail(std::move(*append->refused)));
-    } else {
-      append->done(append->offset);
-    }
+    (append->refused ? refused_ : appended_) += append->records;
+    Result<Offset> at = append->refused ? Result<Offset>(fail(std::move(*append->refused))) : Result<Offset>(append->offset);
+    if (append->done)
+      append->done(std::move(at));
+    else if (append->batch_done)
+      append->batch_done(std::move(at), std::move(append->batch));
   }
 }
 

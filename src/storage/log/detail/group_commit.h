@@ -22,6 +22,7 @@ class GroupCommit {
 
   // Any thread.
   void append(Partition chain, Bytes payload, EventLog::Done done);
+  void append(Partition chain, RecordBatch batch, EventLog::BatchDone done);
   std::function<void()> on_commit(std::function<void()> wake);
   void poke();
   std::uint64_t appended() const { return appended_; }
@@ -30,6 +31,7 @@ class GroupCommit {
  private:
   struct Listener;
 
+  void enqueue(Append append);
   void run();
   void commit();
   void write_batch();

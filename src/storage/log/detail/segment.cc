@@ -134,9 +134,18 @@ void Segment::begin(std::shared_ptr<File> file, const Scan& scan) {
 
 void Segment::publish(std::span<Append* const> synced, ByteCount bytes) {
   const std::lock_guard lock(mutex_);
-  for (const Append* append : synced) index_.add(append->offset, append->position, append->appended_at);
-  extent_.records += synced.size();
-  extent_.next = synced.back()->offset + 1;
+  for (const Append* append : synced) {
+    Offset offset = append->offset;
+    std::uint64_t position = append->position;
+    for (BytesView left = append->batch.frames(); !left.empty();) {
+      index_.add(offset++, position, append->appended_at);
+      const std::size_t size = claimed_bytes(left);
+      position += size;
+      left.remove_prefix(size);
+    }
+    extent_.records += append->records;
+  }
+  extent_.next = synced.back()->offset + synced.back()->records;
   extent_.newest = index_.newest;
   bytes_ = bytes;
 }

@@ -19,13 +19,16 @@ struct Counters {
   std::atomic<std::uint64_t> repaired_tails{0};
 };
 
-/// One record on its way to disk. Owned by the group commit.
+/// Records on their way to disk, which stay together: in one segment, stored or refused as one. Owned by the group commit.
 struct Append {
   Partition chain = 0;
   Timestamp appended_at{};
-  Bytes payload;
-  EventLog::Done done;
-  Offset offset = 0;
+  RecordBatch batch;
+  EventLog::Done done;  // of a lone record
+  EventLog::BatchDone batch_done;
+  std::size_t records = 0;
+  ByteCount waiting = 0;  // what it counts for while it waits
+  Offset offset = 0;      // of the first record
   std::uint64_t position = 0;
   std::optional<Error> refused;
 };

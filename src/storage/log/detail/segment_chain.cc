@@ -19,41 +19,41 @@ void SegmentChain::write(std::span<Append* const> batch) {
       if (!before.empty() && before.back()->refused) return refuse(batch, *before.back()->refused);
       if (auto rolled = roll(); !rolled) return refuse(batch, rolled.error());
     }
-    const std::size_t encoded = encode(batch);
-    if (encoded == 0) {
+    const std::size_t placed = place(batch);
+    if (placed == 0) {
       needs_roll_ = true;
       continue;
     }
-    if (auto written = append_encoded(); !written) {
-      if (!needs_roll_) next_ -= encoded;  // nothing of it is left on disk
+    if (auto written = append_placed(); !written) {
+      if (!needs_roll_) next_ = batch.front()->offset;  // nothing of it is left on disk
       return refuse(batch, written.error());
     }
-    unsynced_.insert(unsynced_.end(), batch.begin(), batch.begin() + static_cast<std::ptrdiff_t>(encoded));
-    batch = batch.subspan(encoded);
+    unsynced_.insert(unsynced_.end(), batch.begin(), batch.begin() + static_cast<std::ptrdiff_t>(placed));
+    batch = batch.subspan(placed);
   }
 }
 
-/// Encodes into buffer_ as many of the batch as the segment still takes (an empty one takes at least one).
-std::size_t SegmentChain::encode(std::span<Append* const> batch) {
-  buffer_.clear();
-  std::size_t count = 0;
+/// Gives as many of the batch their place as the segment still takes (an empty one takes at least one).
+std::size_t SegmentChain::place(std::span<Append* const> batch) {
+  pieces_.clear();
+  std::uint64_t position = written_;
   for (Append* append : batch) {
-    const std::uint64_t position = written_ + buffer_.size();
-    const std::uint64_t end = position + record_header_bytes + append->payload.size();
-    if (end > options_.segment_bytes && position > segment_header_bytes) break;
-    append->offset = next_++;
+    if (position + append->batch.bytes() > options_.segment_bytes && position > segment_header_bytes) break;
+    append->offset = next_;
     append->position = position;
-    const bool follows_sync = count == 0 && written_ == synced_;
-    encode_record(buffer_, {append->offset, append->appended_at, follows_sync, append->payload}, salt_);
-    ++count;
+    const bool follows_sync = pieces_.empty() && written_ == synced_;
+    complete_headers(append->batch, next_, append->appended_at, follows_sync, salt_);
+    next_ += append->records;
+    position += append->batch.bytes();
+    pieces_.push_back(append->batch.frames());
   }
-  return count;
+  return pieces_.size();
 }
 
-Result<> SegmentChain::append_encoded() {
-  auto written = file_->append(buffer_);
+Result<> SegmentChain::append_placed() {
+  auto written = file_->append_all(pieces_);
   if (written) {
-    written_ += buffer_.size();
+    for (const BytesView piece : pieces_) written_ += piece.size();
     return {};
   }
   if (const auto cut = file_->truncate(written_); !cut) {
@@ -75,7 +75,7 @@ void SegmentChain::sync() {
     needs_roll_ = true;
   } else {
     synced_ = written_;
-    head_ = unsynced_.back()->offset + 1;  // first: nobody reads a record at or beyond the head
+    head_ = unsynced_.back()->offset + unsynced_.back()->records;  // first: nobody reads a record at or beyond the head
     last_->publish(unsynced_, written_);
   }
   unsynced_.clear();

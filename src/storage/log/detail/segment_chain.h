@@ -61,8 +61,8 @@ class SegmentChain {
 
   Result<> roll();
   Result<> make_segment(Offset first, Offset follows);
-  std::size_t encode(std::span<Append* const> batch);
-  Result<> append_encoded();
+  std::size_t place(std::span<Append* const> batch);
+  Result<> append_placed();
   static void refuse(std::span<Append* const> batch, const Error& error);
   SegmentPointer holding(Offset offset) const;
   SegmentPointer after(const SegmentPointer& segment) const;
@@ -87,7 +87,7 @@ class SegmentChain {
   std::uint64_t synced_ = 0;   // of those
   bool rolled_ = false;
   std::atomic<bool> needs_roll_ = false;  // also set by a reader that met damage
-  Bytes buffer_;
+  std::vector<BytesView> pieces_;         // placed and not yet written
   std::vector<Append*> unsynced_;
 };
 

@@ -1,7 +1,7 @@
 #include "storage/log/detail/segment_format.h"
 
 #include <fmt/format.h>
-#include <zlib.h>
+#include <libdeflate.h>
 
 #include <algorithm>
 #include <bit>
@@ -34,9 +34,7 @@ T take(BytesView bytes, std::size_t at) {
   return value;
 }
 
-std::uint32_t checksum(std::uint32_t start, BytesView bytes) {
-  return static_cast<std::uint32_t>(::crc32_z(start, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
-}
+std::uint32_t checksum(std::uint32_t start, BytesView bytes) { return ::libdeflate_crc32(start, bytes.data(), bytes.size()); }
 
 /// Of the length field and all that follows the checksum.
 std::uint32_t record_checksum(BytesView record, std::uint32_t salt) {
@@ -84,6 +82,23 @@ void encode_record(Bytes& out, const RecordView& record, std::uint32_t salt) {
   out.append(record.payload);
   const std::uint32_t sum = record_checksum(BytesView(out).substr(begin), salt);
   std::memcpy(out.data() + begin + 4, &sum, sizeof sum);
+}
+
+void complete_headers(RecordBatch& batch, Offset first, Timestamp appended_at, bool follows_sync, std::uint32_t salt) {
+  const auto time = static_cast<std::int64_t>(appended_at.time_since_epoch().count());
+  char* at = batch.frames().data();
+  for (char* const end = at + batch.bytes(); at != end; ++first) {
+    std::uint32_t length = 0;
+    std::memcpy(&length, at, sizeof length);
+    const std::size_t size = record_header_bytes + length;
+    if (std::exchange(follows_sync, false)) length |= follows_sync_bit;
+    std::memcpy(at, &length, sizeof length);
+    std::memcpy(at + 8, &first, sizeof first);
+    std::memcpy(at + 16, &time, sizeof time);
+    const std::uint32_t sum = record_checksum(BytesView(at, size), salt);
+    std::memcpy(at + 4, &sum, sizeof sum);
+    at += size;
+  }
 }
 
 std::size_t claimed_bytes(BytesView bytes) {

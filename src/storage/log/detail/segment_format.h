@@ -38,6 +38,8 @@ struct RecordView {
 };
 
 void encode_record(Bytes& out, const RecordView& record, std::uint32_t salt);
+/// Fills in the headers of a batch whose first record gets offset `first`; only that one may follow a sync.
+void complete_headers(RecordBatch& batch, Offset first, Timestamp appended_at, bool follows_sync, std::uint32_t salt);
 
 /// The record at the start of `bytes`; nothing if it is incomplete or damaged.
 std::optional<RecordView> decode_record(BytesView bytes, std::uint32_t salt);
