@@ -48,14 +48,24 @@ std::string format_iso8601(Timestamp time, int decimals) {
   const auto day = floor<days>(time);
   const year_month_day date{day};
   const hh_mm_ss clock{time - day};
-  auto text = fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", int(date.year()), unsigned(date.month()), unsigned(date.day()),
-                          clock.hours().count(), clock.minutes().count(), clock.seconds().count());
-  if (decimals > 0) {
-    const auto seven = fmt::format("{:06}0", clock.subseconds().count());
-    text += '.';
-    text += std::string_view(seven).substr(0, static_cast<std::size_t>(decimals));
-  }
-  return text + 'Z';
+  if (int(date.year()) < 0 || int(date.year()) > 9999)
+    return fmt::format("{:04}-{:02}-{:02}", int(date.year()), unsigned(date.month()), unsigned(date.day()));
+  // By hand: it is written for every message.
+  std::string text = "0000-00-00T00:00:00.0000000Z";
+  const auto put = [&](std::size_t last, std::int64_t value) {
+    for (; value > 0; value /= 10) text[last--] = static_cast<char>('0' + value % 10);
+  };
+  put(3, int(date.year()));
+  put(6, unsigned(date.month()));
+  put(9, unsigned(date.day()));
+  put(12, clock.hours().count());
+  put(15, clock.minutes().count());
+  put(18, clock.seconds().count());
+  put(25, clock.subseconds().count());
+  const std::size_t end = decimals > 0 ? 20 + static_cast<std::size_t>(std::min(decimals, 7)) : 19;
+  text.resize(end);
+  text += 'Z';
+  return text;
 }
 
 Result<Timestamp> parse_iso8601(std::string_view text) {

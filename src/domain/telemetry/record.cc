@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "domain/telemetry/message.h"
+#include "domain/telemetry/record.h"
 
 namespace nacelle::telemetry {
 namespace {
@@ -115,24 +115,50 @@ Result<Properties> read_properties(Reader& reader, bool system) {
 
 }  // namespace
 
+RecordProperties encode_properties(const Properties& system, const Properties& application) {
+  RecordProperties out;
+  out.system_count = static_cast<std::uint32_t>(system.size());
+  out.application_count = static_cast<std::uint32_t>(application.size());
+  for (const auto& [name, value] : system) {
+    put_system_name(out.system, name);
+    put_text(out.system, value);
+    out.text_bytes += name.size() + value.size();
+  }
+  for (const auto& [name, value] : application) {
+    put_text(out.application, name);
+    put_text(out.application, value);
+    out.text_bytes += name.size() + value.size();
+  }
+  return out;
+}
+
+void append_record(Bytes& out, Source source, Timestamp enqueued_at, std::span<const RecordProperties* const> parts,
+                   BytesView body) {
+  out += record_version;
+  out += static_cast<char>(source);
+  const auto micros = static_cast<std::uint64_t>(enqueued_at.time_since_epoch().count());
+  char time[8];
+  for (int i = 0; i < 8; ++i) time[i] = static_cast<char>(micros >> (8 * i));
+  out.append(time, sizeof time);
+  std::uint32_t system = 0;
+  std::uint32_t application = 0;
+  for (const RecordProperties* part : parts) {
+    system += part->system_count;
+    application += part->application_count;
+  }
+  put_varint(out, system);
+  for (const RecordProperties* part : parts) out += part->system;
+  put_varint(out, application);
+  for (const RecordProperties* part : parts) out += part->application;
+  put_text(out, body);
+}
+
 Bytes encode_record(const Message& message) {
+  const RecordProperties properties = encode_properties(message.system, message.application);
+  const RecordProperties* parts[] = {&properties};
   Bytes out;
   out.reserve(static_cast<std::size_t>(message.size_in_bytes()) + 32);
-  out += record_version;
-  out += static_cast<char>(message.source);
-  const auto micros = static_cast<std::uint64_t>(message.enqueued_at.time_since_epoch().count());
-  for (int shift = 0; shift < 64; shift += 8) out += static_cast<char>(micros >> shift);
-  put_varint(out, message.system.size());
-  for (const auto& [name, value] : message.system) {
-    put_system_name(out, name);
-    put_text(out, value);
-  }
-  put_varint(out, message.application.size());
-  for (const auto& [name, value] : message.application) {
-    put_text(out, name);
-    put_text(out, value);
-  }
-  put_text(out, message.body);
+  append_record(out, message.source, message.enqueued_at, parts, message.body);
   return out;
 }
 

@@ -131,6 +131,21 @@ struct HandPolicy final : MqttPolicy {
     changed.notify();
   }
 
+  /// Topics that begin with `gather/` are gathered, and answered with `answer_gathered`.
+  bool gather(const MqttConnectionPtr&, const mqtt::Publish& publish) override {
+    if (!publish.topic.starts_with("gather/")) return false;
+    gathered.emplace_back(publish.payload);
+    return true;
+  }
+  void settle(const MqttConnectionPtr& connection, std::function<void(Result<>)> answer) override {
+    const auto done = once(std::move(answer));
+    received.push_back({connection->client_id(), "gathered", std::to_string(gathered.size()), done});
+    gathered.clear();
+    if (answer_at_once) done({});
+    changed.notify();
+  }
+  std::vector<Bytes> gathered;
+
   void event(std::string text) {
     events.push_back(std::move(text));
     changed.notify();

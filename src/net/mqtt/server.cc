@@ -21,6 +21,7 @@ class Registry final : public ConnectionHost, public std::enable_shared_from_thi
   MqttPolicy& policy() override { return policy_; }
   const MqttLimits& limits() const override { return options_.limits; }
   const Clock& clock() const override { return clock_; }
+  Budget& budget() override { return budget_; }
 
   static awaitable<void> serve(std::shared_ptr<Registry> self, StreamPtr stream) {
     co_await asio::this_coro::throw_if_cancelled(false);
@@ -242,6 +243,7 @@ class Registry final : public ConnectionHost, public std::enable_shared_from_thi
 
   MqttPolicy& policy_;
   const MqttServer::Options options_;
+  Budget budget_{options_.limits.max_in_flight_bytes_in_all};
   const SystemClock system_clock_;
   const Clock& clock_;
   mutable std::mutex mutex_;

@@ -55,6 +55,16 @@ class MqttPolicy {
   /// `done` must be called once, from any thread: success sends PUBACK (QoS 1); a fault of invalid_input or denied closes
   /// the connection; exhausted or unavailable withholds the PUBACK and keeps the connection. `publish` borrows for the call.
   virtual void publish(const MqttConnectionPtr& connection, const mqtt::Publish& publish, std::function<void(Result<>)> done) = 0;
+  /// Publishes that come together can be answered together, without a `done` for each. True: taken, up to the next settle();
+  /// `publish` borrows for the call. False (as by default): it goes to publish(), after settle().
+  virtual bool gather(const MqttConnectionPtr& connection, const mqtt::Publish& publish) {
+    static_cast<void>(connection), static_cast<void>(publish);
+    return false;
+  }
+  /// For now there is no more to gather. `done` answers all that were gathered since the last call, as publish()'s answers one.
+  virtual void settle(const MqttConnectionPtr& connection, std::function<void(Result<>)> done) {
+    static_cast<void>(connection), done({});
+  }
   /// The will of a client that left without DISCONNECT, before disconnected(); `done` only says what became of it. As long
   /// as a policy makes no difference, a publish like any other.
   virtual void will(const MqttConnectionPtr& connection, const mqtt::Publish& packet, std::function<void(Result<>)> done) {
@@ -78,8 +88,9 @@ struct MqttLimits {
   std::chrono::seconds max_keep_alive{1767};  ///< server side cap; 0 from the client counts as this
   std::size_t max_in_flight = 4096;           ///< publishes not yet answered; beyond it the socket is not read
   ByteCount max_in_flight_bytes = 4_MiB;
-  ByteCount max_outbound_bytes = 16_MiB;  ///< waiting to be written or acknowledged; beyond it deliver refuses
-  std::size_t max_deliveries = 100;       ///< QoS 1 deliveries not yet acknowledged per client
+  ByteCount max_in_flight_bytes_in_all = 48_MiB;  ///< of all connections; beyond it no socket is read
+  ByteCount max_outbound_bytes = 16_MiB;          ///< waiting to be written or acknowledged; beyond it deliver refuses
+  std::size_t max_deliveries = 100;               ///< QoS 1 deliveries not yet acknowledged per client
   std::size_t max_connections = 20000;
 };
 

@@ -175,6 +175,84 @@ TEST(MqttServer, every_violation_closes_only_its_connection) {
   });
 }
 
+Bytes joined(std::initializer_list<mqtt::Publish> packets) {
+  Bytes bytes;
+  for (const auto& packet : packets) mqtt::encode(bytes, packet);
+  return bytes;
+}
+
+TEST(MqttServer, what_comes_together_is_gathered_and_answered_together_and_in_order) {
+  with_bench([](Bench& bench) -> awaitable<void> {
+    bench.policy.answer_at_once = false;
+    auto peer = co_await bench.join(connect_as("a"));
+    const Bytes packets = joined({message("gather/1", "x", 1), message("gather/1", "y", 2), message("t", "alone", 3),
+                                  message("gather/1", "z", 0), message("gather/1", "w", 5)});
+    co_await peer->send_raw(packets);
+    co_await bench.policy.until_received(3);
+    EXPECT_EQ(bench.policy.received[0].payload, "2");
+    EXPECT_EQ(bench.policy.received[1].payload, "alone") << "what was gathered before it is settled before it";
+    EXPECT_EQ(bench.policy.received[2].payload, "2");
+    bench.policy.received[2].done({});
+    bench.policy.received[1].done({});
+    bench.policy.received[0].done({});
+    for (mqtt::PacketId id : {1, 2, 3, 5}) {
+      const auto puback = co_await peer->expect<mqtt::Puback>();
+      EXPECT_EQ(puback.packet_id, id);
+    }
+  });
+}
+
+TEST(MqttServer, a_refused_gathering_is_not_acknowledged_and_the_connection_stays) {
+  with_bench([](Bench& bench) -> awaitable<void> {
+    bench.policy.answer_at_once = false;
+    auto peer = co_await bench.join(connect_as("a"));
+    const Bytes first = joined({message("gather/1", "x", 1), message("gather/1", "y", 2)});
+    co_await peer->send_raw(first);
+    co_await bench.policy.until_received(1);
+    bench.policy.received[0].done(fail(Fault::exhausted, "the disk is full"));
+    bench.policy.answer_at_once = true;
+    const Bytes second = joined({message("gather/1", "z", 3)});
+    co_await peer->send_raw(second);
+    const auto puback = co_await peer->expect<mqtt::Puback>();
+    EXPECT_EQ(puback.packet_id, 3);
+  });
+}
+
+TEST(MqttServer, what_was_gathered_before_the_end_is_settled) {
+  with_bench([](Bench& bench) -> awaitable<void> {
+    auto peer = co_await bench.join(connect_as("a"));
+    Bytes packets = joined({message("gather/1", "x", 0)});
+    mqtt::encode(packets, mqtt::Disconnect{});
+    co_await peer->send_raw(packets);
+    co_await bench.policy.until_event("-a");
+    EXPECT_EQ(bench.policy.received.size(), 1u);
+  });
+}
+
+TEST(MqttServer, all_connections_together_have_only_so_much_in_flight_and_go_on_when_it_is_answered) {
+  MqttLimits limits;
+  limits.max_in_flight_bytes_in_all = 1500;  // a message counts for its size and 300 bytes
+  with_bench(
+      [](Bench& bench) -> awaitable<void> {
+        bench.policy.answer_at_once = false;
+        auto first = co_await bench.join(connect_as("a"));
+        auto second = co_await bench.join(connect_as("b"));
+        for (mqtt::PacketId id : {1, 2}) co_await first->send(message("t", Bytes(600, 'x'), id));
+        co_await bench.policy.until_received(2);
+        co_await second->send(message("t", "waits", 1));
+        for (int i = 0; i < 20; ++i) co_await sleep_for({});
+        EXPECT_EQ(bench.policy.received.size(), 2u) << "nothing more is taken in";
+        bench.policy.received[0].done({});
+        bench.policy.received[1].done({});
+        co_await bench.policy.until_received(3);
+        EXPECT_EQ(bench.policy.received[2].client, "b");
+        bench.policy.received[2].done({});
+        const auto puback = co_await second->expect<mqtt::Puback>();
+        EXPECT_EQ(puback.packet_id, 1);
+      },
+      with_limits(limits));
+}
+
 TEST(MqttServer, the_last_connection_of_a_client_wins) {
   with_bench([](Bench& bench) -> awaitable<void> {
     auto first = co_await bench.join(connect_as("a"));

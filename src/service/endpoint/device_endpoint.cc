@@ -9,6 +9,7 @@
 #include "foundation/log.h"
 #include "foundation/task_scope.h"
 #include "service/endpoint/detail/admission.h"
+#include "service/endpoint/detail/batcher.h"
 #include "service/endpoint/detail/client.h"
 #include "service/endpoint/detail/twin_call.h"
 
@@ -125,6 +126,7 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
     client->client_id = who.client_id();
     client->generation_id = backend_.generation_id(who);
     client->authentication = password.empty() ? "x509" : "sas";
+    if (backend_.stores_batches()) client->batcher = std::make_unique<Batcher>(*client);
     verdict.code = mqtt::ConnectCode::accepted;
     verdict.expires_at = *until;
     verdict.context = std::move(client);
@@ -166,6 +168,23 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
   }
 
   // -- The policy: publishes -----------------------------------------------------------------------------------------
+
+  bool gather(const MqttConnectionPtr& connection, const mqtt::Publish& packet) override {
+    Batcher* const batcher = client_of(connection).batcher.get();
+    return batcher && batcher->add(packet, clock_, *pool_);
+  }
+
+  void settle(const MqttConnectionPtr& connection, Done done) override {
+    const Client& client = client_of(connection);
+    auto answer = [pool = pool_, done = std::move(done)](Result<storage::Offset> at, storage::RecordBatch batch) {
+      pool->give(std::move(batch));
+      if (at)
+        done({});
+      else
+        done(fail(std::move(at).error()));
+    };
+    backend_.store(client.who.device.str(), client.batcher->take(), std::move(answer));
+  }
 
   void publish(const MqttConnectionPtr& connection, const mqtt::Publish& packet, Done done) override {
     auto topic = telemetry::parse_publish_topic(packet.topic);
@@ -276,6 +295,7 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
   DeviceBackend& backend_;
   const Clock& clock_;
   const std::vector<std::string> hub_names_;
+  const std::shared_ptr<BatchPool> pool_ = std::make_shared<BatchPool>();  // batches come back after our end
   TaskScope tasks_;
   std::unique_ptr<net::MqttServer> server_;
 };

@@ -13,6 +13,7 @@
 #include "domain/telemetry/topic.h"
 #include "domain/twin/twin.h"
 #include "net/mqtt/server.h"
+#include "storage/log/event_log.h"
 
 namespace nacelle::endpoint {
 
@@ -34,6 +35,12 @@ class DeviceBackend {
   /// A telemetry message, fully stamped (connectionDeviceId, auth method, generation id, enqueuedTime; wire facts 1.6).
   /// `done` once durable. Any thread.
   virtual void telemetry(telemetry::Message message, std::function<void(Result<>)> done) = 0;
+  /// A backend that keeps messages as records (docs/formats/message-record.md) takes those of one connection together; then
+  /// telemetry() gets only what needs a closer look. `device_id` says the partition; `done` as in EventLog::append.
+  virtual bool stores_batches() const { return false; }
+  virtual void store(std::string_view device_id, storage::RecordBatch batch, storage::EventLog::BatchDone done) {
+    static_cast<void>(device_id), done(fail(Fault::invalid_input, "this backend stores no batches"), std::move(batch));
+  }
   /// Whether the connection of `connection` may publish telemetry as `who`: an edge's $edgeHub on behalf of its leaves and
   /// modules (docs/decisions/0041-on-behalf-publishing.md). Must not block. Default: only itself.
   virtual bool may_send_for(const device::IdentityName& connection, const device::IdentityName& who) { return connection == who; }

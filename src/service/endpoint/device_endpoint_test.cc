@@ -45,6 +45,17 @@ class ScriptedBackend final : public DeviceBackend {
     else
       done({});
   }
+  bool stores_batches() const override { return batches; }
+  void store(std::string_view device_id, storage::RecordBatch batch, storage::EventLog::BatchDone done) override {
+    events.push_back(fmt::format("stored {} of {}", batch.records(), device_id));
+    for (BytesView left = batch.frames(); !left.empty();) {
+      std::uint32_t size = 0;
+      std::memcpy(&size, left.data(), sizeof size);
+      messages.push_back(telemetry::decode_record(left.substr(storage::RecordBatch::header_bytes, size)).value());
+      left.remove_prefix(storage::RecordBatch::header_bytes + size);
+    }
+    done(storage::Offset{0}, std::move(batch));
+  }
   bool may_send_for(const IdentityName& connection, const IdentityName& who) override {
     return connection == who || (connection == edge_hub && who.device.str() != "stranger");
   }
@@ -70,6 +81,7 @@ class ScriptedBackend final : public DeviceBackend {
   std::vector<telemetry::Message> messages;
   std::deque<std::function<void(Result<>)>> held;
   bool hold = false;
+  bool batches = false;
   std::optional<Error> twin_fault;
   std::map<std::string, int> subscription_changes;
 };
@@ -332,6 +344,48 @@ TEST_F(EndpointTest, a_publish_that_is_not_the_clients_to_make_closes_the_connec
   };
   run(story(this));
   EXPECT_TRUE(backend_.messages.empty());
+}
+
+/// What a reader of the log sees, whichever way it came.
+std::string described(const telemetry::Message& message) {
+  std::vector<std::string> lines;
+  for (const auto& [name, value] : message.system) lines.push_back(name + "=" + value);
+  std::sort(lines.begin(), lines.end());
+  for (const auto& [name, value] : message.application) lines.push_back("." + name + "=" + value);
+  return fmt::format("{} {} {} {}", static_cast<int>(message.source), fmt::join(lines, ";"), message.body,
+                     message.enqueued_at.time_since_epoch().count());
+}
+
+TEST_F(EndpointTest, a_batch_holds_the_same_messages_as_come_one_by_one) {
+  const auto story = [](EndpointTest* t) -> awaitable<void> {
+    const std::vector<std::string> bags = {"",
+                                           "%24.ct=application%2Fjson&%24.ce=utf-8&level=high",
+                                           "%24.ct=application%2Fjson&%24.ce=utf-8&level=high",
+                                           "%24.mid=7&a=b/",
+                                           "connectionDeviceId=other&x=%20",
+                                           "level=low"};
+    for (const IdentityName& who : {dev1, filter}) {
+      std::vector<std::string> seen[2];
+      for (const bool batches : {false, true}) {
+        t->backend_.batches = batches;
+        t->backend_.messages.clear();
+        Peer peer = co_await t->dial_as(who);
+        const std::string prefix = telemetry::event_topic(who.device.str(), who.module.str(), {});
+        mqtt::PacketId id = 0;
+        for (const std::string& bag : bags) {
+          co_await publish(peer, prefix + bag, "body " + bag, ++id, id == 3);
+          const auto puback = co_await Peer::expect<mqtt::Puback>(peer);
+          EXPECT_EQ(puback.packet_id, id);
+        }
+        for (const auto& message : t->backend_.messages) seen[batches].push_back(described(message));
+      }
+      EXPECT_EQ(seen[0].size(), bags.size());
+      EXPECT_EQ(seen[0], seen[1]);
+    }
+    const auto stored = std::count(t->backend_.events.begin(), t->backend_.events.end(), "stored 1 of dev1");
+    EXPECT_EQ(stored, 5) << "all but the retained one, which takes the long way";
+  };
+  run(story(this));
 }
 
 TEST_F(EndpointTest, a_message_of_exactly_the_limit_passes) {

@@ -34,6 +34,16 @@ void Ingest::telemetry(telemetry::Message message, std::function<void(Result<>)>
               });
 }
 
+void Ingest::store(std::string_view device_id, storage::RecordBatch batch, storage::EventLog::BatchDone done) {
+  const std::size_t count = batch.records();
+  counters_.received += count;
+  log_.append(storage::partition_of(device_id, log_.partitions()), std::move(batch),
+              [&counters = counters_, count, done = std::move(done)](Result<storage::Offset> at, storage::RecordBatch back) {
+                (at ? counters.acked : counters.refused_messages) += count;
+                done(std::move(at), std::move(back));
+              });
+}
+
 bool Ingest::may_send_for(const IdentityName& connection, const IdentityName& who) {
   if (connection == who) return true;
   if (connection.module.str() != "$edgeHub") return false;

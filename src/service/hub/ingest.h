@@ -34,6 +34,8 @@ class Ingest final : public endpoint::DeviceBackend {
 
   /// To the event log; `done` after the sync. Also the way in for telemetry over HTTPS.
   void telemetry(telemetry::Message message, std::function<void(Result<>)> done) override;
+  bool stores_batches() const override { return true; }
+  void store(std::string_view device_id, storage::RecordBatch batch, storage::EventLog::BatchDone done) override;
   /// Itself; and an edge's $edgeHub for the edge's modules and for the devices in its scope.
   bool may_send_for(const device::IdentityName& connection, const device::IdentityName& who) override;
   std::string generation_id(const device::IdentityName& who) override;

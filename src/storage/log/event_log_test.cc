@@ -202,6 +202,60 @@ TEST_F(EventLogTest, more_than_may_wait_is_exhausted_and_later_appends_are_taken
   }
 }
 
+RecordBatch batch_of(std::initializer_list<BytesView> payloads) {
+  RecordBatch batch;
+  for (const BytesView payload : payloads) batch.add(payload);
+  return batch;
+}
+
+Result<Offset> append_now(EventLog& log, Partition partition, RecordBatch batch) {
+  std::promise<Result<Offset>> answer;
+  log.append(partition, std::move(batch), [&](Result<Offset> at, RecordBatch) { answer.set_value(std::move(at)); });
+  return answer.get_future().get();
+}
+
+TEST_F(EventLogTest, a_batch_is_records_one_after_another_and_comes_back_for_another_use) {
+  EXPECT_EQ(append(0, "before"), 0u);
+  std::promise<RecordBatch> back;
+  RecordBatch batch = batch_of({"a", "", "ccc"});
+  batch.begin() += "thought better of it";
+  batch.drop();
+  log->append(0, std::move(batch), [&](Result<Offset> at, RecordBatch returned) {
+    EXPECT_EQ(at.value(), 1u);
+    back.set_value(std::move(returned));
+  });
+  RecordBatch again = back.get_future().get();
+  again.clear();
+  again.add("again");
+  EXPECT_EQ(append_now(*log, 0, std::move(again)).value(), 4u);
+  EXPECT_EQ(log->statistics().appended, 5u);
+  reopen();
+  std::vector<Bytes> payloads;
+  const auto records = log->read(0, 0, 1_MiB).value();
+  for (const auto& record : records) {
+    EXPECT_EQ(record.offset, payloads.size());
+    EXPECT_EQ(record.follows, record.offset);
+    payloads.push_back(record.payload);
+  }
+  EXPECT_EQ(payloads, (std::vector<Bytes>{"before", "a", "", "ccc", "again"}));
+}
+
+TEST_F(EventLogTest, a_batch_lies_in_one_segment_and_is_refused_as_one) {
+  const Bytes large(900, 'x');
+  EXPECT_EQ(append_now(*log, 0, batch_of({large})).value(), 0u);
+  EXPECT_EQ(append_now(*log, 0, batch_of({large, large, large})).value(), 1u) << "larger than a segment: has one to itself";
+  EXPECT_EQ(segments(0), 2u);
+  disk.set_room(disk.used() + 1500);
+  EXPECT_EQ(append_now(*log, 0, batch_of({large, large})).error().fault, Fault::exhausted);
+  disk.set_room(~0ULL);
+  EXPECT_EQ(append_now(*log, 0, RecordBatch()).error().fault, Fault::invalid_input);
+  EXPECT_EQ(append_now(*log, 0, batch_of({"ok", Bytes(2_MiB, 'x')})).error().fault, Fault::invalid_input);
+  ASSERT_TRUE(append_now(*log, 0, batch_of({"after"})));
+  const auto records = log->read(0, 0, 1_MiB).value();
+  ASSERT_EQ(records.size(), 5u) << "nothing of a refused batch is there";
+  EXPECT_EQ(records.back().payload, "after");
+}
+
 TEST_F(EventLogTest, full_disk_refuses_and_the_log_goes_on_once_there_is_room) {
   append(0, "kept");
   disk.set_room(disk.used() + 50);

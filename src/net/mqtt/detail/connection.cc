@@ -14,6 +14,8 @@ constexpr std::uint8_t mqtt_3_1_1 = 4;
 constexpr std::size_t max_unread_answers = 1024 * 1024;
 /// Of one client; modules with every feature need six.
 constexpr std::size_t max_subscriptions = 1000;
+/// What a publish takes on its way beside topic and payload, about: envelope, record header, bookkeeping.
+constexpr std::size_t publish_overhead = 300;
 
 }  // namespace
 
@@ -134,15 +136,28 @@ awaitable<void> Connection::serve(std::shared_ptr<Session> session, bool session
 bool Connection::has_room() const {
   const auto& limits = host_.limits();
   return in_flight_.size() < limits.max_in_flight && in_flight_bytes_ < limits.max_in_flight_bytes &&
-         writer_.waiting() < max_unread_answers;
+         writer_.waiting() < max_unread_answers && host_.budget().has_room();
+}
+
+awaitable<void> Connection::wait_for_room() {
+  settle();  // what is gathered must get its answer, or there will never be room
+  if (!host_.budget().has_room()) host_.budget().wait(mailbox_);
+  const bool go_on = co_await room_.wait();
+  if (!go_on) begin_close("the server ends");
+}
+
+/// The policy answers what it has gathered.
+void Connection::settle() {
+  const std::size_t count = std::exchange(gathered_, 0);
+  if (count == 0) return;
+  host_.policy().settle(shared_from_this(), mailbox_->promise(first_ticket_ + in_flight_.size() - count, count));
 }
 
 awaitable<void> Connection::read_all() {
   bool moved = true;  // a whole packet came: only that counts as a sign of life
   while (!closing_) {
     if (!has_room()) {
-      const bool go_on = co_await room_.wait();
-      if (!go_on) begin_close("the server ends");
+      co_await wait_for_room();
       continue;
     }
     const auto frame = reader_.next();
@@ -153,12 +168,14 @@ awaitable<void> Connection::read_all() {
       const auto handled = handle(**frame);
       if (!handled) begin_close(handled.error().message);
     } else {
+      settle();
       if (moved) set_deadline();
       moved = false;
       const auto filled = co_await reader_.fill();
       if (!filled) begin_close(filled.error().fault == Fault::timed_out ? deadline_reason() : filled.error().message);
     }
   }
+  settle();  // what came before the end counts
 }
 
 void Connection::set_deadline() {
@@ -187,6 +204,7 @@ void Connection::publish_will() {
 
 void Connection::answer_leftovers() {
   Mailbox::Mail last = mailbox_->shut();
+  host_.budget().give(std::exchange(in_flight_bytes_, 0));
   for (auto& delivery : last.deliveries) delivery.done(fail(Fault::unavailable, "the client has left"));
 }
 
@@ -199,11 +217,18 @@ Result<> Connection::handle(BytesView frame) {
 
 Result<> Connection::on(const mqtt::Publish& packet) {
   if (packet.qos == mqtt::QoS::exactly_once) return fail(Fault::invalid_input, "PUBLISH with QoS 2, which is not offered");
-  const auto bytes = static_cast<std::uint32_t>(packet.topic.size() + packet.payload.size());
+  const auto self = shared_from_this();
+  const bool gathered = host_.policy().gather(self, packet);
+  if (!gathered) settle();
+  const auto bytes = static_cast<std::uint32_t>(packet.topic.size() + packet.payload.size() + publish_overhead);
   const auto ticket = first_ticket_ + in_flight_.size();
   in_flight_.push_back({packet.packet_id, packet.qos, Mailbox::Answer::pending, bytes});
   in_flight_bytes_ += bytes;
-  host_.policy().publish(shared_from_this(), packet, mailbox_->promise(ticket));
+  host_.budget().take(bytes);
+  if (gathered)
+    ++gathered_;
+  else
+    host_.policy().publish(self, packet, mailbox_->promise(ticket));
   return {};
 }
 
@@ -275,7 +300,8 @@ Result<> Connection::on(const Other&) {
 
 void Connection::collect() {
   mailbox_->take(mail_);
-  for (const auto& completion : mail_.completions) in_flight_[completion.ticket - first_ticket_].answer = completion.answer;
+  for (const auto& completion : mail_.completions)
+    for (std::size_t i = 0; i < completion.count; ++i) in_flight_[completion.ticket - first_ticket_ + i].answer = completion.answer;
   answer_in_order();
   for (auto& delivery : mail_.deliveries) send(std::move(delivery));
   if (mail_.close) begin_close(*mail_.close);
@@ -283,14 +309,17 @@ void Connection::collect() {
 
 void Connection::answer_in_order() {
   // A QoS 1 publish is acknowledged only after all before it (section 4.6), so one that waits holds back the others.
+  ByteCount answered = 0;
   while (!in_flight_.empty() && in_flight_.front().answer != Mailbox::Answer::pending) {
     const InFlight& first = in_flight_.front();
     if (first.answer == Mailbox::Answer::acknowledge && first.qos == mqtt::QoS::at_least_once && !closing_)
       writer_.send(mqtt::Puback{first.id});
-    in_flight_bytes_ -= first.bytes;
+    answered += first.bytes;
     in_flight_.pop_front();
     ++first_ticket_;
   }
+  in_flight_bytes_ -= answered;
+  if (answered > 0) host_.budget().give(answered);
   room_.notify();
 }
 

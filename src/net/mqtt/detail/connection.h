@@ -4,6 +4,7 @@
 #include <atomic>
 #include <deque>
 
+#include "net/mqtt/detail/budget.h"
 #include "net/mqtt/detail/mailbox.h"
 #include "net/mqtt/detail/packet_stream.h"
 #include "net/mqtt/detail/session.h"
@@ -18,6 +19,7 @@ class ConnectionHost {
   virtual MqttPolicy& policy() = 0;
   virtual const MqttLimits& limits() const = 0;
   virtual const Clock& clock() const = 0;
+  virtual Budget& budget() = 0;
 };
 
 /// Belongs to the stream's strand; the members of MqttConnection, mailbox() and live() are for any thread.
@@ -60,6 +62,8 @@ class Connection final : public MqttConnection, public std::enable_shared_from_t
   awaitable<void> refuse(mqtt::ConnectCode code);
   awaitable<void> read_all();
   bool has_room() const;
+  awaitable<void> wait_for_room();
+  void settle();
   void set_deadline();
   void begin_close(std::string_view reason);
   std::string deadline_reason() const;
@@ -97,7 +101,8 @@ class Connection final : public MqttConnection, public std::enable_shared_from_t
   std::deque<InFlight> in_flight_;  // publishes handed to the policy, in the order of arrival
   std::uint64_t first_ticket_ = 0;  // of in_flight_.front()
   ByteCount in_flight_bytes_ = 0;
-  Wake room_;  // the reader waits here while too much is in flight
+  std::size_t gathered_ = 0;  // the last of in_flight_, which the policy has gathered and not yet settled
+  Wake room_;                 // the reader waits here while too much is in flight
   Wake writer_ended_;
   bool writer_running_ = false;
   bool clean_ = false;  // DISCONNECT was received

@@ -3,20 +3,32 @@
 namespace nacelle::net {
 
 std::function<void(Result<>)> Mailbox::promise(std::uint64_t ticket) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (promised_++ == 0) self_ = shared_from_this();
-  }
+  keep_alive();
   // Two plain words: std::function keeps them inside itself.
-  return [this, ticket](Result<> result) { complete(ticket, std::move(result)); };
+  return [this, ticket](Result<> result) { complete(ticket, 1, std::move(result)); };
 }
 
-void Mailbox::complete(std::uint64_t ticket, Result<> result) {
+std::function<void(Result<>)> Mailbox::promise(std::uint64_t ticket, std::size_t count) {
+  keep_alive();
+  return [this, ticket, count](Result<> result) { complete(ticket, count, std::move(result)); };
+}
+
+void Mailbox::keep_alive() {
+  const std::lock_guard lock(mutex_);
+  if (promised_++ == 0) self_ = shared_from_this();
+}
+
+void Mailbox::poke() {
+  const std::lock_guard lock(mutex_);
+  if (!shut_) schedule();
+}
+
+void Mailbox::complete(std::uint64_t ticket, std::size_t count, Result<> result) {
   std::shared_ptr<Mailbox> last;  // released after the mutex
   const std::lock_guard lock(mutex_);
   if (--promised_ == 0) last = std::move(self_);
   if (shut_) return;
-  mail_.completions.push_back({ticket, result ? Answer::acknowledge : Answer::withhold});
+  mail_.completions.push_back({ticket, count, result ? Answer::acknowledge : Answer::withhold});
   if (!result && (result.error().fault == Fault::invalid_input || result.error().fault == Fault::denied) && !mail_.close)
     mail_.close = std::move(result).error().message;
   schedule();

@@ -17,7 +17,8 @@ class Mailbox : public std::enable_shared_from_this<Mailbox> {
  public:
   enum class Answer : std::uint8_t { pending, acknowledge, withhold };
   struct Completion {
-    std::uint64_t ticket;
+    std::uint64_t ticket;  // the first
+    std::size_t count;
     Answer answer;
   };
   struct Delivery {
@@ -39,6 +40,9 @@ class Mailbox : public std::enable_shared_from_this<Mailbox> {
   /// What the policy calls once about the publish with this ticket. It costs no allocation, and may outlive everybody
   /// but the executor.
   std::function<void(Result<>)> promise(std::uint64_t ticket);
+  /// The same about `count` publishes from `ticket` on.
+  std::function<void(Result<>)> promise(std::uint64_t ticket, std::size_t count);
+  void poke();  ///< `collect` is called soon. Any thread.
   /// Fault::exhausted or unavailable, and then `delivery` is untouched. Any thread.
   Result<> deliver(Delivery& delivery);
   void close(std::string reason);  ///< Any thread.
@@ -49,7 +53,8 @@ class Mailbox : public std::enable_shared_from_this<Mailbox> {
   Mail shut();
 
  private:
-  void complete(std::uint64_t ticket, Result<> result);
+  void keep_alive();
+  void complete(std::uint64_t ticket, std::size_t count, Result<> result);
   void schedule();  // with the mutex held
 
   const Executor strand_;

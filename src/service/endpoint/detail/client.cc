@@ -2,8 +2,12 @@
 
 #include <fmt/format.h>
 
+#include "service/endpoint/detail/batcher.h"
+
 namespace nacelle::endpoint {
-namespace {
+
+Client::Client() = default;
+Client::~Client() = default;
 
 void stamp(telemetry::Message& message, const Sender& sender, Timestamp now) {
   const bool module = sender.who.is_module();
@@ -17,8 +21,6 @@ void stamp(telemetry::Message& message, const Sender& sender, Timestamp now) {
   message.system.set("enqueuedTime", format_iso8601(now, 7));
   message.enqueued_at = now;
 }
-
-}  // namespace
 
 Result<telemetry::Message> read_message(const telemetry::EventTopic& topic, const mqtt::Publish& packet, const Sender& sender,
                                         Timestamp now) {

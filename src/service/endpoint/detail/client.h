@@ -14,14 +14,19 @@
 
 namespace nacelle::endpoint {
 
+class Batcher;
+
 /// An accepted client. Written before it is shared; `twin_calls` belongs to the connection's strand.
 struct Client {
+  Client();
+  ~Client();
   device::IdentityName who;
   std::string client_id;
   std::string generation_id;
   std::string authentication;  ///< `sas` or `x509`
   /// Made with the first twin call: most clients never make one.
   std::optional<BoundedQueue<TwinCallPtr>> twin_calls;
+  std::unique_ptr<Batcher> batcher;  ///< where the backend stores batches; belongs to the connection's strand
 };
 using ClientPtr = std::shared_ptr<Client>;
 
@@ -31,6 +36,9 @@ struct Sender {
   std::string_view generation_id;
   std::string_view authentication;
 };
+
+/// Sets what the hub knows of a message's sender.
+void stamp(telemetry::Message& message, const Sender& sender, Timestamp now);
 
 /// The message of a telemetry publish, stamped with its sender (wire facts 1.6). Fault::invalid_input for a bag that cannot
 /// be read and for more than max_message_bytes.
