@@ -41,6 +41,8 @@ void add_devices(CLI::App& root, Outcome& outcome);
 void add_twins(CLI::App& root, Outcome& outcome);
 void add_events(CLI::App& root, Outcome& outcome);
 void add_routes(CLI::App& root, Outcome& outcome);
+void add_endpoints(CLI::App& root, Outcome& outcome);
+void add_top(CLI::App& root, Outcome& outcome);
 void add_avro(CLI::App& root, Outcome& outcome);
 void add_demo(CLI::App& root, Outcome& outcome);
 

@@ -39,15 +39,13 @@ void print_event(const json::Value& event, bool as_json) {
 std::string target_of(const EventSettings& settings, const json::Value& next, std::uint64_t wanted, std::int64_t wait_seconds) {
   std::string target =
       fmt::format("/events?consumerGroup={}&from={}&maxEvents={}&waitSeconds={}", text::percent_encode(settings.group),
-                  settings.from, std::min<std::uint64_t>(wanted, 500), wait_seconds);
+                  text::percent_encode(settings.from), std::min<std::uint64_t>(wanted, 500), wait_seconds);
   if (!settings.device.empty()) target += "&device=" + text::percent_encode(settings.device);
   if (!next.is_null()) target += "&next=" + text::percent_encode(json::print(next));
   return target;
 }
 
 awaitable<Result<>> watch(HubClient& hub, Settings settings) {
-  if (settings->from != "start" && settings->from != "end" && settings->from != "checkpoint")
-    co_return fail(Fault::invalid_input, fmt::format("--from: expected start, end or checkpoint, found '{}'", settings->from));
   json::Value next;
   std::uint64_t left = settings->most == 0 ? ~std::uint64_t{0} : settings->most;
   const std::int64_t wait_seconds = settings->idle_seconds > 0 ? std::min<std::int64_t>(settings->idle_seconds, 20) : 20;
@@ -84,7 +82,8 @@ void add_events(CLI::App& root, Outcome& outcome) {
   add_hub_option(*watches, settings->hub);
   watches->add_option("--device", settings->device, "only this device's");
   watches->add_option("--group", settings->group, "consumer group")->capture_default_str();
-  watches->add_option("--from", settings->from, "start, end or checkpoint")->capture_default_str();
+  watches->add_option("--from", settings->from, "start, end, checkpoint, or a time such as 2030-01-01T10:00:00Z")
+      ->capture_default_str();
   watches->add_option("--max", settings->most, "end after so many (default: never)")->type_name("N");
   watches->add_option("--idle", settings->idle_seconds, "end when nothing came for so many seconds (default: never)")
       ->type_name("SECONDS");

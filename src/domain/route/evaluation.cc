@@ -101,11 +101,27 @@ class Evaluator {
     return found ? from_json(*found) : Value();
   }
 
+  static Value from_place(const json::Place& place) {
+    switch (place.kind) {
+      case json::Place::Kind::absent: return {};
+      case json::Place::Kind::null: return Null{};
+      case json::Place::Kind::boolean: return place.boolean;
+      case json::Place::Kind::number: return place.number;
+      case json::Place::Kind::string: return Value::borrowed(place.text);
+      case json::Place::Kind::array: return Structure::array;
+      case json::Place::Kind::object: return Structure::object;
+    }
+    return {};
+  }
+
   Value looked_up(const Node& node) {
     const telemetry::Message& message = evaluation_.message();
     if (node.application_first)
       if (const std::string* text = message.application.find(node.name)) return Value::borrowed(*text);
-    if (node.op == Op::body) return along(evaluation_.body(), node.path);
+    if (node.op == Op::body) {
+      if (const json::View* view = evaluation_.body_view()) return from_place(view->at(node.path));
+      return along(evaluation_.body(), node.path);
+    }
     if (node.op == Op::twin) return along(evaluation_.twin(), node.path);
     return property(message.system.find(std::string_view(node.name).substr(1)));
   }
@@ -159,6 +175,28 @@ Result<json::Value> parse_body(const telemetry::Message& message) {
 
 Value evaluate(const Condition::Program& program, Evaluation& evaluation) {
   return Evaluator(program, evaluation).of(program.nodes.back());
+}
+
+namespace {
+
+/// Reading a body takes memory worth keeping: one a thread, for the next message.
+thread_local std::unique_ptr<json::View> spare_view;
+
+}  // namespace
+
+Evaluation::Evaluation(const telemetry::Message& message, const json::Value* twin) : message_(message), twin_(twin) {}
+
+Evaluation::~Evaluation() {
+  if (view_ && !spare_view) spare_view = std::move(view_);
+}
+
+const json::View* Evaluation::body_view() {
+  if (std::exchange(view_tried_, true)) return view_.get();
+  if (!is_json(message_.system.get("contentType"))) return nullptr;
+  if (encoding_of(message_.system.get("contentEncoding")) != BodyEncoding::utf8) return nullptr;
+  view_ = spare_view ? std::move(spare_view) : std::make_unique<json::View>();
+  if (!view_->read(message_.body)) view_.reset();
+  return view_.get();
 }
 
 const json::Value* Evaluation::body() {

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "codec/json/value.h"
+#include "codec/json/view.h"
 #include "domain/telemetry/message.h"
 #include "foundation/result.h"
 
@@ -19,7 +20,8 @@ namespace nacelle::route {
 ///   for (const Route& r : routes) if (r.source.matches(message) && r.condition.matches(evaluation)) ...
 class Evaluation {
  public:
-  explicit Evaluation(const telemetry::Message& message, const json::Value* twin = nullptr) : message_(message), twin_(twin) {}
+  explicit Evaluation(const telemetry::Message& message, const json::Value* twin = nullptr);
+  ~Evaluation();
   Evaluation(const Evaluation&) = delete;
   Evaluation& operator=(const Evaluation&) = delete;
 
@@ -27,11 +29,15 @@ class Evaluation {
   const json::Value* twin() const { return twin_; }
   /// The body if it is a JSON object in the encoding the message states; else null, and body_problem() says why.
   const json::Value* body();
+  /// The body for look-ups only, where that is enough: UTF-8 and nothing odd in it. Null: ask body().
+  const json::View* body_view();
   const std::string& body_problem() const { return body_problem_; }  ///< empty if all is well, or nobody asked
 
  private:
   const telemetry::Message& message_;
   const json::Value* twin_;
+  std::unique_ptr<json::View> view_;  // null: not asked for yet, or of no use
+  bool view_tried_ = false;
   std::optional<json::Value> body_;
   std::string body_problem_;
 };

@@ -64,6 +64,7 @@ const std::vector<ApiCall>& api_calls() {
       {"GET", "routes", N::service, get_routes},
       {"PUT", "routes", N::registry_write, put_routes},
       {"POST", "routes/test", N::service, test_routes},
+      {"GET", "endpoints", N::service, get_endpoints},
       {"PUT", "artifacts/{sha256}", N::registry_write, put_artifact},
       {"GET", "artifacts/{sha256}", N::artifact, get_artifact},
       {"POST", "devices/{device}/edge/ca", N::edge_device, edge_authority},

@@ -21,6 +21,7 @@
 #include "service/hub/methods.h"
 #include "service/hub/registry.h"
 #include "service/hub/uploads.h"
+#include "service/hub/webhook.h"
 
 namespace nacelle::hub {
 
@@ -44,6 +45,7 @@ struct Services {
   ServiceQueue& service_queue;
   endpoint::DeviceEndpoint& endpoint;
   Capture& capture;
+  Webhooks& webhooks;
   Events& events;
   Uploads& uploads;
   Snapshot<Routes>& routes;
@@ -132,6 +134,7 @@ awaitable<net::HttpResponse> flush_capture(Services&, Call);
 net::HttpResponse get_routes(Services&, const Call&);
 awaitable<net::HttpResponse> put_routes(Services&, Call);
 net::HttpResponse test_routes(Services&, const Call&);
+net::HttpResponse get_endpoints(Services&, const Call&);
 // api_edge.cc
 awaitable<net::HttpResponse> put_artifact(Services&, Call);
 awaitable<net::HttpResponse> get_artifact(Services&, Call);

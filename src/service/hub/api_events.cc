@@ -57,6 +57,7 @@ net::HttpResponse get_routes(Services& services, const Call&) {
   const auto routes = services.routes.get();
   json::Value document = to_json(*routes);
   json::Object health;
+  for (const auto& one : services.webhooks.status()) health.set(one.route, one.why.empty() ? "healthy" : one.why);
   const CaptureStatus status = services.capture.status();
   for (const auto& route : status.routes) health.set(route.route, route.trouble.empty() ? "healthy" : route.trouble);
   document.as_object().set("health", std::move(health));
@@ -70,10 +71,45 @@ awaitable<net::HttpResponse> put_routes(Services& services, Call call) {
   if (!routes) co_return services.error(routes.error());
   const auto changed = co_await services.capture.change(*routes);
   if (!changed) co_return services.error(changed.error());
+  const auto followed = co_await services.webhooks.follow(*routes);
+  if (!followed) co_return services.error(followed.error());
   const auto saved = save_routes(services.directory / "routes.json", *routes, services.files);
   if (!saved) co_return services.error(saved.error());
   services.routes.publish(*routes);
   co_return json_answer(200, to_json(*routes));
+}
+
+namespace {
+
+EndpointStatus status_of(const CaptureStatus::OfRoute& capture, Timestamp now) {
+  EndpointStatus status;
+  status.route = capture.route;
+  status.endpoint = "storage:" + capture.container;
+  status.why = capture.trouble;
+  status.failures = capture.failures;
+  if (!capture.trouble.empty())
+    status.health = now - capture.since >= endpoint_dead_after ? EndpointStatus::Health::dead : EndpointStatus::Health::degraded;
+  status.delivered = capture.captured;
+  status.behind = capture.behind + capture.gathered;
+  status.lost = capture.lost;
+  return status;
+}
+
+json::Value to_json(const EndpointStatus& status) {
+  return json::Object{
+      {"route", status.route},         {"endpoint", status.endpoint}, {"health", name_of(status.health)}, {"why", status.why},
+      {"delivered", status.delivered}, {"failures", status.failures}, {"behind", status.behind},          {"lost", status.lost}};
+}
+
+}  // namespace
+
+/// Every route's endpoint but the built-in one, which its readers drive.
+net::HttpResponse get_endpoints(Services& services, const Call&) {
+  json::Array list;
+  const CaptureStatus capture = services.capture.status();
+  for (const auto& one : capture.routes) list.push_back(to_json(status_of(one, services.clock.now())));
+  for (const auto& one : services.webhooks.status()) list.push_back(to_json(one));
+  return json_answer(200, json::Object{{"endpoints", std::move(list)}});
 }
 
 net::HttpResponse test_routes(Services& services, const Call& call) {
@@ -86,7 +122,7 @@ net::HttpResponse test_routes(Services& services, const Call& call) {
   const auto routes = services.routes.get();
   for (const auto& route : *routes) {
     const bool matches = route.matches(*message);
-    const std::string endpoint = route.endpoint == HubRoute::Endpoint::storage ? "storage:" + route.storage.container : "events";
+    const std::string endpoint = route.endpoint_name();
     answers.push_back(
         json::Object{{"route", route.name}, {"endpoint", endpoint}, {"enabled", route.enabled}, {"matches", matches}});
   }

@@ -1,6 +1,7 @@
 #include "service/hub/capture.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "foundation/log.h"
 
@@ -11,6 +12,7 @@ namespace {
 constexpr std::chrono::milliseconds rest_between_looks{50};
 // And at least so often, for files that fall due by age.
 constexpr std::chrono::milliseconds longest_rest{1000};
+constexpr ByteCount read_together = 1_MiB;
 
 }  // namespace
 
@@ -64,27 +66,67 @@ awaitable<void> Capture::run() {
   }
 }
 
-void Capture::note(const CaptureStream& stream, const Result<>& result) {
-  std::string& trouble = trouble_[stream.route().name];
-  const std::string now = result ? std::string() : result.error().message;
-  if (!now.empty() && now != trouble)
-    log::error("hub", "route '{}', partition {}: {}", stream.route().name, stream.partition(), now);
-  if (trouble.empty() || result) trouble = now;
+/// Keeps the first failure of each route's streams in one round; a round without one ends the trouble.
+void Capture::note(const CaptureStream& stream, const Result<>& result, std::map<std::string, std::string>& failed) {
+  if (result) return;
+  const std::string& why = result.error().message;
+  const auto [at, first] = failed.emplace(stream.route().name, why);
+  const auto known = trouble_.find(stream.route().name);
+  if (first && (known == trouble_.end() || known->second.why != why))
+    log::error("hub", "route '{}', partition {}: {}", stream.route().name, stream.partition(), why);
+}
+
+void Capture::end_round(std::map<std::string, std::string> failed) {
+  std::erase_if(trouble_, [&](const auto& known) { return !failed.contains(known.first); });
+  for (auto& [route, why] : failed) {
+    Trouble& trouble = trouble_[route];
+    if (trouble.failures++ == 0) trouble.since = parts_.clock.now();
+    trouble.why = std::move(why);
+  }
+  publish();
+}
+
+/// What is new in a partition is read and decoded once for all its streams, and a body parsed once for all their conditions.
+/// Gaps, full files and failures are each stream's own business: its step() comes after this.
+void Capture::look_together(storage::Partition partition) {
+  std::vector<CaptureStream*> along;
+  for (const auto& stream : streams_)
+    if (stream->partition() == partition) along.push_back(stream.get());
+  if (along.size() < 2) return;
+  const storage::Offset until = parts_.log.head(partition);
+  const auto wants_less = [](const CaptureStream* a, const CaptureStream* b) { return a->wants() < b->wants(); };
+  storage::Offset next = (*std::min_element(along.begin(), along.end(), wants_less))->wants();
+  while (next < until && !along.empty()) {
+    const auto records = parts_.log.read(partition, next, read_together);
+    if (!records || records->empty()) return;
+    for (const storage::LogRecord& record : *records) {
+      const auto message = telemetry::decode_record(record.payload);
+      if (!message)
+        log::error("hub", "event log, partition {}, offset {}: {}; passed over", partition, record.offset, message.error().message);
+      std::optional<route::Evaluation> evaluation;
+      if (message) evaluation.emplace(*message);
+      std::erase_if(along, [&](CaptureStream* stream) { return !stream->offer(record, evaluation ? &*evaluation : nullptr); });
+      next = record.offset + 1;
+    }
+  }
 }
 
 void Capture::step_all() {
-  for (const auto& stream : streams_) note(*stream, stream->step());
-  publish();
+  for (storage::Partition partition = 0; partition < parts_.log.partitions(); ++partition) look_together(partition);
+  std::map<std::string, std::string> failed;
+  for (const auto& stream : streams_) note(*stream, stream->step(), failed);
+  end_round(std::move(failed));
 }
 
 Result<> Capture::flush_all() {
   Result<> first;
+  std::map<std::string, std::string> failed;
   for (const auto& stream : streams_) {
     Result<> flushed = stream->flush();
-    note(*stream, flushed);
+    note(*stream, flushed, failed);
     if (first && !flushed) first = std::move(flushed);
   }
-  publish();
+  end_round(std::move(failed));
   return first;
 }
 
@@ -115,7 +157,11 @@ void Capture::publish() {
     if (at == status.routes.end()) {
       status.routes.push_back({name, stream->route().storage.container});
       at = status.routes.end() - 1;
-      if (const auto trouble = trouble_.find(name); trouble != trouble_.end()) at->trouble = trouble->second;
+      if (const auto trouble = trouble_.find(name); trouble != trouble_.end()) {
+        at->trouble = trouble->second.why;
+        at->since = trouble->second.since;
+        at->failures = trouble->second.failures;
+      }
     }
     at->captured += stream->captured();
     at->gathered += stream->gathered();

@@ -22,7 +22,9 @@ struct CaptureStatus {
     std::uint64_t behind = 0;    ///< synced, not looked at yet
     std::uint64_t files = 0;
     std::uint64_t lost = 0;
-    std::string trouble;  ///< the last failure; empty when healthy
+    std::string trouble;         ///< the last failure; empty when healthy
+    Timestamp since{};           ///< when the trouble began
+    std::uint64_t failures = 0;  ///< rounds since then
   };
   std::vector<OfRoute> routes;
 
@@ -51,15 +53,22 @@ class Capture {
   using Streams = std::vector<std::unique_ptr<CaptureStream>>;
   Result<Streams> make_streams(const Routes& routes, bool begin_at_head) const;
   void step_all();
+  void look_together(storage::Partition partition);
   Result<> flush_all();
   void publish();
-  void note(const CaptureStream& stream, const Result<>& result);
+  void note(const CaptureStream& stream, const Result<>& result, std::map<std::string, std::string>& failed);
+  void end_round(std::map<std::string, std::string> failed);
 
   CaptureStream::Parts parts_;
   Disk& disk_;
   CommitSignal& commits_;
-  Streams streams_;                             // capture thread only, once open
-  std::map<std::string, std::string> trouble_;  // by route; capture thread only
+  Streams streams_;  // capture thread only, once open
+  struct Trouble {
+    std::string why;
+    Timestamp since{};
+    std::uint64_t failures = 0;
+  };
+  std::map<std::string, Trouble> trouble_;  // by route, while it lasts; capture thread only
   Snapshot<CaptureStatus> status_;
 };
 

@@ -142,7 +142,13 @@ Result<> CaptureStream::look(Offset until) {
     note_lost(records.empty() ? until : records.front().offset);
     if (records.empty()) looked_ = until;  // offsets have gaps; what is left of them is one
     for (const LogRecord& record : records) {
-      take(record);
+      if (const auto message = telemetry::decode_record(record.payload)) {
+        route::Evaluation evaluation(*message);
+        take(record, evaluation);
+      } else {
+        log::error("hub", "event log, partition {}, offset {}: {}; passed over", partition_, record.offset,
+                   message.error().message);
+      }
       looked_ = record.offset + 1;
       if (taken_.bytes >= route_.storage.max_bytes) {
         TRY(write_file());
@@ -163,13 +169,17 @@ void CaptureStream::note_lost(Offset found) {
   looked_ = oldest;
 }
 
-void CaptureStream::take(const LogRecord& record) {
-  const auto message = telemetry::decode_record(record.payload);
-  if (!message) {
-    log::error("hub", "event log, partition {}, offset {}: {}; passed over", partition_, record.offset, message.error().message);
-    return;
-  }
-  if (!route_.matches(*message)) return;
+bool CaptureStream::offer(const LogRecord& record, route::Evaluation* evaluation) {
+  if (taken_.bytes >= route_.storage.max_bytes) return false;
+  if (record.offset < looked_) return true;
+  if (record.offset > looked_) note_lost(record.offset);
+  if (evaluation) take(record, *evaluation);
+  looked_ = record.offset + 1;
+  return true;
+}
+
+void CaptureStream::take(const LogRecord& record, route::Evaluation& evaluation) {
+  if (!route_.matches(evaluation)) return;
   if (taken_.records == 0) taken_.oldest = record.appended_at;
   ++taken_.records;
   taken_.bytes += record.payload.size();

@@ -32,6 +32,11 @@ class CaptureStream {
   static Result<std::unique_ptr<CaptureStream>> open(const Parts& parts, HubRoute route, storage::Partition partition,
                                                      bool begin_at_head);
 
+  /// The offset this stream looks at next.
+  storage::Offset wants() const { return looked_; }
+  /// One record that someone else has read and decoded for several streams; null `evaluation`: it cannot be decoded. False if
+  /// the stream must go on by itself (step() does): it has a file to write first. Records come in order, none left out.
+  bool offer(const storage::LogRecord& record, route::Evaluation* evaluation);
   /// Looks at what is new in the log and writes the files that are due (by size, by age). Call again after a failure.
   Result<> step();
   /// Brings everything that is synced in the log when called into complete files.
@@ -73,7 +78,7 @@ class CaptureStream {
   Result<> save_state();
   Result<> look(storage::Offset until);
   void note_lost(storage::Offset found);
-  void take(const storage::LogRecord& record);
+  void take(const storage::LogRecord& record, route::Evaluation& evaluation);
   Result<> write_file();
   Result<> write_records(storage::ObjectWriter& object, const Taken& taken, storage::Offset next) const;
   Result<> pass_untaken(bool durably);

@@ -45,7 +45,15 @@ std::pair<json::Value, std::string_view> body_of(const telemetry::Message& messa
   return {text::base64_encode(message.body), "base64"};
 }
 
-json::Value to_json(Partition partition, Offset offset, const telemetry::Message& message) {
+json::Value to_json(const Positions& positions) {
+  json::Object object;
+  for (const auto& [partition, offset] : positions) object.set(std::to_string(partition), offset);
+  return object;
+}
+
+}  // namespace
+
+json::Value event_document(Partition partition, Offset offset, const telemetry::Message& message) {
   auto [body, encoding] = body_of(message);
   return json::Object{{"partition", partition},
                       {"offset", offset},
@@ -55,14 +63,6 @@ json::Value to_json(Partition partition, Offset offset, const telemetry::Message
                       {"body", std::move(body)},
                       {"bodyEncoding", encoding}};
 }
-
-json::Value to_json(const Positions& positions) {
-  json::Object object;
-  for (const auto& [partition, offset] : positions) object.set(std::to_string(partition), offset);
-  return object;
-}
-
-}  // namespace
 
 Result<Positions> parse_positions(const json::Value& document) {
   if (!document.is_object()) return fail(Fault::invalid_input, "next: expected an object of partition and offset");
@@ -92,8 +92,14 @@ Result<EventQuery> EventQuery::parse(const net::HttpRequest& request) {
     query.from = From::start;
   else if (from == "end")
     query.from = From::end;
-  else if (!from.empty() && from != "checkpoint")
-    return fail(Fault::invalid_input, fmt::format("from: expected start, end or checkpoint, found '{}'", from));
+  else if (!from.empty() && from != "checkpoint") {
+    const auto since = parse_iso8601(from);
+    if (!since)
+      return fail(Fault::invalid_input,
+                  fmt::format("from: expected start, end, checkpoint or a time such as 2030-01-01T10:00:00Z, found '{}'", from));
+    query.from = From::time;
+    query.since = *since;
+  }
   TRY_LET(const std::int64_t most, number_in(request, "maxEvents", 100, 1, most_events));
   query.max_events = static_cast<std::size_t>(most);
   TRY_LET(const std::int64_t wait, number_in(request, "waitSeconds", 20, 0, longest_wait.count()));
@@ -121,6 +127,14 @@ awaitable<Result<Positions>> Events::begin(EventQuery query) {
   else if (query.from == EventQuery::From::checkpoint) {
     auto work = [this, group = query.consumer_group] { return checkpoint_of(group); };
     CO_TRY_LET(known, co_await run_on(disk_.tables(), work));
+  } else if (query.from == EventQuery::From::time) {
+    auto work = [this, since = query.since] {
+      Positions positions;
+      for (Partition partition = 0; partition < log_.partitions(); ++partition)
+        positions[partition] = log_.offset_at(partition, since);
+      return positions;
+    };
+    known = co_await run_on(disk_.files(), work);
   }
   Positions positions;
   for (Partition partition = 0; partition < log_.partitions(); ++partition) {
@@ -160,7 +174,7 @@ Result<Events::Found> Events::look(const EventQuery& query, Positions next) cons
         }
         if (!query.device.empty() && message->device_id() != query.device) continue;
         answered += record.payload.size();
-        found.events.push_back(to_json(partition, record.offset, *message));
+        found.events.push_back(event_document(partition, record.offset, *message));
       }
     }
   }

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "codec/json/value.h"
+#include "domain/telemetry/message.h"
 #include "net/http/message.h"
 #include "service/hub/commit_signal.h"
 #include "service/hub/disk.h"
@@ -17,12 +18,13 @@ namespace nacelle::hub {
 using Positions = std::map<storage::Partition, storage::Offset>;
 
 struct EventQuery {
-  enum class From { checkpoint, start, end };
+  enum class From { checkpoint, start, end, time };
 
   std::string consumer_group = "$Default";
   std::string device;                           ///< empty: all
   std::optional<storage::Partition> partition;  ///< nothing: all
   From from = From::checkpoint;                 ///< a group without one: the start
+  Timestamp since{};                            ///< of From::time: what was enqueued then or later
   std::size_t max_events = 100;
   std::chrono::seconds wait{20};
   std::optional<Positions> next;  ///< continues an earlier answer; `from` then does not count
@@ -33,6 +35,9 @@ struct EventQuery {
 
 /// `{"0":13,"1":2}`. Fault::invalid_input.
 Result<Positions> parse_positions(const json::Value& document);
+
+/// A message as this endpoint, and a webhook, show it: partition, offset, properties, and the body as JSON or base64.
+json::Value event_document(storage::Partition partition, storage::Offset offset, const telemetry::Message& message);
 
 class Events {
  public:

@@ -51,6 +51,7 @@ Result<std::unique_ptr<Hub>> Hub::open(Executor executor, HubOptions options, co
   TRY(hub->write_hub_file());
   hub->tasks_.spawn(hub->capture_->run());
   hub->tasks_.spawn(hub->keep_within_bounds());
+  hub->tasks_.spawn(hub->start_webhooks());
   hub->tasks_.spawn(hub->sweep_messages());
   return hub;
 }
@@ -94,6 +95,8 @@ Result<> Hub::open_parts() {
   const CaptureStream::Parts capture{*log_, *objects_, *capture_tables_, clock_, options_.host};
   capture_ = std::make_unique<Capture>(capture, disk_, *commits_);
   TRY(capture_->open(routes));
+  const Webhooks::Parts webhooks{*log_, *capture_tables_, disk_, *commits_, clock_};
+  webhooks_ = std::make_unique<Webhooks>(executor_, webhooks);
   routes_.publish(std::move(routes));
   events_ = std::make_unique<Events>(*log_, *commits_, *registry_tables_, disk_);
   const auto send_method = [this](const device::IdentityName& who, const std::string& method, const std::string& id,
@@ -123,10 +126,10 @@ Result<> Hub::listen_for_devices(const std::shared_ptr<net::TlsServerContext>& t
 }
 
 Result<> Hub::listen_for_calls(const std::shared_ptr<net::TlsServerContext>& tls) {
-  services_.reset(
-      new Services{clock_,     options_.host, 0,        options_.directory, files_,   disk_,     *registry_tables_, *registry_,
-                   *access_,   *authority_,   *log_,    *objects_,          *ingest_, *methods_, *cloud_to_device_, *service_queue_,
-                   *endpoint_, *capture_,     *events_, *uploads_,          routes_,  *fleet_,   counters_});
+  services_.reset(new Services{
+      clock_,     options_.host, 0,          options_.directory, files_,    disk_,     *registry_tables_, *registry_,
+      *access_,   *authority_,   *log_,      *objects_,          *ingest_,  *methods_, *cloud_to_device_, *service_queue_,
+      *endpoint_, *capture_,     *webhooks_, *events_,           *uploads_, routes_,   *fleet_,           counters_});
   api_ = std::make_unique<Api>(*services_);
   net::HttpLimits limits;
   limits.max_body_bytes = largest_body;
@@ -157,8 +160,14 @@ Result<> Hub::write_hub_file() {
 
 awaitable<net::HttpResponse> Hub::scrape(net::HttpRequest request) {
   if (request.path() != "/metrics") co_return net::text_response(404, "metrics are at /metrics\n");
-  const MetricSources sources{counters_, *capture_, *log_, endpoint_->connections()};
+  const MetricSources sources{counters_, *capture_, *webhooks_, *log_, endpoint_->connections()};
   co_return net::text_response(200, print_metrics(sources), "text/plain; version=0.0.4; charset=utf-8");
+}
+
+awaitable<void> Hub::start_webhooks() {
+  const auto routes = routes_.get();
+  const auto started = co_await webhooks_->follow(*routes);
+  if (!started) log::error("hub", "webhooks: {}", started.error().message);
 }
 
 /// Age and size of the event log.
@@ -194,6 +203,7 @@ awaitable<void> Hub::close(bool flush_capture) {
   co_await run_on(disk_.tables(), end_deliveries);
   co_await endpoint_->close();
   co_await tasks_.close();
+  co_await webhooks_->close();
   if (!flush_capture) co_return;
   const auto flushed = co_await capture_->flush();
   if (!flushed) log::error("hub", "capture: {}; what is in the log is captured after the next start", flushed.error().message);

@@ -54,6 +54,7 @@ class Hub {
   Result<> listen_for_calls(const std::shared_ptr<net::TlsServerContext>& tls);
   Result<> write_hub_file();
   awaitable<void> keep_within_bounds();
+  awaitable<void> start_webhooks();
   awaitable<void> sweep_messages();
   awaitable<net::HttpResponse> scrape(net::HttpRequest request);
 
@@ -80,6 +81,7 @@ class Hub {
   std::optional<CommitSignal> commits_;
   Disk disk_;  // its threads run what is posted to the parts above
   std::unique_ptr<Capture> capture_;
+  std::unique_ptr<Webhooks> webhooks_;
   std::unique_ptr<Events> events_;
   std::unique_ptr<Methods> methods_;
   std::unique_ptr<Ingest> ingest_;

@@ -3,6 +3,7 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
+#include <limits>
 #include <sstream>
 
 namespace nacelle::hub {
@@ -22,6 +23,19 @@ class Page {
   }
   void gauge(const std::string& name, const std::string& help, double value, Labels labels = {}) {
     metric(name, help, MetricType::Gauge, std::move(labels)).gauge.value = value;
+  }
+  /// Bounds double; `unit` is what one count is worth.
+  void histogram(const std::string& name, const std::string& help, const Histogram::Reading& reading, double unit) {
+    auto& out = metric(name, help, MetricType::Histogram, {}).histogram;
+    double bound = unit;
+    std::uint64_t below = 0;
+    for (std::size_t i = 0; i + 1 < Histogram::buckets; ++i, bound *= 2) {
+      below += reading.counts[i];
+      out.bucket.push_back({below, bound});
+    }
+    out.sample_count = reading.count();
+    out.sample_sum = static_cast<double>(reading.sum) * unit;
+    out.bucket.push_back({out.sample_count, std::numeric_limits<double>::infinity()});
   }
   std::string print() const {
     std::ostringstream out;
@@ -65,6 +79,11 @@ std::string print_metrics(const MetricSources& sources) {
   const auto log = sources.log.statistics();
   page.counter("nacelle_hub_log_appended_total", "Records appended to the event log", log.appended);
   page.counter("nacelle_hub_log_syncs_total", "Group commits of the event log", log.syncs);
+  page.histogram("nacelle_hub_log_commit_records", "Records of a group commit", log.commit_records, 1);
+  page.histogram("nacelle_hub_log_sync_seconds", "Time of a group commit's fdatasync calls, side by side", log.sync_microseconds,
+                 1e-6);
+  page.gauge("nacelle_hub_log_waiting_bytes", "Appended and not yet synced", static_cast<double>(log.waiting_bytes));
+  page.gauge("nacelle_hub_log_segments", "Segment files", static_cast<double>(log.segments));
   page.counter("nacelle_hub_log_quarantined_segments_total", "Damaged segments put aside", log.quarantined_segments);
   page.counter("nacelle_hub_log_repaired_tails_total", "Torn segment ends cut off at opening", log.repaired_tails);
 
@@ -82,6 +101,22 @@ std::string print_metrics(const MetricSources& sources) {
   for (const auto& route : capture.routes)
     page.gauge("nacelle_hub_capture_healthy", "1 while files can be written", route.trouble.empty() ? 1 : 0,
                {{"route", route.route}});
+  const auto webhooks = sources.webhooks.status();
+  for (const auto& one : webhooks)
+    page.counter("nacelle_hub_webhook_delivered_total", "Messages a webhook has taken", static_cast<double>(one.delivered),
+                 {{"route", one.route}});
+  for (const auto& one : webhooks)
+    page.gauge("nacelle_hub_webhook_behind", "Synced offsets not yet delivered or passed over", static_cast<double>(one.behind),
+               {{"route", one.route}});
+  for (const auto& one : webhooks)
+    page.counter("nacelle_hub_webhook_lost_total", "Offsets that left the log before they were delivered",
+                 static_cast<double>(one.lost), {{"route", one.route}});
+  for (const auto& one : webhooks)
+    page.gauge("nacelle_hub_webhook_healthy", "1 healthy, 0.5 degraded, 0 dead",
+               one.health == EndpointStatus::Health::healthy    ? 1
+               : one.health == EndpointStatus::Health::degraded ? 0.5
+                                                                : 0,
+               {{"route", one.route}});
   return page.print();
 }
 

@@ -5,12 +5,14 @@
 
 #include "service/hub/capture.h"
 #include "service/hub/counters.h"
+#include "service/hub/webhook.h"
 
 namespace nacelle::hub {
 
 struct MetricSources {
   const Counters& counters;
   const Capture& capture;
+  const Webhooks& webhooks;
   const storage::EventLog& log;
   std::size_t connections = 0;
 };

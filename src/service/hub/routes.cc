@@ -4,6 +4,8 @@
 
 #include <set>
 
+#include "net/socket/stream.h"
+
 namespace nacelle::hub {
 namespace {
 
@@ -72,6 +74,19 @@ Result<StorageSettings> parse_storage(const json::Value& endpoint, const std::st
   return settings;
 }
 
+Result<WebhookSettings> parse_webhook(const json::Value& endpoint, const std::string& where) {
+  TRY(check_members(endpoint, {"type", "url", "maxBatch", "timeoutSeconds"}, where));
+  WebhookSettings settings;
+  TRY_LET(settings.url, json::get_string(endpoint, "url", where));
+  TRY(in(settings.place(), where));
+  TRY_LET(const std::int64_t most,
+          get_in_range(endpoint, "maxBatch", static_cast<std::int64_t>(settings.max_batch), 1, 1000, where));
+  settings.max_batch = static_cast<std::size_t>(most);
+  TRY_LET(const std::int64_t timeout, get_in_range(endpoint, "timeoutSeconds", settings.timeout.count(), 1, 300, where));
+  settings.timeout = std::chrono::seconds{timeout};
+  return settings;
+}
+
 Result<HubRoute> parse_route(const json::Value& document, std::size_t index) {
   std::string where = fmt::format("routes[{}]", index);
   TRY(check_members(document, {"name", "source", "condition", "endpoint", "enabled"}, where));
@@ -89,15 +104,27 @@ Result<HubRoute> parse_route(const json::Value& document, std::size_t index) {
   if (!endpoint) return fail(Fault::invalid_input, where + ": endpoint is missing");
   TRY_LET(const std::string type, json::get_string(*endpoint, "type", where + ": endpoint"));
   if (type == "events") return route;
+  if (type == "webhook") {
+    route.endpoint = HubRoute::Endpoint::webhook;
+    TRY_LET(route.webhook, parse_webhook(*endpoint, where + ": endpoint"));
+    return route;
+  }
   if (type != "storage")
-    return fail(Fault::invalid_input, fmt::format("{}: endpoint: type: expected events or storage, found '{}'", where, type));
+    return fail(Fault::invalid_input,
+                fmt::format("{}: endpoint: type: expected events, storage or webhook, found '{}'", where, type));
   route.endpoint = HubRoute::Endpoint::storage;
   TRY_LET(route.storage, parse_storage(*endpoint, where + ": endpoint"));
   return route;
 }
 
 json::Value to_json(const HubRoute& route) {
-  json::Object endpoint{{"type", route.endpoint == HubRoute::Endpoint::storage ? "storage" : "events"}};
+  static constexpr std::string_view types[] = {"events", "storage", "webhook"};
+  json::Object endpoint{{"type", types[static_cast<std::size_t>(route.endpoint)]}};
+  if (route.endpoint == HubRoute::Endpoint::webhook) {
+    endpoint.set("url", route.webhook.url);
+    endpoint.set("maxBatch", static_cast<std::int64_t>(route.webhook.max_batch));
+    endpoint.set("timeoutSeconds", static_cast<std::int64_t>(route.webhook.timeout.count()));
+  }
   if (route.endpoint == HubRoute::Endpoint::storage) {
     const StorageSettings& settings = route.storage;
     endpoint.set("container", settings.container);
@@ -139,8 +166,47 @@ Result<> read_properties(const json::Value& document, std::string_view key, tele
 
 }  // namespace
 
+Result<WebhookSettings::Place> WebhookSettings::place() const {
+  const auto refuse = [&](std::string_view found) {
+    return fail(Fault::invalid_input, fmt::format("url: expected https://HOST[:PORT]/PATH (http:// to localhost only), {}", found));
+  };
+  Place place;
+  std::string_view rest = url;
+  place.tls = rest.starts_with("https://");
+  if (!place.tls && !rest.starts_with("http://")) return refuse("found another scheme");
+  rest.remove_prefix(place.tls ? 8 : 7);
+  const std::size_t path = rest.find('/');
+  const std::string_view authority = rest.substr(0, path);
+  place.target = path == std::string_view::npos ? "/" : std::string(rest.substr(path));
+  if (authority.find('@') != std::string_view::npos) return refuse("found a user name");
+  for (const unsigned char c : url)
+    if (c <= ' ' || c > '~') return refuse("found a character that must be percent-encoded");
+  TRY_LET(const net::Endpoint at, net::parse_endpoint(authority, place.tls ? 443 : 80));
+  if (at.host.empty() || !at.unix_path.empty()) return refuse("found no host");
+  place.host = at.host;
+  place.port = at.port;
+  const bool here = place.host == "localhost" || place.host == "127.0.0.1" || place.host == "::1";
+  if (!place.tls && !here) return refuse("found http to another machine: messages would travel in the open");
+  return place;
+}
+
+std::string HubRoute::endpoint_name() const {
+  switch (endpoint) {
+    case Endpoint::events: return "events";
+    case Endpoint::storage: return "storage:" + storage.container;
+    case Endpoint::webhook: return "webhook:" + webhook.url.substr(0, webhook.url.find('?'));  // a query may hold a secret
+  }
+  return {};
+}
+
 bool HubRoute::matches(const telemetry::Message& message) const {
+  route::Evaluation evaluation(message);
+  return matches(evaluation);
+}
+
+bool HubRoute::matches(route::Evaluation& evaluation) const {
   using From = telemetry::Source;
+  const telemetry::Message& message = evaluation.message();
   switch (source) {
     case Source::device_messages:
       if (message.source != From::device_messages && message.source != From::module_messages) return false;
@@ -155,7 +221,7 @@ bool HubRoute::matches(const telemetry::Message& message) const {
       if (message.source != From::connection_state) return false;
       break;
   }
-  return condition.matches(message);
+  return condition.matches(evaluation);
 }
 
 Routes default_routes() {

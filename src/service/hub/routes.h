@@ -21,18 +21,38 @@ struct StorageSettings {
   bool deflate = true;            ///< encoding `avrodeflate`, else `avro`
 };
 
+/// Where batches of messages are POSTed.
+struct WebhookSettings {
+  std::string url;  ///< https; http to this machine only
+  std::size_t max_batch = 100;
+  std::chrono::seconds timeout{30};
+
+  struct Place {
+    bool tls = true;
+    std::string host;
+    std::uint16_t port = 443;
+    std::string target;  ///< path and query
+  };
+  /// Fault::invalid_input for another scheme, or http to another machine.
+  Result<Place> place() const;
+};
+
 struct HubRoute {
   enum class Source { device_messages, twin_changes, device_lifecycle, connection_state };
-  enum class Endpoint { events, storage };
+  enum class Endpoint { events, storage, webhook };
 
   std::string name;
   Source source = Source::device_messages;
   route::Condition condition;
   Endpoint endpoint = Endpoint::events;
   StorageSettings storage;  ///< of a storage endpoint
+  WebhookSettings webhook;  ///< of a webhook endpoint
   bool enabled = true;
 
   bool matches(const telemetry::Message& message) const;  ///< whether or not it is enabled
+  bool matches(route::Evaluation& evaluation) const;      ///< the same, where several routes see one message
+  /// `storage:CONTAINER`, `webhook:URL without its query`, or `events`.
+  std::string endpoint_name() const;
 };
 
 using Routes = std::vector<HubRoute>;

@@ -88,6 +88,11 @@ CREATE TABLE cursor (
   planned_file TEXT NOT NULL, planned_next INTEGER NOT NULL, planned_records INTEGER NOT NULL,
   PRIMARY KEY (container, partition)
 ) STRICT;
+)sql",
+    R"sql(
+CREATE TABLE endpoint_cursor (
+  route TEXT NOT NULL, partition INTEGER NOT NULL, next INTEGER NOT NULL, PRIMARY KEY (route, partition)
+) STRICT;
 )sql"};
 
 Result<Database> open_or_begin_anew(const fs::path& file, const std::vector<std::string>& migrations) {

@@ -53,7 +53,13 @@ class SegmentedLog final : public EventLog {
   Partition partitions() const override { return options_.partitions; }
 
   LogStatistics statistics() const override {
-    return {commit_->appended(), counters_.syncs, commit_->refused(), counters_.quarantined_segments, counters_.repaired_tails};
+    LogStatistics all{commit_->appended(), counters_.syncs, commit_->refused(), counters_.quarantined_segments,
+                      counters_.repaired_tails};
+    all.waiting_bytes = commit_->waiting_bytes();
+    for (const auto& chain : chains_) all.segments += chain->segments();
+    all.commit_records = commit_->commit_records();
+    all.sync_microseconds = commit_->sync_microseconds();
+    return all;
   }
 
   Result<> apply_retention() override {

@@ -13,6 +13,7 @@
 
 #include "foundation/bytes.h"
 #include "foundation/clock.h"
+#include "foundation/histogram.h"
 #include "foundation/result.h"
 #include "storage/file/file.h"
 #include "storage/log/record_batch.h"
@@ -48,6 +49,10 @@ struct LogStatistics {
   std::uint64_t refused = 0;
   std::uint64_t quarantined_segments = 0;
   std::uint64_t repaired_tails = 0;
+  ByteCount waiting_bytes = 0;           ///< appended and not yet answered
+  std::uint64_t segments = 0;            ///< files, over all partitions
+  Histogram::Reading commit_records;     ///< records in a group commit
+  Histogram::Reading sync_microseconds;  ///< of a group commit's syncs together
 };
 
 class EventLog {

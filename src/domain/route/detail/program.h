@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "codec/json/view.h"
 #include "domain/route/detail/functions.h"
 #include "domain/route/detail/value.h"
 #include "domain/route/route.h"
@@ -28,11 +29,7 @@ enum class Op : std::uint8_t {
   call,
 };
 
-/// `a[2]` of a path.
-struct PathStep {
-  std::string key;
-  std::vector<std::size_t> indexes;
-};
+using json::PathStep;
 
 struct Node {
   Op op = Op::literal;

@@ -129,9 +129,17 @@ void GroupCommit::run() {
 
 void GroupCommit::commit() {
   ByteCount bytes = 0;
-  for (const Append& append : batch_) bytes += append.waiting;
+  std::size_t records = 0;
+  for (const Append& append : batch_) {
+    bytes += append.waiting;
+    records += append.records;
+  }
   write_batch();
+  const auto begun = std::chrono::steady_clock::now();
   crew_.sync(touched_);
+  const auto took = std::chrono::steady_clock::now() - begun;
+  sync_microseconds_.add(static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(took).count()));
+  commit_records_.add(records);
   for (auto& appends : by_chain_) {
     answer(appends);
     appends.clear();

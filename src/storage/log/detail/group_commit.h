@@ -27,6 +27,9 @@ class GroupCommit {
   void poke();
   std::uint64_t appended() const { return appended_; }
   std::uint64_t refused() const { return refused_; }
+  ByteCount waiting_bytes() const { return waiting_bytes_; }
+  Histogram::Reading commit_records() const { return commit_records_.read(); }
+  Histogram::Reading sync_microseconds() const { return sync_microseconds_.read(); }
 
  private:
   struct Listener;
@@ -45,6 +48,8 @@ class GroupCommit {
   std::atomic<std::uint64_t> appended_{0};
   std::atomic<std::uint64_t> refused_{0};
   std::atomic<ByteCount> waiting_bytes_{0};  // appended and not yet answered
+  Histogram commit_records_;
+  Histogram sync_microseconds_;
 
   std::mutex mutex_;
   std::condition_variable wake_;
