@@ -31,10 +31,12 @@ void add_simulate(CLI::App& root, Outcome& outcome);
 void add_data(CLI::App& root, Outcome& outcome);
 void add_data_fetch(CLI::App& data, Outcome& outcome);  // below `data`
 void add_train(CLI::App& root, Outcome& outcome);
+void add_trial(CLI::App& root, Outcome& outcome);
 void add_experiments(CLI::App& root, Outcome& outcome);
 void add_models(CLI::App& root, Outcome& outcome);
 void add_evaluate(CLI::App& root, Outcome& outcome);
 void add_predict(CLI::App& root, Outcome& outcome);
+void add_advise(CLI::App& root, Outcome& outcome);
 void add_package(CLI::App& root, Outcome& outcome);
 void add_deploy(CLI::App& root, Outcome& outcome);
 void add_devices(CLI::App& root, Outcome& outcome);

@@ -4,6 +4,7 @@
 #include "app/commands/hub_access.h"
 #include "domain/deployment/manifest.h"
 #include "service/workbench/model_reference.h"
+#include "service/workbench/store.h"
 
 namespace nacelle::app {
 namespace {
@@ -56,6 +57,7 @@ Result<std::string> classifier_in(const deployment::AgentConfig& agent, const st
 struct Model {
   json::Value desired;  ///< `{"name","version","sha256"}`
   std::string sha256;
+  bool registered = false;
 };
 
 awaitable<Result<Model>> upload_model(HubClient& hub, Settings settings) {
@@ -63,8 +65,17 @@ awaitable<Result<Model>> upload_model(HubClient& hub, Settings settings) {
   CO_TRY_LET(std::string bytes, read_text_file(model.artifact.string()));
   CO_TRY_LET(const std::string sha256, co_await hub.put_artifact(std::move(bytes)));
   const std::string version = model.version == 0 ? std::string() : std::to_string(model.version);
-  Model uploaded{json::Object{{"name", model.name}, {"version", version}, {"sha256", sha256}}, sha256};
+  Model uploaded{json::Object{{"name", model.name}, {"version", version}, {"sha256", sha256}}, sha256, model.version != 0};
   co_return uploaded;
+}
+
+/// The registry is told what is where, so that it refuses to delete a model that is deployed. A model that no registry holds needs
+/// none.
+Result<> mark_deployed(const DeploySettings& settings, const std::string& module, const Model& model) {
+  if (!model.registered) return {};
+  const SystemClock clock;
+  TRY_LET(auto store, workbench::WorkbenchStore::open(workbench::workbench_folder(settings.workbench), clock));
+  return store.mark_deployed(model.sha256, settings.device, module);
 }
 
 void tell(const DeploySettings& settings, const std::string& module, const std::string& sha256, std::size_t modules) {
@@ -83,11 +94,11 @@ awaitable<Result<>> deploy_manifest(HubClient& hub, Settings settings) {
   CO_TRY_LET(json::Value manifest, read_json_file(settings->manifest));
   CO_TRY_LET(const deployment::Manifest checked, in(deployment::parse_manifest(manifest), settings->manifest));
   std::string module;
-  std::string sha256;
+  Model model;
   if (!settings->model.empty()) {
     CO_TRY_LET(module, classifier_in(checked.agent, settings->module));
-    CO_TRY_LET(Model model, co_await upload_model(hub, settings));
-    sha256 = model.sha256;
+    CO_TRY_LET(model, co_await upload_model(hub, settings));
+    CO_TRY(mark_deployed(*settings, module, model));
     json::Value desired = checked.desired.contains(module) ? checked.desired.at(module) : json::Value(json::Object{});
     desired.as_object().set("model", std::move(model.desired));
     CO_TRY_LET(json::Object * content, content_of(manifest));
@@ -95,7 +106,7 @@ awaitable<Result<>> deploy_manifest(HubClient& hub, Settings settings) {
   }
   const std::string path = endpoint::device_path({device::DeviceId(settings->device), {}}) + "/applyConfigurationContent";
   CO_TRY(co_await hub.post(path, std::move(manifest)));
-  tell(*settings, module, sha256, checked.agent.modules.size());
+  tell(*settings, module, model.sha256, checked.agent.modules.size());
   co_return Result<>{};
 }
 
@@ -111,6 +122,7 @@ awaitable<Result<>> deploy_model(HubClient& hub, Settings settings) {
   CO_TRY_LET(const deployment::AgentConfig agent, deployment::parse_agent_config(agent_desired));
   CO_TRY_LET(const std::string module, classifier_in(agent, settings->module));
   CO_TRY_LET(Model model, co_await upload_model(hub, settings));
+  CO_TRY(mark_deployed(*settings, module, model));
   const std::string path = endpoint::twin_path({device::DeviceId(settings->device), device::ModuleId(module)});
   json::Value patch = json::Object{{"properties", json::Object{{"desired", json::Object{{"model", std::move(model.desired)}}}}}};
   CO_TRY(co_await hub.patch(path, std::move(patch)));

@@ -8,6 +8,7 @@
 
 #include "app/child_process.h"
 #include "app/command.h"
+#include "app/commands/workbench_options.h"
 #include "codec/digest/digest.h"
 #include "codec/json/value.h"
 #include "foundation/random.h"
@@ -109,12 +110,11 @@ void add_package(CLI::App& root, Outcome& outcome) {
   auto* command = root.add_subcommand("package", "Pack a model and its scoring service as a container image; or run one");
   command->require_subcommand(0, 1);
   command->add_option("--model", flags->model, "NAME:VERSION, NAME@alias, or an artifact's path");
-  command->add_option("--workbench", flags->workbench,
-                      "Folder of the model registry (default: $NACELLE_WORKBENCH, else ./nacelle-workbench)");
+  add_workbench_option(*command, flags->workbench);
   command->add_option("--out", flags->out, "The image to write: an OCI layout in one tar");
   command->add_option("--arch", flags->architecture, "amd64 or arm64; must be this program's (the default)");
   command->add_option("--tag", flags->tag, "name:tag inside the image");
-  command->add_flag("--json", flags->json, "digest and size as one line of JSON");
+  add_json_flag(*command, flags->json);
   command->footer(
       "Example:\n  nacelle package --model rul:1 --out image.tar --tag rul:1\n  nacelle package run image.tar --port 0");
   command->callback([command, &outcome, flags] {

@@ -4,14 +4,16 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 
 #include "app/command.h"
+#include "app/commands/experiment_run.h"
 #include "app/commands/terminal.h"
+#include "app/commands/workbench_options.h"
 #include "codec/digest/digest.h"
 #include "ml/dataset/labels.h"
 #include "service/workbench/data_source.h"
 #include "service/workbench/files.h"
-#include "service/workbench/training.h"
 #include "storage/file/file.h"
 
 namespace nacelle::app {
@@ -20,8 +22,10 @@ namespace {
 
 struct Flags {
   std::vector<std::string> data;
-  std::string rul, out, trainers = "xgboost", recipe, parameters, name, experiment, register_as, workbench;
-  std::uint64_t seed = 1;
+  std::string config, rul, schema, out, trainers, recipe, parameters, name, experiment, register_as, workbench;
+  std::optional<std::uint64_t> seed;
+  std::optional<std::size_t> trials;
+  std::optional<double> seconds;
   int threads = 2;
   std::size_t folds = 0;
   bool json = false;
@@ -31,33 +35,26 @@ struct Flags {
 constexpr std::size_t experiment_folds = 5;
 constexpr std::size_t single_folds = 3;
 
-Result<dataset::FleetTable> load(const Flags& flags) {
-  std::vector<dataset::FleetTable> tables;
-  for (const std::string& reference : flags.data) {
-    TRY_LET(dataset::FleetTable table, workbench::load_table(reference));
-    tables.push_back(std::move(table));
-  }
-  dataset::FleetTable table = workbench::join_tables(std::move(tables));
-  if (flags.rul.empty()) return table;
-  TRY_LET(std::vector<double> rul, workbench::load_rul(flags.rul));
-  return dataset::with_end_rul(std::move(table), std::move(rul), flags.rul);
+Result<json::Value> read_document(const std::string& path) {
+  TRY_LET(const Bytes text, storage::read_file(storage::real_file_system(), path, 1_MiB));
+  return in(json::parse(text), path);
 }
 
-Result<trainer::Plan> make_plan(const Flags& flags) {
+Result<trainer::Plan> make_plan(const Flags& flags, const dataset::FleetSchema& schema) {
   trainer::Plan plan;
   plan.model_name = !flags.name.empty() ? flags.name : !flags.register_as.empty() ? flags.register_as : plan.model_name;
   TRY(registry::check_name(plan.model_name, "model"));
-  plan.seed = flags.seed;
+  plan.seed = flags.seed.value_or(1);
   plan.threads = flags.threads;
-  plan.folds = flags.folds != 0 ? flags.folds : flags.experiment.empty() ? single_folds : experiment_folds;
+  plan.folds = flags.folds != 0 ? flags.folds : single_folds;
+  plan.recipe = workbench::default_recipe(schema);
   plan.code_version = NACELLE_VERSION;
   plan.progress = make_progress();
   if (!flags.parameters.empty()) {
     TRY_LET(plan.parameters, in(json::parse(flags.parameters), "--parameters"));
   }
   if (!flags.recipe.empty()) {
-    TRY_LET(const Bytes text, storage::read_file(storage::real_file_system(), flags.recipe, 1_MiB));
-    TRY_LET(const json::Value document, in(json::parse(text), flags.recipe));
+    TRY_LET(const json::Value document, read_document(flags.recipe));
     TRY_LET(plan.recipe, in(feature::Recipe::from_json(document), flags.recipe));
     plan.cap = plan.recipe.rul_cap;
   }
@@ -74,12 +71,36 @@ std::vector<std::string> split_names(const std::string& list) {
   return names;
 }
 
-Result<> train_one(const Flags& flags, trainer::Plan plan, const std::string& trainer) {
-  if (flags.out.empty()) return fail(Fault::invalid_input, "train: expected --out DIR, or --experiment NAME");
-  plan.trainer = trainer;
+/// What was trained, told.
+void tell(const Flags& flags, const trainer::Plan& plan, const dataset::FleetTable& table, const trainer::CrossValidation& judged,
+          const std::string& path, const std::string& sha256, double seconds) {
+  if (flags.json) {
+    fmt::print("{}\n", json::print(json::Object{{"artifact", path},
+                                                {"sha256", sha256},
+                                                {"name", plan.model_name},
+                                                {"trainer", plan.trainer},
+                                                {"engines", table.engines.size()},
+                                                {"rows", table.row_count()},
+                                                {"folds", plan.folds},
+                                                {"metrics", workbench::metrics_json(judged)},
+                                                {"seconds", seconds}}));
+    return;
+  }
+  fmt::print("{} on {} engines ({} readings), {:.1f} s\n", plan.trainer, table.engines.size(), table.row_count(), seconds);
+  fmt::print(
+      "cross-validation over {} folds of engines: RMSE {:.2f} (capped at {:.0f}), {:.2f} raw; intervals {:.0f} cycles wide hold "
+      "{:.0f} %\n",
+      plan.folds, judged.capped.rmse, plan.cap, judged.raw.rmse, judged.interval_width, 100 * judged.interval_coverage);
+  fmt::print("written to {}, SHA-256 {}\n", path, sha256);
+}
+
+Result<> train_one(const Flags& flags, const std::string& trainer) {
+  if (flags.out.empty()) return fail(Fault::invalid_input, "train: expected --out DIR, or --experiment NAME, or --config FILE");
   TRY(trainer::find_trainer(trainer));
   const auto started = std::chrono::steady_clock::now();
-  TRY_LET(const dataset::FleetTable table, load(flags));
+  TRY_LET(const dataset::FleetTable table, workbench::load_fleet({flags.data, flags.rul, flags.schema}));
+  TRY_LET(trainer::Plan plan, make_plan(flags, *table.schema));
+  plan.trainer = trainer;
   TRY_LET(const trainer::CrossValidation judged, trainer::cross_validate(table, plan));
   TRY_LET(const model::Artifact artifact, trainer::train(table, plan, judged));
   const Bytes bytes = model::encode_artifact(artifact);
@@ -87,80 +108,76 @@ Result<> train_one(const Flags& flags, trainer::Plan plan, const std::string& tr
   TRY(workbench::write_whole(path, bytes));
   plan.progress = nullptr;
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
-  const std::string sha256 = digest::sha256_hex(bytes);
-  if (flags.json) {
-    fmt::print("{}\n", json::print(json::Object{{"artifact", path.string()},
-                                                {"sha256", sha256},
-                                                {"name", plan.model_name},
-                                                {"trainer", trainer},
-                                                {"engines", table.engines.size()},
-                                                {"rows", table.row_count()},
-                                                {"folds", plan.folds},
-                                                {"metrics", workbench::metrics_json(judged)},
-                                                {"seconds", seconds}}));
-    return {};
-  }
-  fmt::print("{} on {} engines ({} readings), {:.1f} s\n", trainer, table.engines.size(), table.row_count(), seconds);
-  fmt::print(
-      "cross-validation over {} folds of engines: RMSE {:.2f} (capped at {:.0f}), {:.2f} raw; intervals {:.0f} cycles wide hold "
-      "{:.0f} %\n",
-      plan.folds, judged.capped.rmse, plan.cap, judged.raw.rmse, judged.interval_width, 100 * judged.interval_coverage);
-  fmt::print("written to {}, SHA-256 {}\n", path.string(), sha256);
+  tell(flags, plan, table, judged, path.string(), digest::sha256_hex(bytes), seconds);
   return {};
 }
 
-void print_leaderboard(const std::vector<workbench::Run>& runs) {
-  std::vector<std::vector<std::string>> rows;
-  for (const workbench::Run& run : runs) {
-    const auto metric = [&run](std::string_view name, int decimals) {
-      const json::Value* value = run.metrics.find(name);
-      return value ? fmt::format("{:.{}f}", value->as_number(), decimals) : std::string("-");
-    };
-    rows.push_back({run.id, run.trainer, run.status, metric("rmse", 2), metric("mae", 2), metric("r2", 3),
-                    metric("phm08PerEngine", 2), metric("rmseRaw", 2)});
+/// Without a file, an experiment judges each trainer once, with its defaults (or --parameters) on all folds, and keeps every model.
+Result<search::Experiment> experiment_of_flags(const Flags& flags, const std::vector<std::string>& trainers) {
+  search::Experiment experiment;
+  json::Array spaces;
+  for (const std::string& name : trainers) {
+    json::Object space{{"trainer", name}};
+    if (!flags.parameters.empty()) {
+      TRY_LET(json::Value parameters, in(json::parse(flags.parameters), "--parameters"));
+      space.set("parameters", std::move(parameters));
+    }
+    spaces.emplace_back(std::move(space));
   }
-  print_table({"run", "trainer", "status", "RMSE", "MAE", "R2", "PHM08/engine", "RMSE raw"}, rows);
-}
-
-Result<> train_experiment(const Flags& flags, const trainer::Plan& plan, const std::vector<std::string>& trainers) {
   if (trainers.size() > 1 && !flags.parameters.empty())
     return fail(Fault::invalid_input, "train: --parameters goes with one trainer");
-  TRY_LET(const dataset::FleetTable table, load(flags));
-  const SystemClock clock;
-  TRY_LET(workbench::WorkbenchStore store, workbench::WorkbenchStore::open(workbench::workbench_folder(flags.workbench), clock));
-  const workbench::ExperimentRequest request{
-      .name = flags.experiment, .trainers = trainers, .plan = plan, .register_as = flags.register_as};
-  TRY_LET(const workbench::ExperimentResult result, workbench::run_experiment(store, table, request));
-  const std::string best = result.leaderboard.front().artifact_sha256;
-  if (!flags.out.empty()) {
-    TRY_LET(const Bytes bytes, storage::read_file(storage::real_file_system(), store.artifact_path(best)));
-    TRY(workbench::write_whole(std::filesystem::path(flags.out) / model::artifact_file_name, bytes));
+  TRY_LET(experiment, search::Experiment::from_json(json::Object{{"spaces", std::move(spaces)}}));
+  experiment.folds = experiment_folds;
+  if (!flags.trials) {
+    experiment.trials = experiment.keep = experiment.finalists = trainers.size();
+    experiment.keep_one_in = 1;
   }
-  if (flags.json) {
-    json::Array leaderboard;
-    for (const workbench::Run& run : result.leaderboard) leaderboard.emplace_back(workbench::to_json(run));
-    fmt::print("{}\n", json::print(json::Object{
-                           {"experiment", flags.experiment},
-                           {"leaderboard", std::move(leaderboard)},
-                           {"registered", result.registered ? workbench::to_json(*result.registered) : json::Value()}}));
-    return {};
+  return experiment;
+}
+
+Result<> train_experiment(const Flags& flags, const std::vector<std::string>& trainers) {
+  search::Experiment experiment;
+  if (flags.config.empty()) {
+    TRY_LET(experiment, experiment_of_flags(flags, trainers));
+  } else {
+    if (!trainers.empty() || !flags.parameters.empty())
+      return fail(Fault::invalid_input, "train: --trainers and --parameters are in the file given as --config");
+    TRY_LET(const json::Value document, read_document(flags.config));
+    TRY_LET(experiment, in(search::Experiment::from_json(document), flags.config));
   }
-  print_leaderboard(result.leaderboard);
-  if (result.registered) fmt::print("registered as {}:{}, SHA-256 {}\n", result.registered->name, result.registered->version, best);
-  return {};
+  if (!flags.data.empty()) experiment.data = flags.data;
+  if (!flags.rul.empty()) experiment.rul = flags.rul;
+  if (!flags.schema.empty()) experiment.schema = flags.schema;
+  if (!flags.experiment.empty()) experiment.name = flags.experiment;
+  if (!flags.register_as.empty()) experiment.register_as = flags.register_as;
+  if (flags.folds != 0) experiment.folds = flags.folds;
+  if (flags.seed) experiment.seed = *flags.seed;
+  if (flags.trials) experiment.trials = *flags.trials;
+  if (flags.seconds) experiment.seconds = flags.seconds;
+  if (!flags.recipe.empty()) {
+    TRY_LET(experiment.recipe, read_document(flags.recipe));
+  }
+  if (experiment.name.empty())
+    return fail(Fault::invalid_input, "train: expected the experiment's name in its file, or --experiment NAME");
+  if (experiment.data.empty()) return fail(Fault::invalid_input, "train: expected data in the file, or --data");
+  return run_experiment(
+      std::move(experiment),
+      {.workbench = flags.workbench, .model_name = flags.name, .out = flags.out, .threads = flags.threads, .json = flags.json});
 }
 
 Result<> run_train(const Flags& flags) {
   const std::vector<std::string> trainers = split_names(flags.trainers);
-  if (trainers.empty()) return fail(Fault::invalid_input, "train: expected a trainer's name");
   if (flags.threads < 1 || flags.threads > 1024)
     return fail(Fault::invalid_input, fmt::format("train: --threads: expected 1 to 1024, found {}", flags.threads));
-  TRY_LET(const trainer::Plan plan, make_plan(flags));
-  if (!flags.experiment.empty()) return train_experiment(flags, plan, trainers);
+  const std::vector<std::string> asked = trainers.empty() ? std::vector<std::string>{"xgboost"} : trainers;
+  if (!flags.config.empty()) return train_experiment(flags, trainers);
+  if (!flags.experiment.empty()) return train_experiment(flags, asked);
   if (!flags.register_as.empty())
-    return fail(Fault::invalid_input, "train: --register goes with --experiment; or use 'nacelle models register'");
-  if (trainers.size() > 1) return fail(Fault::invalid_input, "train: several trainers go with --experiment");
-  return train_one(flags, plan, trainers.front());
+    return fail(Fault::invalid_input, "train: --register goes with --experiment or --config; or use 'nacelle models register'");
+  if (asked.size() > 1) return fail(Fault::invalid_input, "train: several trainers go with --experiment or --config");
+  if (flags.trials || flags.seconds)
+    return fail(Fault::invalid_input, "train: --trials and --seconds go with --experiment or --config");
+  return train_one(flags, asked.front());
 }
 
 }  // namespace
@@ -168,26 +185,30 @@ Result<> run_train(const Flags& flags) {
 void add_train(CLI::App& root, Outcome& outcome) {
   auto* command = root.add_subcommand("train", "Train a model, or compare trainers in an experiment and register the best");
   auto flags = std::make_shared<Flags>();
-  command
-      ->add_option("--data", flags->data, "CSV or C-MAPSS file, or a data set's name; several are joined, their engines renumbered")
-      ->required();
+  command->add_option("--data", flags->data,
+                      "CSV or C-MAPSS file, or a data set's name; several are joined, their engines renumbered");
+  command->add_option("--config", flags->config, "Run the experiment declared in this JSON file (docs/experiments.md)");
+  command->add_option("--schema", flags->schema, "JSON file that names the columns of another fleet's CSV");
+  command->add_option("--trials", flags->trials, "Of an experiment: so many configurations");
+  command->add_option("--seconds", flags->seconds, "Of an experiment: no new trial after so long");
   command->add_option("--rul", flags->rul, "True remaining lives, if the engines were cut off before failure");
   command->add_option("--out", flags->out, "Folder for model.nacelle");
-  command->add_option("--trainer,--trainers", flags->trainers, "xgboost, ridge, or a comma-separated list")->capture_default_str();
+  command->add_option("--trainer,--trainers", flags->trainers, "A trainer's name, or a comma-separated list (default xgboost)");
   command->add_option("--experiment", flags->experiment, "Record runs under this experiment of the workbench");
   command->add_option("--register", flags->register_as, "Register the best run's model under this name");
   command->add_option("--folds", flags->folds, "Folds of the cross-validation, by engine (default 5 in an experiment, else 3)");
   command->add_option("--recipe", flags->recipe, "JSON file that declares the features (default: recipe A)");
   command->add_option("--parameters", flags->parameters, "JSON object of the trainer's parameters");
   command->add_option("--name", flags->name, "The model's name, kept in the artifact");
-  command->add_option("--seed", flags->seed, "Seed of folds and trainer; the same seed gives the same bytes")
+  command->add_option("--seed", flags->seed, "Seed of folds, search and trainer (default 1); the same seed gives the same bytes");
+  command->add_option("--threads", flags->threads, "Threads of the trainer; of an experiment: trials at once")
       ->capture_default_str();
-  command->add_option("--threads", flags->threads, "Threads of the trainer")->capture_default_str();
-  command->add_option("--workbench", flags->workbench, "Workbench folder (default NACELLE_WORKBENCH, else ./nacelle-workbench)");
-  command->add_flag("--json", flags->json, "Print the result as JSON");
+  add_workbench_option(*command, flags->workbench);
+  add_json_flag(*command, flags->json);
   command->footer(
       "Examples:\n  nacelle train --data FD001 --out model\n"
-      "  nacelle train --data train.csv --experiment turbofan --trainers xgboost,ridge --folds 5 --register turbofan-rul");
+      "  nacelle train --data train.csv --experiment turbofan --trainers xgboost,ridge --folds 5 --register turbofan-rul\n"
+      "  nacelle train --config examples/experiments/default.json --data FD001");
   command->callback([&outcome, flags] { outcome.take(run_train(*flags)); });
 }
 

@@ -2,13 +2,14 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
+#include <algorithm>
 #include <optional>
 #include <set>
 
 #include "app/demo/manifest.h"
 #include "app/demo/stage.h"
 #include "codec/text/encoding.h"
+#include "ml/evaluation/bootstrap.h"
 #include "service/workbench/files.h"
 #include "storage/file/file.h"
 
@@ -16,9 +17,6 @@ namespace nacelle::app::demo {
 namespace {
 
 constexpr std::chrono::seconds patience{180};
-// The challenger has seen more engines: it is taken unless it is clearly worse. On 100 engines RMSEs that lie closer than
-// this cannot be told apart (their bootstrap range is wider).
-constexpr double tolerated = 1.05;
 
 /// Splits a labelled table by engine: every second engine into each half. An engine is never in both.
 Result<> split_by_engine(const std::filesystem::path& table, const std::filesystem::path& odd, const std::filesystem::path& even) {
@@ -42,25 +40,32 @@ Result<> split_by_engine(const std::filesystem::path& table, const std::filesyst
   return workbench::write_whole(even, halves[1]);
 }
 
+/// What two models say of the same engines, in the same order.
 struct Judged {
-  double squared_errors = 0;
-  std::uint64_t engines = 0;
-  double rmse() const { return std::sqrt(squared_errors / static_cast<double>(engines)); }
+  std::vector<double> truth, champion, challenger;
 };
 
-Result<> judge(const Stage& stage, const std::string& model, const std::string& held_out, Judged& judged) {
+/// Each engine's capped truth and prediction, of the model on the table.
+Result<> judge(const Stage& stage, const std::string& model, const std::string& held_out, std::vector<double>& truth,
+               std::vector<double>& predicted) {
   TRY_LET(const json::Value answer,
           stage.cli.json({"evaluate", "--model", model, "--data", held_out, "--workbench", stage.text("workbench")}));
-  TRY_LET(const double rmse, number_in(answer, {"capped", "rmse"}));
-  TRY_LET(const std::uint64_t engines, count_in(answer, {"capped", "count"}));
-  judged.squared_errors += rmse * rmse * static_cast<double>(engines);
-  judged.engines += engines;
+  TRY_LET(const double cap, number_in(answer, {"cap"}));
+  const json::Value* engines = answer.find("engines");
+  if (!engines || !engines->is_array()) return fail(Fault::invalid_input, "evaluate answered without engines");
+  for (const json::Value& engine : engines->as_array()) {
+    TRY_LET(const double life, number_in(engine, {"truth"}));
+    TRY_LET(const double said, number_in(engine, {"rul"}));
+    truth.push_back(std::min(life, cap));
+    predicted.push_back(said);
+  }
   return {};
 }
 
 /// The challenger's way of learning (old and new engines) against the champion, on engines that neither has seen: the
 /// uploaded ones, in two folds.
-Result<> compare(const Stage& stage, Judged& champion, Judged& challenger) {
+Result<evaluation::Comparison> compare(const Stage& stage) {
+  Judged judged;
   TRY_LET(const json::Value labelled, stage.cli.json({"data", "prepare", "--data", stage.text("uploaded.csv"), "--rul",
                                                       stage.data.rul.string(), "--out", stage.text("uploaded-labelled.csv")}));
   TRY(split_by_engine(stage.path("uploaded-labelled.csv"), stage.path("half-1.csv"), stage.path("half-2.csv")));
@@ -69,10 +74,25 @@ Result<> compare(const Stage& stage, Judged& champion, Judged& challenger) {
     const std::string out = stage.text(fmt::format("challenger-fold-{}", fold + 1));
     TRY_LET(const json::Value trained, stage.cli.json({"train", "--data", stage.text("train-labelled.csv"), "--data", halves[fold],
                                                        "--folds", "2", "--threads", stage.training_threads(), "--out", out}));
-    TRY(judge(stage, out, halves[1 - fold], challenger));
-    TRY(judge(stage, std::string(model_name) + ":1", halves[1 - fold], champion));
+    std::vector<double> again;
+    TRY(judge(stage, out, halves[1 - fold], judged.truth, judged.challenger));
+    TRY(judge(stage, std::string(model_name) + ":1", halves[1 - fold], again, judged.champion));
   }
-  return {};
+  std::vector<std::size_t> engine(judged.truth.size());
+  for (std::size_t e = 0; e < engine.size(); ++e) engine[e] = e;
+  return evaluation::compare_models(judged.truth, judged.champion, judged.challenger, engine, {.level = 0.95});
+}
+
+/// The challenger has seen more engines: it takes over unless it is significantly worse on the same held-out engines.
+std::string verdict_of(const evaluation::Comparison& c) {
+  const std::string numbers = fmt::format("RMSE {:.2f} against the champion's {:.2f}, difference {:+.2f} to {:+.2f} (95 %, paired)",
+                                          c.rmse_second, c.rmse_first, c.difference.low, c.difference.high);
+  switch (c.verdict) {
+    case evaluation::Verdict::better: return numbers + ": better, promoted";
+    case evaluation::Verdict::not_different: return numbers + ": not significantly worse, promoted";
+    case evaluation::Verdict::worse: break;
+  }
+  return numbers + ": significantly worse, not promoted (rolled out here all the same, to show a swap)";
 }
 
 /// Trains the challenger on everything and registers it; its artifact's hash.
@@ -197,16 +217,12 @@ int stop_service(std::optional<Cli::Service>& service) {
 
 Result<> retrain_and_roll_out(Stage& stage) {
   Step step(10, "retrained, compared, rolled out");
-  Judged champion, challenger;
-  TRY(compare(stage, champion, challenger));
-  TRY(step.check("held-out engines judged", stage.test_engines(), challenger.engines));
+  TRY_LET(const evaluation::Comparison compared, compare(stage));
+  TRY(step.check("held-out engines judged", stage.test_engines(), compared.engines));
   TRY_LET(const std::string sha256, train_challenger(stage));
   TRY(step.check("the challenger is another model", sha256 != stage.champion_sha256, "it has the champion's hash"));
-  const bool promoted = challenger.rmse() <= tolerated * champion.rmse();
-  step.note(
-      fmt::format("RMSE {:.2f} against the champion's {:.2f}{}", challenger.rmse(), champion.rmse(),
-                  promoted ? ": promoted" : ": more than 5 % worse, not promoted (rolled out here all the same, to show a swap)"));
-  if (promoted)
+  step.note(verdict_of(compared));
+  if (compared.verdict != evaluation::Verdict::worse)
     TRY(stage.cli.json({"models", "alias", std::string(model_name) + ":2", "champion", "--workbench", stage.text("workbench")}));
   TRY(roll_out_under_way(stage, step, sha256));
   step.done();

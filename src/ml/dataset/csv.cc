@@ -3,32 +3,33 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <cmath>
 #include <limits>
 #include <map>
-#include <optional>
 
-#include "codec/text/encoding.h"
 #include "ml/dataset/labels.h"
-#include "ml/dataset/line_reader.h"
+#include "ml/dataset/row_reader.h"
 
 namespace nacelle::dataset {
 
 void write_csv(std::ostream& out, const FleetTable& table, const CsvOptions& options) {
-  std::string text = "unit,cycle";
-  for (const std::string& name : turbofan_columns()) text += "," + name;
-  if (options.labels) text += ",RUL,RULCapped,LifeClass";
+  // Times that were ISO 8601 have become cycles: read back by a schema that says so, or by its column's name as numbers.
+  std::string text = table.schema->id + "," + table.schema->time.name;
+  for (const std::string& name : table.schema->column_names()) text += "," + name;
+  if (options.labels) text += fmt::format(",{},RULCapped,LifeClass", table.schema->label.empty() ? "RUL" : table.schema->label);
   text += '\n';
   const std::vector<double> rul = options.labels ? label_rul(table) : std::vector<double>{};
+  std::size_t engine = 0;
   for (std::size_t row = 0; row < table.row_count(); ++row) {
-    fmt::format_to(std::back_inserter(text), "{},{}", table.unit[row], table.cycle[row]);
+    while (row >= table.engines[engine].end) ++engine;
+    fmt::format_to(std::back_inserter(text), "{},{}", table.name_of(engine), table.cycle[row]);
     for (const auto& column : table.columns) {
       text += ',';
       if (std::isfinite(column[row])) fmt::format_to(std::back_inserter(text), "{}", column[row]);
     }
-    if (options.labels)
+    if (options.labels && std::isnan(rul[row]))
+      text += ",,,";  // still runs
+    else if (options.labels)
       fmt::format_to(std::back_inserter(text), ",{},{},{}", rul[row], std::min(rul[row], options.rul_cap),
                      life_class_name(life_class_of(rul[row])));
     text += '\n';
@@ -42,43 +43,6 @@ void write_csv(std::ostream& out, const FleetTable& table, const CsvOptions& opt
 
 namespace {
 
-/// Where each of the table's fields stands in a line.
-struct Layout {
-  std::vector<int> target;  ///< for each field: 0 unit, 1 cycle, 2.. values, rul_target, or -1 (ignored)
-};
-constexpr int rul_target = 2 + static_cast<int>(turbofan_column_count);
-
-Result<Layout> parse_header(std::string_view line, std::string_view where) {
-  std::map<std::string, int, std::less<>> known = {{"unit", 0}, {"cycle", 1}, {"RUL", rul_target}};
-  for (std::size_t c = 0; c < turbofan_column_count; ++c) known[turbofan_columns()[c]] = 2 + static_cast<int>(c);
-  Layout layout;
-  for (const std::string_view field : text::split(line, ',')) {
-    const auto found = known.find(text::trim(field));
-    const int target = found == known.end() ? -1 : found->second;
-    if (target >= 0 && std::find(layout.target.begin(), layout.target.end(), target) != layout.target.end())
-      return fail(Fault::invalid_input, fmt::format("{}: the column '{}' is there twice", where, field));
-    layout.target.push_back(target);
-  }
-  for (const auto& [name, target] : known)
-    if (target != rul_target && std::find(layout.target.begin(), layout.target.end(), target) == layout.target.end())
-      return fail(Fault::invalid_input, fmt::format("{}: expected a column '{}' in the header, found none", where, name));
-  return layout;
-}
-
-Result<double> parse_cell(std::string_view field, bool may_be_empty, std::string_view where, std::size_t column) {
-  field = text::trim(field);
-  if (field.empty() && may_be_empty) return std::numeric_limits<double>::quiet_NaN();
-  double value = 0;
-  const auto [end, code] = std::from_chars(field.data(), field.data() + field.size(), value);
-  if (code == std::errc::result_out_of_range || (code == std::errc{} && !std::isfinite(value)))
-    return fail(Fault::invalid_input,
-                fmt::format("{}, column {}: the number '{}' is out of range", where, column, field.substr(0, 40)));
-  if (code != std::errc{} || end != field.data() + field.size())
-    return fail(Fault::invalid_input,
-                fmt::format("{}, column {}: expected a number, found '{}'", where, column, field.substr(0, 40)));
-  return value;
-}
-
 /// The remaining life after each engine's last row, by unit.
 struct EndOfLife {
   std::map<std::int64_t, std::pair<std::int64_t, double>> last;  ///< unit: cycle, RUL
@@ -88,54 +52,101 @@ struct EndOfLife {
   }
   /// False if all ran to failure: then the table is the same as one without the column.
   bool any() const {
-    return std::any_of(last.begin(), last.end(), [](const auto& entry) { return entry.second.second != 0; });
+    return std::any_of(last.begin(), last.end(), [](const auto& entry) {
+      return entry.second.second != 0; /* NaN too */
+    });
   }
   std::vector<double> of(const FleetTable& table) const {
     std::vector<double> values;
-    for (const EngineRows& engine : table.engines) values.push_back(last.at(engine.unit).second);
+    for (const EngineRows& engine : table.engines) {
+      const auto found = last.find(engine.unit);
+      values.push_back(found == last.end() ? std::numeric_limits<double>::quiet_NaN() : found->second.second);
+    }
     return values;
   }
 };
 
+/// ISO 8601 times are counted from each machine's first reading.
+void count_from_first(FleetTable& table) {
+  for (const EngineRows& engine : table.engines) {
+    const std::int64_t first = table.cycle[engine.begin];
+    for (std::size_t row = engine.begin; row < engine.end; ++row) table.cycle[row] += 1 - first;
+  }
+}
+
 }  // namespace
 
-Result<FleetTable> read_csv(std::istream& in, std::string_view name, ImportCounts* counts) {
-  LineReader lines(in, name);
-  std::string_view line;
-  TRY_LET(const bool has_header, lines.next(line));
-  if (!has_header) return fail(Fault::invalid_input, fmt::format("{}: expected a header line, found an empty file", name));
-  TRY_LET(const Layout layout, parse_header(line, lines.here()));
-  const bool has_rul = std::find(layout.target.begin(), layout.target.end(), rul_target) != layout.target.end();
-
-  TableBuilder builder;
+Result<FleetTable> read_joined_csv(const std::vector<std::istream*>& files, const std::vector<std::string>& names,
+                                   ImportCounts* counts, std::shared_ptr<const FleetSchema> schema) {
+  TableBuilder builder(schema);
   EndOfLife end_of_life;
-  std::array<double, 3 + turbofan_column_count> cells{};
-  for (;;) {
-    TRY_LET(const bool more, lines.next(line));
-    if (!more) break;
-    if (text::trim(line).empty()) continue;
-    const auto fields = text::split(line, ',');
-    if (fields.size() != layout.target.size())
-      return fail(Fault::invalid_input,
-                  fmt::format("{}: expected {} columns, found {}", lines.here(), layout.target.size(), fields.size()));
-    for (std::size_t f = 0; f < fields.size(); ++f) {
-      const int target = layout.target[f];
-      if (target < 0) continue;
-      TRY_LET(cells[static_cast<std::size_t>(target)],
-              parse_cell(fields[f], target >= 2 && target != rul_target, lines.here(), f + 1));
+  bool has_label = false;
+  std::map<std::string, std::int64_t> units;  // of machines with names: each file numbers them by itself
+  std::vector<std::string> unit_names;
+  for (std::size_t f = 0; f < files.size(); ++f) {
+    TRY_LET(RowReader rows, RowReader::open(*files[f], names[f], schema, files.size() > 1));
+    has_label = has_label || rows.has_label();
+    ReadingRow row;
+    for (;;) {
+      TRY_LET(const bool more, rows.next(row));
+      if (!more) break;
+      if (schema->id_is_text) {
+        const std::string& name = rows.unit_names()[static_cast<std::size_t>(row.unit - 1)];
+        const auto [entry, is_new] = units.try_emplace(name, static_cast<std::int64_t>(units.size() + 1));
+        if (is_new) unit_names.push_back(name);
+        row.unit = entry->second;
+      }
+      builder.add(row.unit, row.cycle, row.values);
+      if (rows.has_label()) end_of_life.see(row.unit, row.cycle, row.rul);
+      if (counts) ++counts->records;
     }
-    for (const std::size_t key : {0u, 1u})
-      if (cells[key] < 1 || cells[key] > 1e9 || cells[key] != std::floor(cells[key]))
-        return fail(Fault::invalid_input, fmt::format("{}: expected {} numbers from 1 up, found {}", lines.here(),
-                                                      key == 0 ? "unit" : "cycle", cells[key]));
-    const auto unit = static_cast<std::int64_t>(cells[0]);
-    const auto cycle = static_cast<std::int64_t>(cells[1]);
-    builder.add(unit, cycle, std::span(cells).subspan(2, turbofan_column_count));
-    if (has_rul) end_of_life.see(unit, cycle, cells[rul_target]);
-    if (counts) ++counts->records;
   }
-  TRY_LET(FleetTable table, nacelle::in(builder.finish(counts), name));
-  if (has_rul && end_of_life.any()) table.end_rul = end_of_life.of(table);
+  TRY_LET(FleetTable table, nacelle::in(builder.finish(counts), names.front()));
+  if (has_label && end_of_life.any()) table.end_rul = end_of_life.of(table);
+  if (schema->id_is_text)
+    for (const EngineRows& engine : table.engines)
+      table.unit_names.push_back(unit_names[static_cast<std::size_t>(engine.unit - 1)]);
+  if (schema->time.iso8601) count_from_first(table);
+  return table;
+}
+
+Result<FleetTable> read_csv(std::istream& in, std::string_view name, ImportCounts* counts,
+                            std::shared_ptr<const FleetSchema> schema) {
+  return read_joined_csv({&in}, {std::string(name)}, counts, std::move(schema));
+}
+
+Result<FleetTable> with_failures(FleetTable table, std::istream& in, std::string_view name) {
+  const FleetSchema& schema = *table.schema;
+  if (schema.time.iso8601)
+    return fail(Fault::invalid_input,
+                fmt::format("{}: failures of fleets with ISO 8601 times are not supported yet; give a label column", name));
+  FleetSchema events = schema;  // the same id and time, under the events' names, and no other column
+  events.id = schema.event_id.empty() ? schema.id : schema.event_id;
+  events.time.name = schema.event_time.empty() ? schema.time.name : schema.event_time;
+  events.settings.clear();
+  events.sensors.clear();
+  events.label.clear();
+  TRY_LET(RowReader rows, RowReader::open(in, std::string(name), std::make_shared<const FleetSchema>(std::move(events))));
+  std::map<std::string, std::int64_t> failed_at;
+  ReadingRow row;
+  for (;;) {
+    TRY_LET(const bool more, rows.next(row));
+    if (!more) break;
+    const std::string key =
+        schema.id_is_text ? rows.unit_names()[static_cast<std::size_t>(row.unit - 1)] : fmt::format("{}", row.unit);
+    if (!failed_at.emplace(key, row.cycle).second)
+      return fail(Fault::invalid_input, fmt::format("{}: {} '{}' fails twice", rows.here(), schema.machine, key));
+  }
+  table.end_rul.assign(table.engines.size(), std::numeric_limits<double>::quiet_NaN());
+  for (std::size_t e = 0; e < table.engines.size(); ++e) {
+    const auto found = failed_at.find(table.name_of(e));
+    if (found == failed_at.end()) continue;
+    const std::int64_t last = table.cycle[table.engines[e].end - 1];
+    if (found->second < last)
+      return fail(Fault::invalid_input, fmt::format("{}: {} '{}' fails at cycle {}, but has a reading of cycle {}", name,
+                                                    schema.machine, table.name_of(e), found->second, last));
+    table.end_rul[e] = static_cast<double>(found->second - last);
+  }
   return table;
 }
 

@@ -6,23 +6,11 @@
 #include <cmath>
 
 #include "ml/evaluation/chart.h"
+#include "ml/evaluation/page.h"
 
 namespace nacelle::evaluation {
 
 namespace {
-
-constexpr std::string_view style = R"css(
-:root{color-scheme:light dark;--paper:#fff;--card:#f6f7f9;--ink:#1c2330;--soft:#5b6577;--rule:#dfe3ea;--c1:#2563a8;--c2:#c2571a;--c3:#2c8a57;--c4:#8a4fb0;--c5:#b3353f;--c6:#16808c;--c7:#a07a12;--c8:#5a6fd0;--c9:#c04d8f;--c10:#6b7280}
-@media (prefers-color-scheme:dark){:root{--paper:#14181f;--card:#1c222c;--ink:#e4e8ef;--soft:#98a3b5;--rule:#313947;--c1:#6aa9ec;--c2:#f0955a;--c3:#66c892;--c4:#bf8fe0;--c5:#f07f88;--c6:#5cc3cf;--c7:#d9b451;--c8:#97a6f5;--c9:#ee8cc4;--c10:#a3adbd}}
-*{box-sizing:border-box}body{margin:0;background:var(--paper);color:var(--ink);font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans",sans-serif}
-main{max-width:1180px;margin:0 auto;padding:32px 24px 64px}h1{font-size:26px;line-height:1.25;margin:0 0 4px}h2{font-size:19px;margin:40px 0 12px}p{margin:4px 0 12px;max-width:75ch}.soft{color:var(--soft)}
-.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:12px;margin:20px 0}.card{background:var(--card);border:1px solid var(--rule);border-radius:10px;padding:12px 14px}.card b{display:block;font-size:24px;font-weight:650;font-variant-numeric:tabular-nums}.card span{color:var(--soft);font-size:13px}
-.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,480px),1fr));gap:14px}.small{grid-template-columns:repeat(auto-fit,minmax(min(100%,300px),1fr))}figure{margin:0;background:var(--card);border:1px solid var(--rule);border-radius:10px;padding:8px}svg{display:block;width:100%;height:auto}
-svg text{fill:var(--ink);font-size:12px}svg .title{font-size:14px;font-weight:600}svg tspan.tick{font-weight:400}svg .tick{fill:var(--soft);font-size:11px}svg .label{fill:var(--soft);font-size:12px}.grid{stroke:var(--rule);stroke-width:1}.axis{stroke:var(--soft);stroke-width:1;fill:none}
-.line{fill:none;stroke:currentColor;stroke-width:1.8;stroke-linejoin:round}.line.faint{stroke-width:1;opacity:.75}.dots{fill:currentColor;fill-opacity:.6}.bars{fill:currentColor;fill-opacity:.8}.key{fill:currentColor}
-.c1{color:var(--c1)}.c2{color:var(--c2)}.c3{color:var(--c3)}.c4{color:var(--c4)}.c5{color:var(--c5)}.c6{color:var(--c6)}.c7{color:var(--c7)}.c8{color:var(--c8)}.c9{color:var(--c9)}.c10{color:var(--c10)}
-table{border-collapse:collapse;font-variant-numeric:tabular-nums}th,td{padding:4px 14px 4px 0;text-align:right;border-bottom:1px solid var(--rule)}th{color:var(--soft);font-weight:600;font-size:13px}th:first-child,td:first-child{text-align:left}.scroll{overflow-x:auto}summary{cursor:pointer;color:var(--soft)}code{font-size:13px;overflow-wrap:anywhere}
-)css";
 
 constexpr std::size_t shown_engines = 10;
 constexpr std::size_t points_a_line = 110;
@@ -47,8 +35,8 @@ std::vector<std::size_t> pick_engines(const Evaluation& evaluation) {
 
 Chart column_chart(const dataset::FleetTable& table, const Evaluation& evaluation, const std::vector<std::size_t>& engines,
                    std::size_t column) {
-  Chart chart{.title = dataset::turbofan_columns()[column],
-              .subtitle = dataset::turbofan_column_meanings()[column],
+  Chart chart{.title = table.schema->column(column).name,
+              .subtitle = table.schema->describe(column),
               .x_label = "true remaining life (cycles)",
               .reverse_x = true,
               .width = 380,
@@ -192,6 +180,63 @@ std::string engines_table(const Evaluation& evaluation) {
   return out + "</table></div></details>";
 }
 
+Chart horizon_chart(const Evaluation& evaluation) {
+  Chart chart{.title = "Error by horizon",
+              .x_label = "true remaining life (cycles)",
+              .y_label = "RMSE (cycles)",
+              .include_zero_y = true,
+              .reverse_x = true};
+  Series bars{.shape = Series::Shape::bars, .colour = 1};
+  for (const Horizon& horizon : evaluation.horizons) {
+    const double high = std::isfinite(horizon.high) ? horizon.high : horizon.low + 25;
+    bars.points.emplace_back((horizon.low + high) / 2, horizon.metrics.rmse);
+  }
+  chart.series.push_back(std::move(bars));
+  return chart;
+}
+
+std::string horizons_table(const Evaluation& evaluation) {
+  std::string out =
+      "<table><tr><th>true life</th><th>engines</th><th>RMSE</th><th>bias</th><th>late</th><th>interval "
+      "width</th><th>inside</th></tr>";
+  const auto line = [&out](const std::string& name, const Horizon& horizon) {
+    out += fmt::format(
+        "<tr><td>{}</td><td>{}</td><td>{:.2f}</td><td>{:+.2f}</td><td>{:.0f} %</td><td>{:.1f}</td><td>{:.0f} %</td></tr>", name,
+        horizon.metrics.count, horizon.metrics.rmse, horizon.metrics.bias, 100 * horizon.late, horizon.interval_width,
+        100 * horizon.interval_coverage);
+  };
+  for (const Horizon& horizon : evaluation.horizons)
+    if (horizon.metrics.count > 0)
+      line(std::isfinite(horizon.high) ? fmt::format("{:.0f} to {:.0f}", horizon.low, horizon.high)
+                                       : fmt::format("above {:.0f}", horizon.low),
+           horizon);
+  line("at most 50", evaluation.near_failure);
+  return out + "</table>";
+}
+
+std::string stress_table(const Robustness& robustness) {
+  constexpr std::size_t shown = 5;
+  std::string out = fmt::format(
+      "<h2>On worse data</h2><p class=\"soft\">RMSE on whole data {:.2f}. Of dead and stuck sensors the {} worst.</p><div "
+      "class=\"scroll\"><table><tr><th>what</th><th>RMSE</th><th>loss</th></tr>",
+      robustness.whole.rmse, shown);
+  for (const auto* stresses : {&robustness.late_joins, &robustness.dead, &robustness.stuck, &robustness.noisy})
+    for (std::size_t i = 0; i < std::min(shown, stresses->size()); ++i)
+      out += fmt::format("<tr><td>{}</td><td>{:.2f}</td><td>{:+.0f} %</td></tr>", escape_markup((*stresses)[i].name),
+                         (*stresses)[i].capped.rmse, 100 * (*stresses)[i].loss);
+  return out + "</table></div>";
+}
+
+std::string comparison_text(const ReportSource& source) {
+  const Comparison& c = *source.comparison;
+  return fmt::format(
+      "<h2>Against {}</h2><p>RMSE {:.2f} against {:.2f} on the same {} engines; the difference lies between {:+.2f} and {:+.2f} "
+      "cycles "
+      "(95 %, both judged on the same resampled engines): <b>{}</b>.</p>",
+      escape_markup(source.against), c.rmse_second, c.rmse_first, c.engines, c.difference.low, c.difference.high,
+      verdict_text(c.verdict));
+}
+
 std::string column_plots(const model::Estimator& estimator, const dataset::FleetTable& table, const Evaluation& evaluation,
                          std::size_t begin, std::size_t end) {
   const std::vector<std::size_t> engines = pick_engines(evaluation);
@@ -212,14 +257,11 @@ std::string render_report(const ReportSource& source, const model::Estimator& es
                           const Evaluation& evaluation) {
   const Metrics& m = evaluation.capped;
   const std::vector<double> errors = errors_of(evaluation);
-  std::string out = fmt::format(
-      "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
-      "content=\"width=device-width,initial-scale=1\">"
-      "<title>{0}</title><style>{1}</style></head><body><main><h1>{0}</h1><p class=\"soft\">Remaining useful life of {2} engines, "
-      "predicted after the last "
-      "of their {3} recorded cycles.{4}</p>",
-      escape_markup(source.title), style, table.engines.size(), table.row_count(),
-      source.made_at.empty() ? "" : fmt::format(" Made {}.", source.made_at));
+  std::string out =
+      page_begin(source.title) +
+      fmt::format("<p class=\"soft\">Remaining useful life of {} {}s, predicted after the last of their {} recorded cycles.{}</p>",
+                  table.engines.size(), escape_markup(table.schema->machine), table.row_count(),
+                  source.made_at.empty() ? "" : fmt::format(" Made {}.", source.made_at));
   out += "<div class=\"cards\">" + card(fmt::format("{:.2f}", m.rmse), "RMSE (cycles)") +
          card(fmt::format("{:.0f}", m.phm08), "PHM08 score") + card(fmt::format("{:.2f}", m.mae), "mean absolute error") +
          card(fmt::format("{:.3f}", m.r2), "R\u00b2") +
@@ -231,23 +273,34 @@ std::string render_report(const ReportSource& source, const model::Estimator& es
       "The PHM08 score counts late predictions more than early ones.</p>",
       evaluation.cap);
   out += "<div class=\"scroll\">" + metrics_table(evaluation) + "</div>";
+  const MetricRanges& ranges = evaluation.capped_ranges;
+  out += fmt::format(
+      "<p class=\"soft\">Over resampled engines (5 to 95 %): RMSE {:.2f} to {:.2f}, PHM08 score {:.0f} to {:.0f}. {:.0f} % of the "
+      "engines are "
+      "told more than {:.0f} cycles late, {:.0f} % more than {:.0f} early.</p>",
+      ranges.rmse.low, ranges.rmse.high, ranges.phm08.low, ranges.phm08.high, 100 * evaluation.late, late_cycles,
+      100 * evaluation.early, early_cycles);
+  if (source.comparison) out += comparison_text(source);
   out += "<h2>Predictions</h2><div class=\"plots\">" + figure(predicted_vs_actual(evaluation)) +
          figure(residuals_chart(evaluation, errors)) + figure(histogram_chart(errors)) + figure(quantile_chart(errors, m)) +
          "</div>";
+  out += "<h2>By horizon</h2><div class=\"plots\">" + figure(horizon_chart(evaluation)) + "<div class=\"scroll\">" +
+         horizons_table(evaluation) + "</div></div>";
+  if (source.robustness) out += stress_table(*source.robustness);
   out += "<h2>Engines</h2>" + engines_table(evaluation);
-  constexpr std::size_t first_sensor = 3;
+  const std::size_t first_sensor = table.schema->settings.size();
   out +=
       "<h2>Operational settings against remaining life</h2><p class=\"soft\">Ten engines, from the nearest to failure to the "
       "farthest.</p>" +
       column_plots(estimator, table, evaluation, 0, first_sensor);
   out += "<h2>Sensors against remaining life</h2><p class=\"soft\">The same ten engines. Failure is at the right.</p>" +
-         column_plots(estimator, table, evaluation, first_sensor, dataset::turbofan_column_count);
+         column_plots(estimator, table, evaluation, first_sensor, table.schema->column_count());
   out += fmt::format(
       "<h2>What made it</h2><p>Model <code>{}</code>, artifact SHA-256 <code>{}</code>, data "
       "<code>{}</code>.</p><details><summary>Provenance</summary><pre><code>{}</code></pre></details>",
       escape_markup(source.model), estimator.content_hash(), escape_markup(source.data),
       escape_markup(json::print_pretty(estimator.provenance())));
-  return out + "</main></body></html>\n";
+  return out + std::string(page_end());
 }
 
 }  // namespace nacelle::evaluation

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "ml/evaluation/predictions.h"
+#include "ml/evaluation/robustness.h"
 
 namespace nacelle::evaluation {
 
@@ -11,7 +11,10 @@ struct ReportSource {
   std::string title;  ///< "turbofan-rul:3 on test_FD003"
   std::string model;  ///< as the reader named it
   std::string data;
-  std::string made_at;  ///< ISO 8601; empty: left out, and the page is the same every time
+  std::string made_at;                     ///< ISO 8601; empty: left out, and the page is the same every time
+  const Robustness* robustness = nullptr;  ///< shown if there
+  const Comparison* comparison = nullptr;  ///< of this model with another, which is the first
+  std::string against;                     ///< what the other is called
 };
 
 /// `table` is what was evaluated; its true remaining lives are the evaluation's.

@@ -17,10 +17,6 @@ namespace {
 using dataset::EngineRows;
 using dataset::FleetTable;
 
-constexpr std::size_t cuts_per_engine = 20;
-constexpr double max_cut_rul = 150;
-constexpr std::size_t min_cut_rows = 20;
-
 /// A model's parts, learned from one table.
 struct Fitted {
   feature::Pipeline pipeline;
@@ -30,10 +26,8 @@ struct Fitted {
 bool report(const Plan& plan, const std::string& what, double done) { return !plan.progress || plan.progress(what, done); }
 
 Result<> check_columns(const feature::Recipe& recipe, const FleetTable& table) {
-  const auto& known = dataset::turbofan_columns();
-  INVARIANT(table.columns.size() == known.size(), "a fleet table has every column");
   for (const std::string& name : recipe.input_names())
-    if (std::find(known.begin(), known.end(), name) == known.end())
+    if (!table.find_column(name))
       return fail(Fault::invalid_input, fmt::format("feature recipe: the data have no column '{}'", name));
   return {};
 }
@@ -54,14 +48,15 @@ Result<Fitted> fit(const FleetTable& table, const Plan& plan, std::size_t stride
 }
 
 /// The cut points of one engine; the same for every trainer, fold and order of engines.
-std::vector<std::size_t> cut_rows(const EngineRows& engine, const std::vector<double>& rul, std::uint64_t seed) {
+std::vector<std::size_t> cut_rows(const EngineRows& engine, const std::vector<double>& rul, const CutProtocol& protocol,
+                                  std::uint64_t seed) {
   std::vector<std::size_t> eligible;
   for (std::size_t row = engine.begin; row < engine.end; ++row)
-    if (row - engine.begin + 1 >= min_cut_rows && rul[row] <= max_cut_rul) eligible.push_back(row);
+    if (row - engine.begin + 1 >= protocol.min_rows && rul[row] <= protocol.max_rul) eligible.push_back(row);
   if (eligible.empty()) eligible.push_back(engine.end - 1);
   dataset::Seeded random(seed * 0x9e3779b97f4a7c15 + static_cast<std::uint64_t>(engine.unit));
   random.shuffle(eligible);
-  eligible.resize(std::min(eligible.size(), cuts_per_engine));
+  eligible.resize(std::min(eligible.size(), protocol.per_engine));
   std::sort(eligible.begin(), eligible.end());
   return eligible;
 }
@@ -73,7 +68,7 @@ Result<> predict_cuts(const Fitted& fitted, const FleetTable& table, const std::
   const std::vector<double> rul = dataset::label_rul(held);
   TRY_LET(const FeatureRows features, make_features(fitted.pipeline, held));
   for (const std::size_t e : engines_of(held, false))
-    for (const std::size_t row : cut_rows(held.engines[e], rul, plan.seed)) {
+    for (const std::size_t row : cut_rows(held.engines[e], rul, plan.cuts, plan.seed)) {
       const double raw = model::predict(fitted.regressor, {features.row(row), features.features});
       const std::size_t in_table = table.engines[held_out[e]].begin + (row - held.engines[e].begin);
       cuts.push_back({.engine = held_out[e], .row = in_table, .truth = rul[row], .predicted = std::clamp(raw, 0.0, plan.cap)});
@@ -156,28 +151,46 @@ model::ConformalBins learn_intervals(const std::vector<Cut>& cuts, double cap, d
   return bins;
 }
 
-Result<CrossValidation> cross_validate(const FleetTable& table, const Plan& plan) {
+Result<JudgedFold> judge_fold(const FleetTable& table, const Plan& plan, std::size_t index) {
   TRY_LET(const auto dealt, deal_folds(table.engines.size(), plan.folds, plan.seed));
+  if (index >= dealt.size())
+    return fail(Fault::invalid_input, fmt::format("cross-validation: expected a fold below {}, found {}", dealt.size(), index));
+  std::vector<std::size_t> learning;
+  for (std::size_t other = 0; other < dealt.size(); ++other)
+    if (other != index) learning.insert(learning.end(), dealt[other].begin(), dealt[other].end());
+  std::sort(learning.begin(), learning.end());
+  const auto progress = [&](double done) {
+    return report(plan, fmt::format("{}: fold {} of {}", plan.trainer, index + 1, dealt.size()),
+                  (static_cast<double>(index) + done) / static_cast<double>(dealt.size()));
+  };
+  if (!progress(0)) return fail(Fault::conflict, "training was cancelled");
+  TRY_LET(const Fitted fitted, fit(table.select(learning), plan, plan.fold_row_stride, progress));
+  JudgedFold judged{.fold = {.held_out = dealt[index], .metrics = {}}, .cuts = {}};
+  TRY(predict_cuts(fitted, table, dealt[index], plan, judged.cuts));
+  judged.fold.metrics = measure_cuts(judged.cuts, plan.cap);
+  return judged;
+}
+
+CrossValidation combine(std::vector<JudgedFold> folds, const Plan& plan) {
   CrossValidation result;
-  for (std::size_t f = 0; f < dealt.size(); ++f) {
-    std::vector<std::size_t> learning;
-    for (std::size_t other = 0; other < dealt.size(); ++other)
-      if (other != f) learning.insert(learning.end(), dealt[other].begin(), dealt[other].end());
-    std::sort(learning.begin(), learning.end());
-    const auto progress = [&](double done) {
-      return report(plan, fmt::format("{}: fold {} of {}", plan.trainer, f + 1, dealt.size()),
-                    (static_cast<double>(f) + done) / static_cast<double>(dealt.size()));
-    };
-    if (!progress(0)) return fail(Fault::conflict, "training was cancelled");
-    TRY_LET(const Fitted fitted, fit(table.select(learning), plan, plan.fold_row_stride, progress));
-    const std::size_t before = result.cuts.size();
-    TRY(predict_cuts(fitted, table, dealt[f], plan, result.cuts));
-    result.folds.push_back({.held_out = dealt[f], .metrics = measure_cuts(std::span(result.cuts).subspan(before), plan.cap)});
+  for (JudgedFold& judged : folds) {
+    result.cuts.insert(result.cuts.end(), judged.cuts.begin(), judged.cuts.end());
+    result.folds.push_back(std::move(judged.fold));
   }
   result.capped = measure_cuts(result.cuts, plan.cap);
   result.raw = measure_cuts(result.cuts, 1e9);
-  judge_intervals(result, plan);
+  if (result.folds.size() > 1) judge_intervals(result, plan);
   return result;
+}
+
+Result<CrossValidation> cross_validate(const FleetTable& table, const Plan& plan) {
+  TRY(deal_folds(table.engines.size(), plan.folds, plan.seed));
+  std::vector<JudgedFold> folds;
+  for (std::size_t index = 0; index < plan.folds; ++index) {
+    TRY_LET(JudgedFold judged, judge_fold(table, plan, index));
+    folds.push_back(std::move(judged));
+  }
+  return combine(std::move(folds), plan);
 }
 
 Result<model::Artifact> train(const FleetTable& table, const Plan& plan, const CrossValidation& judged) {

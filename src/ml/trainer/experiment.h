@@ -18,6 +18,14 @@
 
 namespace nacelle::trainer {
 
+/// Where held-out engines are asked: an engine is cut at a random point of its last `max_rul` cycles, after at least `min_rows`
+/// readings, as the test sets of C-MAPSS were cut; `per_engine` such cuts of each.
+struct CutProtocol {
+  std::size_t per_engine = 20;
+  double max_rul = 150;
+  std::size_t min_rows = 20;
+};
+
 struct Plan {
   std::string model_name = "turbofan-rul";
   std::string trainer = "xgboost";
@@ -28,7 +36,8 @@ struct Plan {
   std::size_t fold_row_stride =
       3;  ///< fold models learn from every n-th row of an engine: a third of the time; CV RMSE moves by 0.02 to 0.13
   std::size_t late_joins = 2;  ///< for each engine, so many histories that begin late are learned from, too: docs/decisions/0053
-  double coverage = 0.9;       ///< nominal, of the intervals
+  CutProtocol cuts;
+  double coverage = 0.9;  ///< nominal, of the intervals
   std::uint64_t seed = 1;
   int threads = 2;
   std::string code_version;
@@ -36,8 +45,7 @@ struct Plan {
   std::function<bool(const std::string& what, double done)> progress;
 };
 
-/// Where held-out engines are asked: an engine is cut at a random point of its last 150 cycles, after at least 20, as the
-/// test sets of C-MAPSS were cut. 20 cuts an engine.
+/// A held-out engine asked at one point of its life.
 struct Cut {
   std::size_t engine = 0;  ///< index into table.engines
   std::size_t row = 0;     ///< of the whole table
@@ -61,6 +69,17 @@ struct CrossValidation {
 
 /// Engine indices of each fold: shuffled by the seed, dealt in turn. Fault::invalid_input: fewer engines than folds, or folds < 2.
 Result<std::vector<std::vector<std::size_t>>> deal_folds(std::size_t engines, std::size_t folds, std::uint64_t seed);
+
+/// What one fold's model says of the fold's held-out engines.
+struct JudgedFold {
+  Fold fold;
+  std::vector<Cut> cuts;
+};
+/// Fits to the engines of all other folds and asks those of fold `index` (below plan.folds). A whole cross-validation is combine()
+/// of all folds in order, wherever and whenever each was judged: successive halving judges a few first. Fault::invalid_input.
+Result<JudgedFold> judge_fold(const dataset::FleetTable& table, const Plan& plan, std::size_t index);
+/// At least one fold. Intervals are judged if there are two.
+CrossValidation combine(std::vector<JudgedFold> folds, const Plan& plan);
 
 Result<CrossValidation> cross_validate(const dataset::FleetTable& table, const Plan& plan);
 

@@ -256,7 +256,7 @@ TEST(Evaluate, the_report_holds_its_plots_and_fetches_nothing) {
   const std::string html = evaluation::render_report({.title = "a < b", .model = "m", .data = "d"}, *estimator, table, *evaluated);
   std::size_t plots = 0;
   for (std::size_t at = html.find("<svg"); at != std::string::npos; at = html.find("<svg", at + 1)) ++plots;
-  EXPECT_EQ(plots, 4u + 24u);
+  EXPECT_EQ(plots, 5u + 24u);
   for (const char* fetched : {"<script", "http:", "https:", "url(", "src=", "nan ", "nan\"", "nan<", "inf", "a < b"})
     EXPECT_EQ(html.find(fetched), std::string::npos) << fetched;
   EXPECT_FALSE(evaluation::evaluate(*estimator, table, {1, 2}));

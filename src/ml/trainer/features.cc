@@ -8,12 +8,10 @@ namespace nacelle::trainer {
 
 namespace {
 
-/// The table's column of each of the recipe's inputs.
-std::vector<std::size_t> columns_of(const std::vector<std::string>& inputs) {
-  const auto& known = dataset::turbofan_columns();
+/// The table's column of each of the recipe's inputs; columns.size() if it has none of that name.
+std::vector<std::size_t> columns_of(const dataset::FleetTable& table, const std::vector<std::string>& inputs) {
   std::vector<std::size_t> columns;
-  for (const std::string& name : inputs)
-    columns.push_back(static_cast<std::size_t>(std::find(known.begin(), known.end(), name) - known.begin()));
+  for (const std::string& name : inputs) columns.push_back(table.find_column(name).value_or(table.columns.size()));
   return columns;
 }
 
@@ -23,7 +21,7 @@ feature::Pipeline::TrainingRows training_rows(const dataset::FleetTable& table, 
                                               const std::vector<double>& rul) {
   feature::Pipeline::TrainingRows rows{
       .row_count = table.row_count(), .inputs = {}, .cycle = table.cycle, .rul = rul, .engine_begin = {}};
-  for (const std::size_t column : columns_of(recipe.input_names())) {
+  for (const std::size_t column : columns_of(table, recipe.input_names())) {
     INVARIANT(column < table.columns.size(), "the recipe's inputs were checked against the table");
     rows.inputs.emplace_back(table.columns[column]);
   }
@@ -34,7 +32,7 @@ feature::Pipeline::TrainingRows training_rows(const dataset::FleetTable& table, 
 
 Result<TableColumns> TableColumns::of(const feature::Pipeline& pipeline, const dataset::FleetTable& table) {
   TableColumns columns;
-  const std::vector<std::size_t> indices = columns_of(pipeline.input_names());
+  const std::vector<std::size_t> indices = columns_of(table, pipeline.input_names());
   for (std::size_t i = 0; i < indices.size(); ++i) {
     if (indices[i] >= table.columns.size())
       return fail(Fault::invalid_input, "the table has no column '" + pipeline.input_names()[i] + "', which the features need");

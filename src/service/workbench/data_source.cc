@@ -16,6 +16,7 @@
 #include "ml/dataset/cmapss.h"
 #include "ml/dataset/csv.h"
 #include "service/workbench/files.h"
+#include "storage/file/file.h"
 
 namespace nacelle::workbench {
 
@@ -113,12 +114,88 @@ Result<bool> looks_like_csv(const fs::path& path) {
 
 }  // namespace
 
-Result<dataset::FleetTable> load_table(const std::string& file_or_name) {
+Result<std::shared_ptr<const dataset::FleetSchema>> load_schema(const std::string& path) {
+  if (path.empty()) return dataset::turbofan_schema();
+  TRY_LET(const Bytes text, storage::read_file(storage::real_file_system(), path, 1_MiB));
+  TRY_LET(const json::Value document, in(json::parse(text), path));
+  TRY_LET(dataset::FleetSchema schema, in(dataset::FleetSchema::from_json(document), path));
+  return std::shared_ptr<const dataset::FleetSchema>(std::make_shared<dataset::FleetSchema>(std::move(schema)));
+}
+
+Result<dataset::FleetTable> load_table(const std::string& file_or_name, const std::string& schema_path) {
+  TRY_LET(const auto schema, load_schema(schema_path));
   TRY_LET(const fs::path path, resolve(file_or_name, "train_"));
   TRY_LET(const bool csv, looks_like_csv(path));
   TRY_LET(std::ifstream in, open_file(path));
-  return csv ? dataset::read_csv(in, path.string()) : dataset::read_cmapss(in, path.string());
+  return csv || !schema_path.empty() ? dataset::read_csv(in, path.string(), nullptr, schema)
+                                     : dataset::read_cmapss(in, path.string());
 }
+
+Result<dataset::FleetTable> with_events(dataset::FleetTable table, const std::string& events) {
+  TRY_LET(std::ifstream in, open_file(events));
+  return dataset::with_failures(std::move(table), in, events);
+}
+
+Result<Import> import_csv(const std::vector<std::string>& files, const std::string& schema_path, const std::string& events) {
+  TRY_LET(const auto schema, load_schema(schema_path));
+  std::vector<std::ifstream> streams;
+  for (const std::string& file : files) {
+    TRY_LET(std::ifstream in, open_file(file));
+    streams.push_back(std::move(in));
+  }
+  std::vector<std::istream*> borrowed;
+  for (std::ifstream& stream : streams) borrowed.push_back(&stream);
+  Import import;
+  TRY_LET(import.table, dataset::read_joined_csv(borrowed, files, &import.counts, schema));
+  import.files = files.size();
+  if (!events.empty()) {
+    TRY_LET(import.table, with_events(std::move(import.table), events));
+  }
+  return import;
+}
+
+Result<dataset::DataProfile> profile_file(const std::string& file_or_name, const std::string& schema_path) {
+  TRY_LET(const auto schema, load_schema(schema_path));
+  TRY_LET(const fs::path path, resolve(file_or_name, "train_"));
+  TRY_LET(std::ifstream in, open_file(path));
+  TRY_LET(dataset::RowReader rows, dataset::RowReader::open(in, path.string(), schema));
+  dataset::Profiler profiler(schema);
+  dataset::ReadingRow row;
+  for (;;) {
+    TRY_LET(const bool more, rows.next(row));
+    if (!more) break;
+    profiler.add(row);
+  }
+  return profiler.finish();
+}
+
+Result<dataset::Prepared> prepare_file(const std::string& file_or_name, const std::string& schema_path,
+                                       const dataset::PrepareOptions& options, const fs::path& out) {
+  TRY_LET(const auto schema, load_schema(schema_path));
+  TRY_LET(const fs::path path, resolve(file_or_name, "train_"));
+  const auto open = [&path]() -> Result<std::unique_ptr<std::istream>> {
+    TRY_LET(std::ifstream in, open_file(path));
+    return std::unique_ptr<std::istream>(std::make_unique<std::ifstream>(std::move(in)));
+  };
+  // Beside its name until it is whole.
+  fs::path unfinished = out;
+  unfinished += ".tmp";
+  std::ofstream stream(unfinished, std::ios::binary | std::ios::trunc);
+  if (!stream) return fail(Fault::unavailable, fmt::format("{}: cannot be written", unfinished.string()));
+  auto prepared = dataset::prepare_rows(open, path.string(), schema, options, stream);
+  stream.close();
+  std::error_code code;
+  if (prepared && !stream) prepared = fail(Fault::exhausted, fmt::format("{}: cannot be written to the end", unfinished.string()));
+  if (prepared) fs::rename(unfinished, out, code);
+  if (!prepared || code) {
+    std::error_code ignored;
+    fs::remove(unfinished, ignored);
+  }
+  if (prepared && code) return fail(Fault::unavailable, fmt::format("{}: {}", out.string(), code.message()));
+  return prepared;
+}
+
+Result<fs::path> find_table_file(const std::string& file_or_name) { return resolve(file_or_name, "train_"); }
 
 Result<std::vector<double>> load_rul(const std::string& file_or_name) {
   TRY_LET(const fs::path path, resolve(file_or_name, "RUL_"));
@@ -126,11 +203,11 @@ Result<std::vector<double>> load_rul(const std::string& file_or_name) {
   return dataset::read_rul(in, path.string());
 }
 
-Result<TestSet> load_test_set(const std::string& data, const std::string& rul) {
+Result<TestSet> load_test_set(const std::string& data, const std::string& rul, const std::string& schema) {
   std::error_code code;
   const bool bare_name = is_set_name(data) && data.find('_') == std::string::npos && !fs::exists(data, code);
   const bool test_name = data.starts_with("test_") && is_set_name(data) && !fs::exists(data, code);
-  TRY_LET(dataset::FleetTable table, load_table(bare_name ? "test_" + data : data));
+  TRY_LET(dataset::FleetTable table, load_table(bare_name ? "test_" + data : data, schema));
   if (!rul.empty() || bare_name || test_name) {
     TRY_LET(std::vector<double> truth, load_rul(rul.empty() ? data : rul));
     if (truth.size() != table.engines.size())
@@ -147,6 +224,7 @@ Result<TestSet> load_test_set(const std::string& data, const std::string& rul) {
 
 dataset::FleetTable join_tables(std::vector<dataset::FleetTable> tables) {
   dataset::FleetTable all = std::move(tables.front());
+  all.unit_names.clear();  // engines are renumbered
   const auto has_end_rul = [](const dataset::FleetTable& table) { return !table.end_rul.empty(); };
   const bool any_end_rul = has_end_rul(all) || std::any_of(tables.begin() + 1, tables.end(), has_end_rul);
   if (any_end_rul) all.end_rul.resize(all.engines.size());

@@ -7,6 +7,7 @@
 
 #include "foundation/result.h"
 #include "ml/dataset/fleet_table.h"
+#include "ml/dataset/prepare.h"
 
 namespace nacelle::workbench {
 
@@ -21,7 +22,21 @@ bool is_set_name(std::string_view text);
 
 /// A table from a file (CSV if its first line begins with a letter, else C-MAPSS text; either may be gzip) or a set's name: FD001
 /// or train_FD001 is its training half, test_FD001 its test half.
-Result<dataset::FleetTable> load_table(const std::string& file_or_name);
+/// `schema`: the file of another fleet's schema (docs/formats/fleet-schema.md); then it is CSV. Empty: turbofans.
+Result<dataset::FleetTable> load_table(const std::string& file_or_name, const std::string& schema = {});
+Result<std::shared_ptr<const dataset::FleetSchema>> load_schema(const std::string& path);  ///< empty: turbofans
+/// The file that load_table() would read.
+Result<std::filesystem::path> find_table_file(const std::string& file_or_name);
+/// Several CSV files as one table (dataset::read_joined_csv), with the failures that `events` tells if it is not empty.
+struct Import;
+Result<Import> import_csv(const std::vector<std::string>& files, const std::string& schema, const std::string& events);
+Result<dataset::FleetTable> with_events(dataset::FleetTable table, const std::string& events);
+
+// In one pass or two over the file, in bounded memory.
+Result<dataset::DataProfile> profile_file(const std::string& file_or_name, const std::string& schema);
+Result<dataset::Prepared> prepare_file(const std::string& file_or_name, const std::string& schema,
+                                       const dataset::PrepareOptions& options, const std::filesystem::path& out);
+
 /// A RUL list from a file or a set's name.
 Result<std::vector<double>> load_rul(const std::string& file_or_name);
 
@@ -31,7 +46,7 @@ struct TestSet {
 };
 /// What a model is to be judged on. A bare set's name means its test half and its RUL list; otherwise `rul` is a RUL list, or empty
 /// if the table tells remaining lives itself (a CSV with the column RUL). Fault::invalid_input if nothing tells them.
-Result<TestSet> load_test_set(const std::string& data, const std::string& rul);
+Result<TestSet> load_test_set(const std::string& data, const std::string& rul, const std::string& schema = {});
 
 /// Several tables as one: the engines of the second are numbered on from the first's, and so on.
 dataset::FleetTable join_tables(std::vector<dataset::FleetTable> tables);

@@ -9,7 +9,7 @@
 #include "service/workbench/data_source.h"
 #include "service/workbench/files.h"
 #include "service/workbench/model_reference.h"
-#include "service/workbench/training.h"
+#include "service/workbench/store.h"
 
 namespace nacelle::workbench {
 namespace {
@@ -30,8 +30,6 @@ class Workbench : public testing::Test {
   fs::path folder_;
   ManualClock clock_;
 };
-
-trainer::Plan quick() { return {.trainer = "ridge", .folds = 2, .fold_row_stride = 5}; }
 
 TEST_F(Workbench, versions_count_up_and_the_first_is_champion) {
   WorkbenchStore store = open();
@@ -61,42 +59,37 @@ TEST_F(Workbench, an_unknown_model_is_refused_with_what_there_is) {
   EXPECT_EQ(unknown.error().message, "model 'other:3' is unknown; there are: rul:1");
 }
 
-TEST_F(Workbench, an_experiment_leaves_runs_a_leaderboard_and_a_model_that_loads) {
-  const auto table = dataset::make_synthetic_fleet({.engines = 10});
-  ExperimentRequest request{.name = "trial", .trainers = {"ridge"}, .plan = quick(), .register_as = "rul"};
-  {
-    WorkbenchStore store = open();
-    const auto result = run_experiment(store, table, request);
-    ASSERT_TRUE(result) << result.error().message;
-    ASSERT_TRUE(result->registered);
-    EXPECT_EQ(result->leaderboard.front().status, "finished");
-    EXPECT_EQ(result->leaderboard.front().data_sha256, table.content_hash());
-  }
-  WorkbenchStore again = open();  // another process, later
-  EXPECT_EQ(again.experiments()->front().runs, 1);
-  EXPECT_EQ(again.runs("trial")->size(), 1u);
-  EXPECT_FALSE(again.runs("other"));
-  const auto resolved = resolve_model("rul@champion", folder_.string());
-  ASSERT_TRUE(resolved) << resolved.error().message;
-  EXPECT_EQ(resolved->version, 1);
-  const auto estimator = model::Estimator::load(resolved->artifact);
-  ASSERT_TRUE(estimator) << estimator.error().message;
-  EXPECT_EQ((*estimator)->content_hash(), again.runs("trial")->front().artifact_sha256);
-}
-
-TEST_F(Workbench, a_failing_trainer_is_a_failed_run_and_the_others_go_on) {
+TEST_F(Workbench, a_deployed_or_named_version_is_not_deleted_and_numbers_do_not_come_back) {
   WorkbenchStore store = open();
-  const auto table = dataset::make_synthetic_fleet({.engines = 10});
-  trainer::Plan plan = quick();
-  plan.folds = 11;  // more than engines
-  const auto none = run_experiment(store, table, {.name = "trial", .trainers = {"ridge"}, .plan = plan});
-  ASSERT_FALSE(none);
-  const auto runs = store.runs("trial");
-  ASSERT_TRUE(runs);
-  EXPECT_EQ(runs->front().status, "failed");
-  EXPECT_NE(runs->front().message.find("folds"), std::string::npos);
-  EXPECT_FALSE(run_experiment(store, table, {.name = "trial", .trainers = {"svm"}, .plan = quick()}));
-  EXPECT_EQ(store.runs("trial")->size(), 1u);
+  const auto keep = [&store](const std::string& bytes) { return store.keep_artifact(bytes).value(); };
+  const std::string first = keep("one"), second = keep("two"), third = keep("three");
+  for (const std::string& sha256 : {first, second, third}) ASSERT_TRUE(store.register_model("rul", sha256, "", ""));
+  EXPECT_EQ(store.resolve(*registry::parse_reference("rul:3"))->parent, "rul:1");
+  ASSERT_TRUE(store.mark_deployed(second, "edge-1", "classifier"));
+  const auto deployed = store.delete_version("rul", 2);
+  ASSERT_FALSE(deployed);
+  EXPECT_EQ(deployed.error().fault, Fault::conflict);
+  EXPECT_NE(deployed.error().message.find("edge-1/classifier"), std::string::npos);
+  const auto champion = store.delete_version("rul", 1);
+  ASSERT_FALSE(champion);
+  EXPECT_NE(champion.error().message.find("champion"), std::string::npos);
+  ASSERT_TRUE(store.mark_deployed(third, "edge-1", "classifier"));  // another model took its place there
+  EXPECT_TRUE(fs::exists(store.artifact_path(second)));
+  ASSERT_TRUE(store.delete_version("rul", 2));
+  EXPECT_FALSE(fs::exists(store.artifact_path(second)));
+  EXPECT_EQ(store.resolve(*registry::parse_reference("rul:2")).error().fault, Fault::not_found);
+  EXPECT_FALSE(store.delete_version("rul", 2));
+  ASSERT_TRUE(store.unmark_deployed("edge-1"));
+  EXPECT_FALSE(store.unmark_deployed("edge-1"));
+  ASSERT_TRUE(store.drop_alias("rul", "challenger"));
+  ASSERT_TRUE(store.delete_version("rul", 3));
+  EXPECT_EQ(store.register_model("rul", first, "", "")->version, 4);
+  ASSERT_TRUE(store.drop_alias("rul", "challenger"));
+  ASSERT_TRUE(store.delete_version("rul", 4));
+  EXPECT_TRUE(fs::exists(store.artifact_path(first)));  // version 1 needs it
+  EXPECT_TRUE(store.set_notes("rul", 1, "kept"));
+  EXPECT_EQ(store.resolve(*registry::parse_reference("rul:1"))->notes, "kept");
+  EXPECT_FALSE(store.set_notes("rul", 9, "nobody"));
 }
 
 TEST_F(Workbench, a_model_is_named_by_path_folder_or_reference) {

@@ -1,0 +1,58 @@
+#pragma once
+// FleetSchema: what the columns of a fleet's data are called and mean, so that a fleet of other machines than turbofans needs a
+// file, not code. Format: docs/formats/fleet-schema.md.
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "codec/json/value.h"
+#include "foundation/result.h"
+
+namespace nacelle::dataset {
+
+struct Channel {
+  std::string name;
+  std::string meaning;   ///< for people; may be empty
+  std::string unit;      ///< may be empty
+  double tolerance = 0;  ///< of a setting: readings that differ by less are in one operating regime; 0: the feature recipe's own
+};
+
+/// How time is told. A reading's cycle is 1 + (its time - the origin) / step, rounded; whole numbers with step 1 are cycles as they
+/// are.
+struct TimeColumn {
+  std::string name = "cycle";
+  bool iso8601 = false;  ///< text such as 2030-01-01T06:00:00Z, counted in seconds from each machine's first reading
+  double step = 1;       ///< of one cycle, in the column's unit (seconds for ISO 8601)
+};
+
+struct FleetSchema {
+  std::string machine = "engine";
+  std::string id = "unit";
+  bool id_is_text = false;  ///< machines have names; else numbers from 1 up
+  TimeColumn time;
+  std::vector<Channel> settings;
+  std::vector<Channel> sensors;
+  std::string label = "RUL";  ///< column with the remaining life in cycles, if there is one
+  std::string event_id;       ///< columns of a file of failures; empty: as id and time
+  std::string event_time;
+
+  /// Settings, then sensors: a table's columns.
+  std::vector<std::string> column_names() const;
+  std::size_t column_count() const { return settings.size() + sensors.size(); }
+  const Channel& column(std::size_t index) const;
+  std::optional<std::size_t> find_column(std::string_view name) const;
+  /// "T2, temperature (°R)"
+  std::string describe(std::size_t index) const;
+
+  /// Fault::invalid_input names the member: no sensor, above 1000 columns, a name twice, empty or with a comma or line end.
+  static Result<FleetSchema> from_json(const json::Value& document);
+  json::Value to_json() const;
+};
+
+/// C-MAPSS: unit, cycle, OperationalSetting1..3, Sensor1..21. Source of the meanings: Saxena et al., PHM08, table 2.
+std::shared_ptr<const FleetSchema> turbofan_schema();
+
+}  // namespace nacelle::dataset
