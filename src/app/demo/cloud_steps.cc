@@ -95,7 +95,7 @@ Result<std::uint64_t> tell_leaderboard(Step& step, const json::Value& leaderboar
     if (status != "finished" && status != "pruned") continue;
     TRY_LET(const double rmse, number_in(run, {"metrics", "rmse"}));
     TRY_LET(const std::uint64_t folds, count_in(run, {"folds"}));
-    if (ended++ < shown) step.note(fmt::format("{} {:.2f} on {} folds", trainer, rmse, folds));
+    if (ended++ < shown) step.note(fmt::format("{} {:.2f} on {} fold{}", trainer, rmse, folds, folds == 1 ? "" : "s"));
   }
   return ended;
 }
