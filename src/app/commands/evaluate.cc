@@ -56,7 +56,8 @@ Result<Judged> judge(const Flags& flags, const Loaded& model, const workbench::T
   Judged judged;
   judged.learned_from_these = learned_from(*model.estimator, test.table);
   if (judged.learned_from_these)
-    fmt::print(stderr, "warning: {} learned from these very data: this says nothing of engines that it has not seen\n", model.called);
+    fmt::print(stderr, "warning: {} learned from these very data: this says nothing of engines that it has not seen\n",
+               model.called);
   TRY_LET(judged.evaluation, evaluation::evaluate(*model.estimator, test.table, test.truth, flags.cap));
   if (flags.robustness) {
     TRY_LET(judged.robustness, evaluation::judge_robustness(*model.estimator, test.table, test.truth, flags.cap));
