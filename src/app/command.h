@@ -46,6 +46,11 @@ void add_routes(CLI::App& root, Outcome& outcome);
 void add_endpoints(CLI::App& root, Outcome& outcome);
 void add_top(CLI::App& root, Outcome& outcome);
 void add_avro(CLI::App& root, Outcome& outcome);
+void add_query(CLI::App& root, Outcome& outcome);
+void add_jobs(CLI::App& root, Outcome& outcome);
+void add_configurations(CLI::App& root, Outcome& outcome);
+void add_enrollments(CLI::App& root, Outcome& outcome);
+void add_device_files(CLI::App& devices, Outcome& outcome);
 void add_demo(CLI::App& root, Outcome& outcome);
 
 }  // namespace nacelle::app

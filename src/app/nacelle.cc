@@ -23,12 +23,13 @@ int main(int argc, char** argv) {
 
   nacelle::app::Outcome outcome;
   for (const auto add :
-       {nacelle::app::add_hub,     nacelle::app::add_edge,     nacelle::app::add_score,     nacelle::app::add_simulate,
-        nacelle::app::add_data,    nacelle::app::add_train,    nacelle::app::add_trial,     nacelle::app::add_experiments,
-        nacelle::app::add_models,  nacelle::app::add_evaluate, nacelle::app::add_predict,   nacelle::app::add_advise,
-        nacelle::app::add_package, nacelle::app::add_deploy,   nacelle::app::add_devices,   nacelle::app::add_twins,
-        nacelle::app::add_events,  nacelle::app::add_routes,   nacelle::app::add_endpoints, nacelle::app::add_top,
-        nacelle::app::add_avro,    nacelle::app::add_demo})
+       {nacelle::app::add_hub,         nacelle::app::add_edge,     nacelle::app::add_score,     nacelle::app::add_simulate,
+        nacelle::app::add_data,        nacelle::app::add_train,    nacelle::app::add_trial,     nacelle::app::add_experiments,
+        nacelle::app::add_models,      nacelle::app::add_evaluate, nacelle::app::add_predict,   nacelle::app::add_advise,
+        nacelle::app::add_package,     nacelle::app::add_deploy,   nacelle::app::add_devices,   nacelle::app::add_twins,
+        nacelle::app::add_events,      nacelle::app::add_routes,   nacelle::app::add_endpoints, nacelle::app::add_top,
+        nacelle::app::add_avro,        nacelle::app::add_query,    nacelle::app::add_jobs,      nacelle::app::add_configurations,
+        nacelle::app::add_enrollments, nacelle::app::add_demo})
     add(root, outcome);
 
   try {

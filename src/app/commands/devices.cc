@@ -157,6 +157,7 @@ void add_devices(CLI::App& root, Outcome& outcome) {
                              connection_string, true, settings);
   tells->add_option("--gateway", settings->gateway, "adds GatewayHostName");
   tells->footer("Example:\n  nacelle devices connection-string Client_001");
+  add_device_files(*devices, outcome);
 }
 
 }  // namespace nacelle::app

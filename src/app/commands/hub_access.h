@@ -17,6 +17,9 @@ void add_hub_option(CLI::App& command, std::string& path);
 /// Runs `work` with a client of that hub, to its end.
 Result<> with_hub(const std::string& path, std::function<awaitable<Result<>>(endpoint::HubClient&)> work);
 
+/// All rows of a call that answers in pages (x-ms-continuation).
+awaitable<Result<json::Array>> all_pages(endpoint::HubClient& hub, std::string method, std::string target, std::string body);
+
 /// One line on standard output, flushed.
 void print_line(std::string_view line);
 

@@ -34,6 +34,7 @@ struct MqttAccept {
   std::optional<Timestamp> expires_at;  ///< the connection is closed then
   std::string reason;                   ///< for the log when refused; no secrets
   std::shared_ptr<void> context;
+  std::string session;  ///< if not empty, the name that the client's session goes by, in place of its client id
 };
 
 class MqttPolicy {

@@ -29,7 +29,12 @@ Client& client_of(const MqttConnectionPtr& connection) { return *static_cast<Cli
 class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
  public:
   Endpoint(Executor executor, DeviceBackend& backend, const Clock& clock, Options options)
-      : executor_(executor), backend_(backend), clock_(clock), hub_names_(std::move(options.hub_names)), tasks_(executor) {
+      : executor_(executor),
+        backend_(backend),
+        clock_(clock),
+        hub_names_(std::move(options.hub_names)),
+        registrations_(options.registrations),
+        tasks_(executor) {
     if (!options.server.clock) options.server.clock = &clock_;
     server_ = net::MqttServer::make(std::move(executor), *this, std::move(options.server));
   }
@@ -102,6 +107,14 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
 
   awaitable<net::MqttAccept> accept(const mqtt::Connect& connect, const Bytes& certificate_der, std::string) override {
     net::MqttAccept verdict;
+    const auto registers = parse_registration_name(connect.user_name.value_or(std::string()));
+    if (registers && registrations_) {
+      const std::string token = connect.password.value_or(std::string());
+      const Bytes shown = certificate_der;
+      const bool agrees = connect.client_id == registers->registration_id;
+      verdict = co_await accept_registrant(*registers, token, shown, agrees);
+      co_return verdict;
+    }
     Admission admission = examine(connect, hub_names_);
     if (admission.refusal) {
       verdict.code = admission.refusal->code;
@@ -133,7 +146,31 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
     co_return verdict;
   }
 
+  awaitable<net::MqttAccept> accept_registrant(RegistrationName name, std::string token, Bytes certificates, bool agrees) {
+    net::MqttAccept verdict;
+    if (!agrees) {
+      verdict.reason = "user name and client id name different registrations";
+      co_return verdict;
+    }
+    Result<Registrant> who = co_await registrations_->authenticate(name.id_scope, name.registration_id, token, certificates);
+    if (!who) {
+      verdict.code = refusal_code(who.error().fault);
+      verdict.reason = who.error().message;
+      co_return verdict;
+    }
+    auto client = std::make_shared<Client>();
+    // No device id holds a blank: the connection of a device of that name is left alone.
+    client->client_id = "registration " + who->id;
+    verdict.code = mqtt::ConnectCode::accepted;
+    verdict.expires_at = who->until;
+    verdict.session = client->client_id;
+    client->registrant = *std::move(who);
+    verdict.context = std::move(client);
+    co_return verdict;
+  }
+
   void connected(const MqttConnectionPtr& connection) override {
+    if (client_of(connection).registrant) return;
     const IdentityName& who = client_of(connection).who;
     backend_.connected(who);
     backend_.subscriptions_changed(who);  // those of a kept session
@@ -141,6 +178,7 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
 
   void disconnected(const MqttConnectionPtr& connection, bool) override {
     Client& client = client_of(connection);
+    if (client.registrant) return;
     if (client.twin_calls) client.twin_calls->close();
     backend_.disconnected(client.who);
   }
@@ -148,6 +186,8 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
   // -- The policy: subscriptions -------------------------------------------------------------------------------------
 
   std::optional<mqtt::QoS> subscribe(const MqttConnectionPtr& connection, const mqtt::Subscription& wanted) override {
+    if (client_of(connection).registrant)
+      return wanted.filter == registration_filter ? std::optional(std::min(wanted.qos, mqtt::QoS::at_least_once)) : std::nullopt;
     const IdentityName& who = client_of(connection).who;
     const auto topic = telemetry::parse_subscribe_topic(wanted.filter);
     if (!topic) {
@@ -164,6 +204,7 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
   }
 
   void subscribed(const MqttConnectionPtr& connection, const std::string&) override {
+    if (client_of(connection).registrant) return;
     backend_.subscriptions_changed(client_of(connection).who);
   }
 
@@ -187,6 +228,7 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
   }
 
   void publish(const MqttConnectionPtr& connection, const mqtt::Publish& packet, Done done) override {
+    if (client_of(connection).registrant) return accept_registration(client_of(connection), packet, std::move(done));
     auto topic = telemetry::parse_publish_topic(packet.topic);
     if (!topic) return done(fail(std::move(topic).error()));
     if (const auto* events = std::get_if<telemetry::EventTopic>(&*topic))
@@ -202,10 +244,32 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
   }
 
   void will(const MqttConnectionPtr& connection, const mqtt::Publish& packet, Done done) override {
+    if (client_of(connection).registrant) return done({});  // a registrant has nothing to leave behind
     const auto topic = telemetry::parse_publish_topic(packet.topic);
     INVARIANT(topic && std::holds_alternative<telemetry::EventTopic>(*topic),
               "a will's topic was checked when its client connected");
     accept_telemetry(client_of(connection), std::get<telemetry::EventTopic>(*topic), packet, true, std::move(done));
+  }
+
+  void accept_registration(const Client& client, const mqtt::Publish& packet, Done done) {
+    auto request = parse_registration_topic(packet.topic);
+    if (!request) return done(fail(Fault::denied, "a registrant may publish registrations only"));
+    tasks_.spawn(answer_registration(*client.registrant, client.client_id, *std::move(request), Bytes(packet.payload)));
+    done({});
+  }
+
+  awaitable<void> answer_registration(Registrant who, std::string session, RegistrationRequest request, Bytes body) {
+    RegistrationAnswer answer;
+    if (request.operation_id) {
+      const std::string operation = *request.operation_id;
+      answer = co_await registrations_->status(who, operation);
+    } else {
+      answer = co_await registrations_->begin(who, body);
+    }
+    const std::string topic = registration_response_topic(answer, request.request_id);
+    server_->deliver(session, topic, answer.body, mqtt::QoS::at_least_once, [session](const Result<>& delivered) {
+      if (!delivered) log::info("endpoint", "{}: an answer was not delivered: {}", session, delivered.error().message);
+    });
   }
 
   /// No coroutine and no queue: the backend is called on the connection's strand with the message.
@@ -296,6 +360,7 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
   const Clock& clock_;
   const std::vector<std::string> hub_names_;
   const std::shared_ptr<BatchPool> pool_ = std::make_shared<BatchPool>();  // batches come back after our end
+  RegistrationBackend* const registrations_;
   TaskScope tasks_;
   std::unique_ptr<net::MqttServer> server_;
 };

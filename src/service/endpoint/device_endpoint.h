@@ -13,6 +13,7 @@
 #include "domain/telemetry/topic.h"
 #include "domain/twin/twin.h"
 #include "net/mqtt/server.h"
+#include "service/endpoint/registration.h"
 #include "storage/log/event_log.h"
 
 namespace nacelle::endpoint {
@@ -62,6 +63,7 @@ class DeviceEndpoint {
   struct Options {
     std::vector<std::string> hub_names;  ///< accepted in user names: name and aliases, with and without port
     net::MqttServer::Options server;
+    RegistrationBackend* registrations = nullptr;  ///< outlives the endpoint; null: nobody may register
   };
   static std::unique_ptr<DeviceEndpoint> make(Executor executor, DeviceBackend& backend, const Clock& clock, Options options);
   virtual ~DeviceEndpoint() = default;

@@ -50,6 +50,7 @@ struct Services {
   Uploads& uploads;
   Snapshot<Routes>& routes;
   Fleet& fleet;
+  const Executor executor;
   Counters& counters;
 
   net::HttpResponse error(const ErrorKind& kind, std::string_view text) const { return error_response(kind, text, clock.now()); }
@@ -148,6 +149,38 @@ awaitable<net::HttpResponse> get_blob(Services&, Call);
 
 // api_queries.cc
 net::HttpResponse query_devices(Services&, const Call&);
+net::HttpResponse export_devices(Services&, const Call&);
+// api_configurations.cc
+net::HttpResponse put_configuration(Services&, const Call&);
+net::HttpResponse get_configuration(Services&, const Call&);
+net::HttpResponse list_configurations(Services&, const Call&);
+net::HttpResponse delete_configuration(Services&, const Call&);
+net::HttpResponse test_configuration_queries(Services&, const Call&);
+// api_jobs.cc
+net::HttpResponse put_job(Services&, const Call&);
+net::HttpResponse get_job(Services&, const Call&);
+net::HttpResponse cancel_job(Services&, const Call&);
+net::HttpResponse query_jobs(Services&, const Call&);
+
+// api_enrollments.cc
+net::HttpResponse put_enrollment(Services&, const Call&);
+net::HttpResponse get_enrollment(Services&, const Call&);
+net::HttpResponse delete_enrollment(Services&, const Call&);
+net::HttpResponse enrollment_attestation(Services&, const Call&);
+net::HttpResponse query_enrollments(Services&, const Call&);
+net::HttpResponse bulk_enrollments(Services&, const Call&);
+net::HttpResponse put_enrollment_group(Services&, const Call&);
+net::HttpResponse get_enrollment_group(Services&, const Call&);
+net::HttpResponse delete_enrollment_group(Services&, const Call&);
+net::HttpResponse enrollment_group_attestation(Services&, const Call&);
+net::HttpResponse query_enrollment_groups(Services&, const Call&);
+net::HttpResponse get_registration(Services&, const Call&);
+net::HttpResponse delete_registration(Services&, const Call&);
+net::HttpResponse query_registrations(Services&, const Call&);
+net::HttpResponse provisioning_facts(Services&, const Call&);
+awaitable<net::HttpResponse> register_device(Services&, Call);
+awaitable<net::HttpResponse> registration_operation(Services&, Call);
+awaitable<net::HttpResponse> registration_state(Services&, Call);
 
 // -- What several of them share
 
@@ -165,5 +198,10 @@ void cut_off(Services& services, const std::vector<device::IdentityName>& names,
 /// Writes `next` and tells the device what changed in its desired properties.
 Result<> store_desired(Services& services, const device::IdentityName& name, const twin::Twin& next,
                        const json::Value& notification_values);
+
+/// Makes the desired properties of `name` what `wanted` says, telling the device what changed; nothing is written if they are that.
+Result<> bring_desired_to(Services& services, const device::IdentityName& name, const json::Value& wanted);
+/// Makes a whole deployment so (wire facts 2.9), writing only what differs. Fault::invalid_input for a manifest with a mistake.
+Result<> deploy(Services& services, const device::DeviceId& device, const json::Value& manifest);
 
 }  // namespace nacelle::hub

@@ -14,6 +14,21 @@ struct Refusal {
   std::string text;
 };
 
+/// Before anything is written: an item is taken whole or not at all.
+Result<> check_twin(const twin::ServicePatch& patch) {
+  if (patch.tags) TRY(twin::check_limits(*patch.tags, "tags"));
+  if (patch.desired) TRY(twin::check_limits(*patch.desired, "desired"));
+  return {};
+}
+
+/// Puts the item's tags and desired properties in place of what there is.
+Result<> write_twin(Services& services, const device::IdentityName& name, const twin::ServicePatch& patch) {
+  if (!patch.tags && !patch.desired) return {};
+  TRY_LET(twin::Twin twin, services.registry.twin(name));
+  TRY_LET(const twin::Twin next, twin::apply(std::move(twin), patch, true, services.clock.now()));
+  return patch.desired ? store_desired(services, name, next, next.desired.values) : services.registry.put_twin(name, next);
+}
+
 /// Creates, updates or deletes one device as its `importMode` says.
 std::optional<Refusal> run_item(Services& services, const json::Value& item, const device::DeviceId& id, const std::string& mode) {
   const device::IdentityName name{id, {}};
@@ -38,10 +53,15 @@ std::optional<Refusal> run_item(Services& services, const json::Value& item, con
   }
   auto identity = device::from_json(item, name);
   if (!identity) return Refusal{kinds::argument_invalid, identity.error().message};
+  const auto patch = twin::parse_service_patch(item);
+  if (!patch) return Refusal{kinds::argument_invalid, patch.error().message};
+  if (const auto fits = check_twin(*patch); !fits) return Refusal{kinds::argument_invalid, fits.error().message};
   const bool enabled = identity->enabled;
   const auto stored = old ? services.registry.update(std::move(*identity)) : services.registry.create(std::move(*identity));
   if (!stored) return Refusal{kind_of(stored.error().fault), stored.error().message};
   if (old && !enabled) cut_off(services, with_modules(services, name), false, "disabled in the registry");
+  if (const auto written = write_twin(services, name, *patch); !written)
+    return Refusal{kind_of(written.error().fault), written.error().message};
   return std::nullopt;
 }
 

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "codec/text/encoding.h"
+#include "domain/deployment/configuration.h"
 #include "domain/deployment/manifest.h"
 #include "foundation/log.h"
 #include "service/hub/api.h"
@@ -70,7 +71,8 @@ Result<Plan> make_plan(const Services& services, const device::DeviceId& device,
   return plan;
 }
 
-Result<> carry_out(Services& services, const Plan& plan) {
+/// `only_changes`: twins that are as they should be are not written again.
+Result<> carry_out(Services& services, const Plan& plan, bool only_changes) {
   for (const auto& name : plan.create) {
     TRY_LET(device::Identity module, device::from_json(json::Object{}, name));
     module.managed_by = managed_by_edge;
@@ -80,6 +82,10 @@ Result<> carry_out(Services& services, const Plan& plan) {
   for (const bool agent : {false, true})
     for (const auto& change : plan.changes) {
       if ((change.module.module.str() == "$edgeAgent") != agent) continue;
+      if (only_changes && change.replace) {
+        TRY(bring_desired_to(services, change.module, *change.patch.desired));
+        continue;
+      }
       TRY_LET(twin::Twin twin, services.registry.twin(change.module));
       TRY_LET(const twin::Twin next, twin::apply(std::move(twin), change.patch, change.replace, services.clock.now()));
       TRY(store_desired(services, change.module, next, change.replace ? next.desired.values : *change.patch.desired));
@@ -93,6 +99,19 @@ Result<> carry_out(Services& services, const Plan& plan) {
 
 }  // namespace
 
+Result<> bring_desired_to(Services& services, const device::IdentityName& name, const json::Value& wanted) {
+  TRY_LET(twin::Twin twin, services.registry.twin(name));
+  const json::Value patch = deployment::difference(twin.desired.values.as_object(), wanted.as_object());
+  if (patch.as_object().empty()) return {};
+  TRY_LET(const twin::Twin next, twin::apply(std::move(twin), {std::nullopt, patch}, false, services.clock.now()));
+  return store_desired(services, name, next, patch);
+}
+
+Result<> deploy(Services& services, const device::DeviceId& device, const json::Value& manifest) {
+  TRY_LET(const Plan plan, make_plan(services, device, manifest));
+  return carry_out(services, plan, true);
+}
+
 net::HttpResponse apply_configuration(Services& services, const Call& call) {
   if (auto answer = missing(services, call.target)) return *std::move(answer);
   const auto document = call.json();
@@ -102,7 +121,7 @@ net::HttpResponse apply_configuration(Services& services, const Call& call) {
   const auto plan = make_plan(services, call.target.device, *document);
   if (!plan && plan.error().fault == Fault::exhausted) return services.error(kinds::too_many_modules, plan.error().message);
   if (!plan) return services.error(plan.error());
-  if (const auto done = carry_out(services, *plan); !done) return services.error(done.error());
+  if (const auto done = carry_out(services, *plan, false); !done) return services.error(done.error());
   log::info("hub", "deployment for '{}': {} modules made, {} removed, {} twins written", call.target.device.str(),
             plan->create.size(), plan->remove.size(), plan->changes.size());
   return {204, {}, {}};

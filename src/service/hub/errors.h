@@ -22,6 +22,13 @@ inline constexpr ErrorKind too_many_uploads{403006, "DeviceMaximumActiveFileUplo
 inline constexpr ErrorKind queue_full{403004, "DeviceMaximumQueueDepthExceeded", 403};
 inline constexpr ErrorKind device_not_found{404001, "DeviceNotFound", 404};
 inline constexpr ErrorKind module_not_found{404010, "ModuleNotFound", 404};
+inline constexpr ErrorKind job_not_found{404002, "JobNotFound", 404};
+inline constexpr ErrorKind enrollment_not_found{404204, "EnrollmentNotFound", 404};
+inline constexpr ErrorKind configuration_not_found{404000, "ConfigurationNotFound", 404};
+inline constexpr ErrorKind too_many_jobs{403003, "JobQuotaExceeded", 403};
+inline constexpr ErrorKind too_many_configurations{403000, "ConfigurationQuotaExceeded", 403};
+inline constexpr ErrorKind job_exists{409000, "JobAlreadyExists", 409};
+inline constexpr ErrorKind configuration_exists{409000, "ConfigurationAlreadyExists", 409};
 inline constexpr ErrorKind not_found{404000, "NotFound", 404};
 inline constexpr ErrorKind method_not_allowed{405000, "MethodNotAllowed", 405};
 inline constexpr ErrorKind device_not_online{404103, "DeviceNotOnline", 404};

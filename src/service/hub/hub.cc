@@ -2,9 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <future>
+
 #include "codec/sas/connection_string.h"
 #include "foundation/log.h"
 #include "service/hub/metrics.h"
+#include "service/hub/provisioning.h"
 #include "service/hub/schema.h"
 #include "service/hub/sessions.h"
 
@@ -50,6 +53,7 @@ Result<std::unique_ptr<Hub>> Hub::open(Executor executor, HubOptions options, co
   TRY(hub->listen());
   TRY(hub->write_hub_file());
   hub->tasks_.spawn(hub->capture_->run());
+  hub->tasks_.spawn(hub->fleet_->run());
   hub->tasks_.spawn(hub->keep_within_bounds());
   hub->tasks_.spawn(hub->start_webhooks());
   hub->tasks_.spawn(hub->sweep_messages());
@@ -90,7 +94,7 @@ Result<> Hub::open_parts() {
   };
   TRY_LET(cloud_to_device_, CloudToDevice::open(*registry_tables_, *registry_, *service_queue_, disk_.tables(), counters_, clock_,
                                                 std::move(outlet)));
-  fleet_ = std::make_unique<Fleet>(*registry_tables_, *registry_);
+  TRY_LET(fleet_, Fleet::make(*registry_tables_, *registry_, disk_, clock_, options_.host));
   commits_.emplace(executor_, *log_);
   const CaptureStream::Parts capture{*log_, *objects_, *capture_tables_, clock_, options_.host};
   capture_ = std::make_unique<Capture>(capture, disk_, *commits_);
@@ -115,6 +119,7 @@ Result<> Hub::listen() {
 Result<> Hub::listen_for_devices(const std::shared_ptr<net::TlsServerContext>& tls) {
   endpoint::DeviceEndpoint::Options options;
   options.hub_names = every_host_name(server_names(options_.host));
+  options.registrations = fleet_->provisioning.get();
   TRY_LET(storage::Database session_tables, open_session_tables(options_.directory));
   options.server.sessions = std::make_shared<Sessions>(std::move(session_tables));
   endpoint_ = endpoint::DeviceEndpoint::make(executor_, *ingest_, clock_, std::move(options));
@@ -126,10 +131,12 @@ Result<> Hub::listen_for_devices(const std::shared_ptr<net::TlsServerContext>& t
 }
 
 Result<> Hub::listen_for_calls(const std::shared_ptr<net::TlsServerContext>& tls) {
-  services_.reset(new Services{
-      clock_,     options_.host, 0,          options_.directory, files_,    disk_,     *registry_tables_, *registry_,
-      *access_,   *authority_,   *log_,      *objects_,          *ingest_,  *methods_, *cloud_to_device_, *service_queue_,
-      *endpoint_, *capture_,     *webhooks_, *events_,           *uploads_, routes_,   *fleet_,           counters_});
+  services_.reset(new Services{clock_,          options_.host,     0,          options_.directory, files_,
+                               disk_,           *registry_tables_, *registry_, *access_,           *authority_,
+                               *log_,           *objects_,         *ingest_,   *methods_,          *cloud_to_device_,
+                               *service_queue_, *endpoint_,        *capture_,  *webhooks_,         *events_,
+                               *uploads_,       routes_,           *fleet_,    executor_,          counters_});
+  TRY(open_fleet());
   api_ = std::make_unique<Api>(*services_);
   net::HttpLimits limits;
   limits.max_body_bytes = largest_body;
@@ -142,6 +149,13 @@ Result<> Hub::listen_for_calls(const std::shared_ptr<net::TlsServerContext>& tls
   TRY_LET(metrics_, net::HttpServer::listen(executor_, {"127.0.0.1", options_.metrics, {}}, nullptr, metrics));
   file_.metrics = metrics_->port();
   return {};
+}
+
+/// On the strand it belongs to: devices may be there already.
+Result<> Hub::open_fleet() {
+  std::promise<Result<>> opened;
+  asio::post(disk_.tables(), [&] { opened.set_value(fleet_->open(*services_)); });
+  return opened.get_future().get();
 }
 
 Result<> Hub::write_hub_file() {
@@ -203,6 +217,7 @@ awaitable<void> Hub::close(bool flush_capture) {
   co_await run_on(disk_.tables(), end_deliveries);
   co_await endpoint_->close();
   co_await tasks_.close();
+  co_await fleet_->close();
   co_await webhooks_->close();
   if (!flush_capture) co_return;
   const auto flushed = co_await capture_->flush();

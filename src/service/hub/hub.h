@@ -52,6 +52,7 @@ class Hub {
   Result<> listen();
   Result<> listen_for_devices(const std::shared_ptr<net::TlsServerContext>& tls);
   Result<> listen_for_calls(const std::shared_ptr<net::TlsServerContext>& tls);
+  Result<> open_fleet();
   Result<> write_hub_file();
   awaitable<void> keep_within_bounds();
   awaitable<void> start_webhooks();

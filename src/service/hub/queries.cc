@@ -227,6 +227,24 @@ Result<std::vector<device::IdentityName>> Queries::select(const query::Selection
   return names;
 }
 
+Result<std::int64_t> Queries::count(std::string_view text) {
+  TRY_LET(const Query query, query::parse_query(text));
+  if (query.aggregates()) {
+    TRY_LET(const QueryPage all, rows_of(query, largest_page, {}));
+    return static_cast<std::int64_t>(all.rows.size());
+  }
+  QuerySql sql(query.source);
+  std::string where;
+  if (query.where) {
+    TRY_LET(const std::string condition, sql.condition(*query.where));
+    where = " AND " + condition;
+  }
+  if (sql.needs_presence()) TRY(fill_presence());
+  TRY_LET(const auto rows, tables_.query_cells("SELECT count(*)" + sql.rows() + where, sql.parameters()));
+  const std::int64_t found = storage::integer(rows[0][0]);
+  return query.top ? std::min(found, static_cast<std::int64_t>(*query.top)) : found;
+}
+
 /// Who is connected lives in memory; queries that ask for it find it in a table of this connection's own.
 Result<> Queries::fill_presence() {
   json::Array rows;

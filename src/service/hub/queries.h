@@ -24,6 +24,9 @@ class Queries {
   /// By device and module. `only`: that one, if it fits.
   Result<std::vector<device::IdentityName>> select(const query::Selection& selection, const device::IdentityName* only = nullptr);
 
+  /// How many rows a query has. Fault::invalid_input as of page().
+  Result<std::int64_t> count(std::string_view text);
+
   static constexpr std::size_t largest_page = 1000;
 
  private:

@@ -125,6 +125,8 @@ Result<> Registry::load_policies() {
     };
     TRY(tables_.transaction(write));
   }
+  // Of the provisioning service; hubs made before there was one get it too.
+  TRY(tables_.run("INSERT OR IGNORE INTO policy VALUES ('provisioningserviceowner', ?, ?, 1, 1, 0, 0)", sas::random_key(), sas::random_key()));
   TRY_LET(const auto rows, tables_.query("SELECT name, primary_key, secondary_key, registry_read, registry_write, service_connect, "
                                          "device_connect FROM policy ORDER BY name"));
   for (const Row& row : rows) {
@@ -189,7 +191,11 @@ Result<Identity> Registry::create(Identity identity) {
     return {};
   };
   TRY(tables_.transaction(write));
-  for (Identity& one : made) identities_.put(std::move(one));
+  for (Identity& one : made) {
+    const IdentityName name = one.name;
+    identities_.put(std::move(one));
+    tell(name);
+  }
   return identity;
 }
 
@@ -219,6 +225,7 @@ Result<Identity> Registry::update(Identity identity) {
   TRY(tables_.transaction(write));
   identities_.put(identity);
   for (Identity& one : made) identities_.put(std::move(one));
+  tell(identity.name);
   return identity;
 }
 
@@ -236,9 +243,11 @@ Result<> Registry::remove(const IdentityName& name) {
     for (const IdentityPtr& module : identities_.modules_of(name.device)) {
       presence_.erase(module->name);
       identities_.erase(module->name);
+      tell(module->name);
     }
   presence_.erase(name);
   identities_.erase(name);
+  tell(name);
   return {};
 }
 
@@ -248,6 +257,14 @@ Result<std::vector<IdentityPtr>> Registry::devices(std::size_t limit) const {
   for (const Row& row : rows)
     if (auto found = identities_.find({device::DeviceId(storage::text(row[0])), {}})) devices.push_back(std::move(found));
   return devices;
+}
+
+Result<std::vector<IdentityName>> Registry::names_after(const std::string& device, std::size_t limit) const {
+  TRY_LET(const auto rows,
+          tables_.query("SELECT device FROM identity WHERE module = '' AND device > ? ORDER BY device LIMIT ?", device, limit));
+  std::vector<IdentityName> names;
+  for (const Row& row : rows) names.push_back({device::DeviceId(storage::text(row[0])), {}});
+  return names;
 }
 
 Result<std::vector<IdentityPtr>> Registry::children_of(const Identity& edge) const {
@@ -277,6 +294,7 @@ Result<> Registry::put_twin(const IdentityName& name, const twin::Twin& twin) {
   TRY_LET(const auto changed, tables_.run("UPDATE twin SET document = ? WHERE device = ? AND module = ?", twin::print_stored(twin),
                                           name.device.str(), name.module.str()));
   if (changed == 0) return fail(Fault::not_found, shown(name) + " is not registered");
+  tell(name);
   return {};
 }
 

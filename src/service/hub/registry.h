@@ -1,6 +1,7 @@
 #pragma once
 // Registry: devices, modules, shared access policies and twins, in tables, with identities mirrored in memory.
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <vector>
@@ -31,7 +32,8 @@ class Registry {
   /// With a device go its modules; with each its twin. Fault::not_found.
   Result<> remove(const device::IdentityName& name);
 
-  Result<std::vector<IdentityPtr>> devices(std::size_t limit) const;                 ///< by id
+  Result<std::vector<device::IdentityName>> names_after(const std::string& device, std::size_t limit) const;  ///< devices, by id
+  Result<std::vector<IdentityPtr>> devices(std::size_t limit) const;                                          ///< by id
   Result<std::vector<IdentityPtr>> children_of(const device::Identity& edge) const;  ///< leaves, and edges below it
 
   struct Counts {
@@ -42,6 +44,9 @@ class Registry {
 
   Result<twin::Twin> twin(const device::IdentityName& name) const;
   Result<> put_twin(const device::IdentityName& name, const twin::Twin& twin);
+
+  /// Called on the tables strand after a device, module or twin was written or removed.
+  void on_change(std::function<void(const device::IdentityName&)> told) { told_ = std::move(told); }
 
   /// Who is connected and when that last changed; not kept over a restart.
   void note_connection(const device::IdentityName& name, bool connected);
@@ -60,6 +65,9 @@ class Registry {
   Result<> load_secret();
   Result<> insert(const device::Identity& identity);
   std::string next_generation();
+  void tell(const device::IdentityName& name) const {
+    if (told_) told_(name);
+  }
 
   storage::Database& tables_;
   const Clock& clock_;
@@ -68,6 +76,7 @@ class Registry {
   Bytes secret_;                          // fixed once open
   std::int64_t last_generation_ = 0;
   std::map<device::IdentityName, device::ConnectionFacts> presence_;
+  std::function<void(const device::IdentityName&)> told_;
 };
 
 }  // namespace nacelle::hub

@@ -103,6 +103,7 @@ awaitable<bool> Connection::accept() {
   }
   expires_at_ = verdict.expires_at;
   context = verdict.context;
+  if (!verdict.session.empty()) connect_.client_id = verdict.session;
   const auto most = host_.limits().max_keep_alive;
   const std::chrono::seconds wanted{connect_.keep_alive_seconds};
   keep_alive_ = wanted.count() == 0 ? most : std::min(most, wanted + wanted / 2);  // section 3.1.2.10

@@ -11,6 +11,7 @@
 #include "domain/telemetry/topic.h"
 #include "foundation/bounded_queue.h"
 #include "service/endpoint/detail/twin_call.h"
+#include "service/endpoint/registration.h"
 
 namespace nacelle::endpoint {
 
@@ -23,7 +24,8 @@ struct Client {
   device::IdentityName who;
   std::string client_id;
   std::string generation_id;
-  std::string authentication;  ///< `sas` or `x509`
+  std::string authentication;            ///< `sas` or `x509`
+  std::optional<Registrant> registrant;  ///< it has no identity yet: it registers, and may do nothing else
   /// Made with the first twin call: most clients never make one.
   std::optional<BoundedQueue<TwinCallPtr>> twin_calls;
   std::unique_ptr<Batcher> batcher;  ///< where the backend stores batches; belongs to the connection's strand
