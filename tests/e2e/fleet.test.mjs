@@ -34,7 +34,7 @@ async function until(what, ask) {
 
 async function finished(jobs, id) {
   return until(`job ${id}`, async () => {
-    const { result } = await jobs.getJob(id);
+    const { jobStatus: result } = await jobs.getJob(id);
     return ['completed', 'failed', 'cancelled'].includes(result.status) && result;
   });
 }
@@ -102,7 +102,7 @@ test('jobs: twins of a query are updated, methods called, each device with its o
 
   await jobs.scheduleTwinUpdate('later', '*', { etag: '*', tags: { never: true } }, new Date(Date.now() + 3_600_000), 60);
   await jobs.cancelJob('later');
-  assert.equal((await jobs.getJob('later')).result.status, 'cancelled');
+  assert.equal((await jobs.getJob('later')).jobStatus.status, 'cancelled');
 });
 
 test('a hub killed in the middle of a twin job updates every twin once', async (t) => {

@@ -91,6 +91,9 @@ Result<std::vector<Enrollment>> Provisioning::list(EnrollmentKind kind, const st
 }
 
 Result<Enrollment> Provisioning::put(Enrollment enrollment) {
+  if (enrollment.kind == EnrollmentKind::group && enrollment.attestation == Attestation::x509)
+    return fail(Fault::invalid_input,
+                "enrollment: attestation: groups attest by symmetricKey here; x509 is for individual enrolments");
   // Certificates are read now, so that a mistake is told to who made it and not to a device.
   for (const std::string* pem : {&enrollment.primary_certificate, &enrollment.secondary_certificate})
     if (!pem->empty())
@@ -170,8 +173,7 @@ Result<Registrant> Provisioning::check_against(const Enrollment& enrollment, con
     const auto facts = net::inspect(*pem);
     if (facts && text::equal_ignoring_case(facts->sha256_thumbprint, proof->sha256_thumbprint)) return who;
   }
-  return fail(Fault::denied, enrollment.kind == EnrollmentKind::group ? "the certificate is not signed by the group's authority"
-                                                                      : "the certificate is not the enrolled one");
+  return fail(Fault::denied, "the certificate is not the enrolled one");
 }
 
 Result<Registrant> Provisioning::check(const std::string& id, const std::string& token, const Bytes& certificates_der) const {
