@@ -4,7 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <unordered_map>
+#include <array>
+#include <cmath>
 
 #include "codec/text/encoding.h"
 
@@ -30,17 +31,28 @@ void append_fields(std::string& text, std::string_view line, bool csv) {
     text += line;
     return;
   }
+  const auto is_space = [](char c) { return c == ' ' || c == '\t'; };
   const std::size_t before = text.size();
-  bool gap = false;
-  for (const char c : line) {
-    if (c == ' ' || c == '\t') {
-      gap = text.size() > before;
-      continue;
-    }
-    if (gap) text += ',';
-    gap = false;
-    text += c;
+  const char* at = line.data();
+  const char* const end = at + line.size();
+  while (at != end) {
+    while (at != end && is_space(*at)) ++at;
+    const char* stop = at;
+    while (stop != end && !is_space(*stop)) ++stop;
+    if (stop == at) break;
+    if (text.size() > before) text += ',';
+    text.append(at, stop);
+    at = stop;
   }
+}
+
+/// A comma and the number, in the shortest form; most are whole.
+void append_number(std::string& text, double value) {
+  std::array<char, 32> digits;
+  char* const end = value == std::floor(value) && std::abs(value) < 1e15
+                        ? fmt::format_to(digits.data(), FMT_COMPILE(",{}"), static_cast<std::int64_t>(value))
+                        : fmt::format_to(digits.data(), FMT_COMPILE(",{}"), value);
+  text.append(digits.data(), end);
 }
 
 }  // namespace
@@ -80,6 +92,7 @@ Result<Prepared> prepare_rows(const std::function<Result<std::unique_ptr<std::is
 
   TRY_LET(const std::unique_ptr<std::istream> in, open());
   TRY_LET(RowReader rows, RowReader::open(*in, name, schema));
+  rows.keys_only();
   std::string text = rows.header();
   if (text.empty()) {
     text = schema->id + "," + schema->time.name;

@@ -21,39 +21,43 @@ constexpr double nothing = std::numeric_limits<double>::quiet_NaN();
 
 bool is_space(char c) { return c == ' ' || c == '\t'; }
 
-}  // namespace
-
-bool parse_double(std::string_view text, double& value) {
+/// The number that begins at `at`, if it is one of few digits; `at` is then behind it. Else `at` stays.
+inline bool take_short_number(const char*& at, const char* end, double& value) {
   // Clinger's fast path: a whole number below 2^53 over a power of ten up to 10^22 is one correctly rounded division of two exact
   // doubles. "How to read floating point numbers accurately", PLDI 1990.
   static constexpr double powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
                                       1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
   constexpr std::size_t max_fast_digits = 15;
+  const char* next = at;
+  const bool negative = next != end && *next == '-';
+  if (negative) ++next;
+  const char* const first = next;
+  const char* point = nullptr;
+  std::uint64_t mantissa = 0;
+  for (; next != end; ++next) {
+    const auto digit = static_cast<unsigned>(*next - '0');
+    if (digit <= 9)
+      mantissa = mantissa * 10 + digit;
+    else if (*next == '.' && !point)
+      point = next;
+    else
+      break;
+  }
+  const auto digits = static_cast<std::size_t>(next - first) - (point ? 1 : 0);
+  if (digits == 0 || digits > max_fast_digits) return false;
+  const std::size_t decimals = point ? static_cast<std::size_t>(next - point - 1) : 0;
+  const double magnitude = static_cast<double>(mantissa) / powers[decimals];
+  value = negative ? -magnitude : magnitude;
+  at = next;
+  return true;
+}
+
+}  // namespace
+
+bool parse_double(std::string_view text, double& value) {
   const char* at = text.data();
   const char* const end = at + text.size();
-  const bool negative = at != end && *at == '-';
-  if (negative) ++at;
-  std::uint64_t mantissa = 0;
-  std::size_t digits = 0, decimals = 0;
-  bool point = false;
-  for (; at != end; ++at) {
-    const auto digit = static_cast<unsigned>(*at - '0');
-    if (digit <= 9) {
-      mantissa = mantissa * 10 + digit;
-      ++digits;
-      decimals += point;
-      if (digits > max_fast_digits) break;
-    } else if (*at == '.' && !point) {
-      point = true;
-    } else {
-      break;
-    }
-  }
-  if (at == end && digits > 0) {
-    const double magnitude = static_cast<double>(mantissa) / powers[decimals];
-    value = negative ? -magnitude : magnitude;
-    return true;
-  }
+  if (take_short_number(at, end, value) && at == end) return true;
   const auto [stop, code] = std::from_chars(text.data(), end, value);
   if (code == std::errc::result_out_of_range) {
     value = std::numeric_limits<double>::infinity();
@@ -196,9 +200,23 @@ Result<> RowReader::take_line(std::string_view line) {
       while (at != end && is_space(*at)) ++at;
       if (at == end) break;
     }
+    if (field < targets_.size() && targets_[field] >= 0) {  // most of what there is: a short number up to the next separator
+      const char* next = at;
+      double value = 0;
+      if (!keys_only_ && take_short_number(next, end, value) && (next == end || (csv ? *next == ',' : is_space(*next)))) {
+        values_[static_cast<std::size_t>(targets_[field])] = value;
+        at = next + 1;
+        continue;
+      }
+    }
     const char* stop = at;
     while (stop != end && (csv ? *stop != ',' : !is_space(*stop))) ++stop;
-    if (field < targets_.size()) TRY(take_cell({at, static_cast<std::size_t>(stop - at)}, field));
+    const bool wanted =
+        field < targets_.size() && (!keys_only_ || targets_[field] == unit_target || targets_[field] == cycle_target);
+    if (wanted) {
+      TRY(take_cell({at, static_cast<std::size_t>(stop - at)}, field));
+      if (keys_only_ && field >= last_key_) return {};
+    }
     at = stop + 1;
   }
   if (field != targets_.size())
@@ -219,6 +237,9 @@ Result<bool> RowReader::next(ReadingRow& row) {
     if (!more) return false;
   } while (text::trim(line).empty());
   rul_ = nothing;
+  if (keys_only_ && last_key_ == 0)
+    for (std::size_t field = 0; field < targets_.size(); ++field)
+      if (targets_[field] == unit_target || targets_[field] == cycle_target) last_key_ = field;
   TRY(take_line(line));
   row = {.unit = unit_, .cycle = cycle_, .values = values_, .rul = rul_, .line = line};
   return true;

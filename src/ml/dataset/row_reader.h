@@ -36,6 +36,8 @@ class RowReader {
   ~RowReader();
 
   Result<bool> next(ReadingRow& row);
+  /// Only unit, cycle and line of the rows to come are wanted: what was read and checked before is not parsed again.
+  void keys_only() { keys_only_ = true; }
   const FleetSchema& schema() const { return *schema_; }
   bool is_csv() const { return !header_.empty(); }
   const std::string& header() const { return header_; }  ///< empty: C-MAPSS text has none
@@ -59,6 +61,8 @@ class RowReader {
   std::string first_line_;  ///< of C-MAPSS text: read to see that it is no header
   bool has_first_line_ = false;
   bool has_label_ = false;
+  bool keys_only_ = false;
+  std::size_t last_key_ = 0;  ///< the field behind which a line of keys need not be read
   std::vector<int> targets_;  ///< of each field: a column's index, or one of those below
   std::vector<double> values_;
   std::int64_t unit_ = 0, cycle_ = 0;

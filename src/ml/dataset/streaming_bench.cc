@@ -44,7 +44,7 @@ const Block& block() {
 }
 
 /// The block, again and again, as one long file.
-class Repeated final : public std::streambuf {
+class Repeated : public std::streambuf {
  public:
   Repeated() : text_(block().text) {}
 

@@ -57,6 +57,13 @@ TEST(DrawTrials, a_small_space_ends_and_a_longer_budget_only_adds) {
   for (std::size_t t = 0; t < few.size(); ++t) EXPECT_EQ(json::print(few[t].parameters), json::print(many[t].parameters));
 }
 
+TEST(Choice, an_object_can_be_a_value_and_comes_back) {
+  const auto read = Choice::from_json(json::parse(R"([{"xgboost":{"rounds":200}}])").value(), "p");
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->kind, Choice::Kind::fixed);
+  EXPECT_EQ(Choice::from_json(read->to_json(), "p")->values, read->values);
+}
+
 TEST(Choice, what_is_no_range_is_refused_by_name) {
   for (const char* text : {R"({})", R"({"between":[1,2]})", R"({"uniform":[2,1]})", R"({"uniform":[1]})", R"({"log":[0,1]})",
                            R"({"whole":[1.5,2]})", R"({"one_of":[]})", R"([])", R"({"uniform":[1,2],"log":[1,2]})"}) {

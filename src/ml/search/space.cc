@@ -25,7 +25,8 @@ constexpr RangeKind range_kinds[] = {{"uniform", Choice::Kind::uniform, false, f
 Result<Choice> read_list(const json::Value& list, const std::string& where) {
   if (!list.is_array() || list.as_array().empty())
     return fail(Fault::invalid_input, fmt::format("{}: expected an array with one value at least", where));
-  return Choice{.kind = Choice::Kind::one_of, .values = list.as_array()};
+  const Choice::Kind kind = list.as_array().size() == 1 ? Choice::Kind::fixed : Choice::Kind::one_of;
+  return Choice{.kind = kind, .values = list.as_array()};
 }
 
 Result<Choice> read_range(const RangeKind& kind, const json::Value& bounds, const std::string& where) {
@@ -137,8 +138,9 @@ Result<Space> Space::from_json(const json::Value& document, const std::string& w
 }
 
 json::Value Choice::to_json() const {
-  if (kind == Kind::fixed) return values.front();
-  if (kind == Kind::one_of) return json::Object{{"one_of", json::Array(values)}};
+  const bool bare = kind == Kind::fixed && !values.front().is_object() && !values.front().is_array();
+  if (bare) return values.front();
+  if (kind == Kind::fixed || kind == Kind::one_of) return json::Object{{"one_of", json::Array(values)}};
   for (const RangeKind& range : range_kinds)
     if (range.kind == kind) {
       const auto bound = [&range](double value) {
