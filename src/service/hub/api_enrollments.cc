@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include "codec/text/encoding.h"
+#include "foundation/log.h"
+#include "foundation/random.h"
 #include "service/hub/api.h"
 #include "service/hub/provisioning.h"
 
@@ -122,12 +124,16 @@ awaitable<Result<endpoint::Registrant>> registrant_of(Services& services, const 
   co_return who;
 }
 
-net::HttpResponse refuse_registrant(const Services& services, const Error& error) {
-  const json::Value body = json::Object{{"errorCode", 401002},
-                                        {"trackingId", ""},
-                                        {"message", error.message},
+/// A stranger learns nothing about which registrations there are; the log does.
+net::HttpResponse refuse_registrant(Services& services, const Call& call, const Error& error) {
+  ++services.counters.refused_calls;
+  log::warn("hub", "refused a registration from {}: {}", call.request.peer, error.message);
+  const bool malformed = error.fault == Fault::invalid_input;
+  const json::Value body = json::Object{{"errorCode", malformed ? 400004 : 401002},
+                                        {"trackingId", random_uuid()},
+                                        {"message", malformed ? error.message : std::string("Unauthorized")},
                                         {"timestampUtc", format_iso8601(services.clock.now())}};
-  return json_answer(error.fault == Fault::invalid_input ? 400 : 401, body);
+  return json_answer(malformed ? 400 : 401, body);
 }
 
 }  // namespace
@@ -229,14 +235,14 @@ net::HttpResponse provisioning_facts(Services& services, const Call&) {
 
 awaitable<net::HttpResponse> register_device(Services& services, Call call) {
   const auto who = co_await registrant_of(services, call);
-  if (!who) co_return refuse_registrant(services, who.error());
+  if (!who) co_return refuse_registrant(services, call, who.error());
   const auto answer = co_await services.fleet.provisioning->begin(*who, call.request.body);
   co_return registration_answer(answer);
 }
 
 awaitable<net::HttpResponse> registration_operation(Services& services, Call call) {
   const auto who = co_await registrant_of(services, call);
-  if (!who) co_return refuse_registrant(services, who.error());
+  if (!who) co_return refuse_registrant(services, call, who.error());
   const auto answer = co_await services.fleet.provisioning->status(*who, call.captures[2]);
   co_return registration_answer(answer);
 }
@@ -244,7 +250,7 @@ awaitable<net::HttpResponse> registration_operation(Services& services, Call cal
 /// The look-up of a device that has registered: its state as it is.
 awaitable<net::HttpResponse> registration_state(Services& services, Call call) {
   const auto who = co_await registrant_of(services, call);
-  if (!who) co_return refuse_registrant(services, who.error());
+  if (!who) co_return refuse_registrant(services, call, who.error());
   auto work = [&services, id = who->id] { return services.fleet.provisioning->registration(id); };
   const auto found = co_await run_on(services.disk.tables(), work);
   if (!found) co_return refused(services, found.error());

@@ -126,7 +126,8 @@ Result<> Registry::load_policies() {
     TRY(tables_.transaction(write));
   }
   // Of the provisioning service; hubs made before there was one get it too.
-  TRY(tables_.run("INSERT OR IGNORE INTO policy VALUES ('provisioningserviceowner', ?, ?, 1, 1, 0, 0)", sas::random_key(), sas::random_key()));
+  TRY(tables_.run("INSERT OR IGNORE INTO policy VALUES ('provisioningserviceowner', ?, ?, 1, 1, 0, 0)", sas::random_key(),
+                  sas::random_key()));
   TRY_LET(const auto rows, tables_.query("SELECT name, primary_key, secondary_key, registry_read, registry_write, service_connect, "
                                          "device_connect FROM policy ORDER BY name"));
   for (const Row& row : rows) {
