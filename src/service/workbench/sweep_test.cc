@@ -3,12 +3,14 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <limits>
 #include <set>
 
 #include "foundation/random.h"
 #include "ml/dataset/synthetic.h"
 #include "service/workbench/comparison.h"
 #include "service/workbench/files.h"
+#include "storage/file/file.h"
 
 namespace nacelle::workbench {
 namespace {
@@ -228,6 +230,61 @@ TEST_F(Sweeps, no_engine_crosses_folds_and_every_engine_is_judged_once) {
     for (const json::Value& cut : document.find("cuts")->as_array()) EXPECT_TRUE(held.contains(cut.as_array()[0].as_integer()));
   }
   EXPECT_EQ(judged.size(), table_.engines.size());
+}
+
+/// Constant and silent columns, an engine of one cycle, an infinite reading, a gap: each has a defined behaviour, none stops a
+/// fleet.
+TEST_F(Sweeps, odd_fleets_are_learned_from_and_impossible_ones_say_why) {
+  dataset::FleetTable odd = table_;
+  std::fill(odd.columns[8].begin(), odd.columns[8].end(), 7.0);
+  std::fill(odd.columns[9].begin(), odd.columns[9].end(), std::numeric_limits<double>::quiet_NaN());
+  odd.columns[10][5] = std::numeric_limits<double>::infinity();
+  dataset::TableBuilder rows;
+  for (std::size_t row = 0; row < odd.row_count(); ++row)
+    if (row != odd.engines[2].begin + 30) rows.add(odd.unit[row], odd.cycle[row], odd.row(row));
+  rows.add(99, 1, odd.row(0));
+  odd = rows.finish().value();
+  for (const char* trainer : {"ridge", "xgboost"}) {
+    WorkbenchStore store = open(trainer);
+    search::Experiment experiment = declared(R"({"name":"e","spaces":["ridge"],"budget":{"trials":1},"folds":2})");
+    experiment.spaces[0].trainer = trainer;
+    const auto workers = make_local_workers(odd);
+    const auto result = run_sweep(store, experiment, odd, *workers, {});
+    ASSERT_TRUE(result) << trainer << ": " << result.error().message;
+    EXPECT_LT(result->leaderboard.front().metrics.find("rmse")->as_number(), 60) << trainer;
+  }
+  const std::size_t first[] = {0};
+  const dataset::FleetTable one = table_.select(first);
+  WorkbenchStore store = open();
+  const auto workers = make_local_workers(one);
+  const auto refused = run_sweep(store, declared(small), one, *workers, {});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().fault, Fault::invalid_input);
+}
+
+/// Workers that answer nothing: whoever gets so far has a declaration without mistakes.
+class AbsentWorkers final : public TrialWorkers {
+ public:
+  std::size_t room() const override { return 1; }
+  Result<> start(std::size_t, const TrialRequest&) override { return fail(Fault::unavailable, "nobody is here"); }
+  Result<Done> next() override { return fail(Fault::unavailable, "nobody is here"); }
+};
+
+TEST_F(Sweeps, the_example_experiments_are_without_mistakes) {
+  const fs::path examples = fs::path(__FILE__).parent_path() / "../../../examples/experiments";
+  std::size_t seen = 0;
+  for (const auto& entry : fs::directory_iterator(examples)) {
+    const auto text = storage::read_file(storage::real_file_system(), entry.path());
+    ASSERT_TRUE(text);
+    const auto experiment = search::Experiment::from_json(json::parse(*text).value());
+    ASSERT_TRUE(experiment) << entry.path() << ": " << experiment.error().message;
+    WorkbenchStore store = open("w" + std::to_string(++seen));
+    AbsentWorkers nobody;
+    const auto run = run_sweep(store, *experiment, table_, nobody, {});
+    ASSERT_FALSE(run);
+    EXPECT_EQ(run.error().message, "nobody is here") << entry.path();
+  }
+  EXPECT_GE(seen, 2u);
 }
 
 TEST_F(Sweeps, runs_are_compared_on_the_same_held_out_engines) {
