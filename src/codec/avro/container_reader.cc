@@ -1,5 +1,5 @@
 #include <fmt/format.h>
-#include <zlib.h>
+#include <libdeflate.h>
 
 #include <algorithm>
 #include <cstring>
@@ -10,7 +10,6 @@
 namespace nacelle::avro {
 namespace {
 
-constexpr int raw_deflate = -15;                     // RFC 1951 without a wrapper
 constexpr std::size_t read_ahead_bytes = 64u << 10;  // what is asked of the source at once, and the step memory grows by
 
 /// The source's bytes, with their place in the file.
@@ -92,46 +91,34 @@ class Input {
   bool ended_ = false;
 };
 
-/// Raw deflate with an output bound. One stream is kept and used again.
+/// Raw deflate with an output bound.
 class Inflater {
  public:
-  Inflater() = default;
-  ~Inflater() {
-    if (ready_) inflateEnd(&zip_);
-  }
-  Inflater(const Inflater&) = delete;
-  Inflater& operator=(const Inflater&) = delete;
-
   /// What is wrong, or nothing. `out` is replaced.
   Result<> run(const Bytes& in, Bytes& out, std::size_t limit) {
-    if (!ready_) ready_ = inflateInit2(&zip_, raw_deflate) == Z_OK;
-    if (!ready_) return fail(Fault::exhausted, "no memory for decompression");
-    INVARIANT(inflateReset(&zip_) == Z_OK, "a stream that was made can be begun again");
-    zip_.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(in.data()));
-    zip_.avail_in = static_cast<uInt>(in.size());
-    const std::size_t room = limit + 1;  // one byte more tells "at the limit" from "above it"
-    out.resize(std::min(room, std::max(out.capacity(), read_ahead_bytes)));
-    std::size_t made = 0;
+    if (!zip_) zip_.reset(libdeflate_alloc_decompressor());
+    if (!zip_) return fail(Fault::exhausted, "no memory for decompression");
+    out.resize(std::min(limit, std::max(out.capacity(), read_ahead_bytes)));
     while (true) {
-      zip_.next_out = reinterpret_cast<Bytef*>(out.data() + made);
-      zip_.avail_out = static_cast<uInt>(out.size() - made);
-      const int state = inflate(&zip_, Z_NO_FLUSH);
-      made = out.size() - zip_.avail_out;
-      if (state == Z_STREAM_END) break;
-      if (state != Z_OK && state != Z_BUF_ERROR) return fail(Fault::corrupt, "the compressed data is damaged");
-      if (zip_.avail_out > 0) return fail(Fault::corrupt, "the compressed data ends in the middle");
-      if (made == room) return fail(Fault::exhausted, fmt::format("the block is above the limit of {} bytes", limit));
-      out.resize(std::min(room, out.size() * 2));
+      std::size_t used = 0;
+      std::size_t made = 0;
+      const auto state = libdeflate_deflate_decompress_ex(zip_.get(), in.data(), in.size(), out.data(), out.size(), &used, &made);
+      if (state == LIBDEFLATE_SUCCESS) {
+        out.resize(made);
+        if (used < in.size()) return fail(Fault::corrupt, fmt::format("{} bytes follow the compressed data", in.size() - used));
+        return {};
+      }
+      if (state != LIBDEFLATE_INSUFFICIENT_SPACE) return fail(Fault::corrupt, "the compressed data is damaged or cut short");
+      if (out.size() == limit) return fail(Fault::exhausted, fmt::format("the block is above the limit of {} bytes", limit));
+      out.resize(std::min(limit, out.size() * 2));  // from the beginning again: seldom, since `out` keeps its capacity
     }
-    if (made > limit) return fail(Fault::exhausted, fmt::format("the block is above the limit of {} bytes", limit));
-    out.resize(made);
-    if (zip_.avail_in > 0) return fail(Fault::corrupt, fmt::format("{} bytes follow the compressed data", zip_.avail_in));
-    return {};
   }
 
  private:
-  z_stream zip_{};
-  bool ready_ = false;
+  struct Free {
+    void operator()(libdeflate_decompressor* zip) const { libdeflate_free_decompressor(zip); }
+  };
+  std::unique_ptr<libdeflate_decompressor, Free> zip_;
 };
 
 }  // namespace

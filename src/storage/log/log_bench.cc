@@ -10,8 +10,10 @@
 
 #include <atomic>
 #include <chrono>
+#include <fstream>
 #include <thread>
 
+#include "storage/log/detail/segment.h"
 #include "storage/log/log_testing.h"
 
 namespace nacelle::storage {
@@ -132,6 +134,55 @@ void read_back(benchmark::State& state) {
   state.SetItemsProcessed(static_cast<std::int64_t>(records));
 }
 BENCHMARK(read_back)->ArgName("bytes")->Arg(1)->Arg(64 << 10)->Arg(1 << 20);
+
+/// A partition of `count` small segments, written directly: the log itself would sync each three times.
+void write_segments(const fs::path& folder, std::size_t count) {
+  fs::create_directories(folder);
+  constexpr Offset records_each = 50;
+  for (std::size_t i = 0; i < count; ++i) {
+    const Offset first = i * records_each;
+    Bytes bytes = detail::encode_segment_header({0, first, first, 7, false});
+    for (Offset offset = first; offset < first + records_each; ++offset)
+      detail::encode_record(bytes, {offset, Timestamp{std::chrono::seconds(offset)}, true, Bytes(payload_bytes, 'x')}, 7);
+    std::ofstream(folder / detail::segment_name(first), std::ios::binary) << bytes;
+  }
+}
+
+/// What grows with the number of segments: opening; and what should not: a look-up with a read, an append.
+void many_segments(benchmark::State& state) {
+  const auto segments = static_cast<std::size_t>(state.range(0));
+  const TempFolder folder;
+  write_segments(folder.path / "log" / "0000", segments);
+  const SystemClock clock;
+  const LogOptions options{.directory = folder.path / "log", .partitions = 1, .max_age = std::chrono::hours(24 * 365 * 100)};
+  double opening = 0, reading = 0, appending = 0;
+  std::size_t reads = 0, appends = 0;
+  for (auto _ : state) {
+    std::unique_ptr<EventLog> log;
+    opening += time_of([&] { log = EventLog::open(options, clock, real_file_system()).value(); });
+    std::uint64_t random = 42;
+    reading += time_of([&] {
+      for (int i = 0; i < 200; ++i, ++reads) {
+        random = random * 6364136223846793005ULL + 1442695040888963407ULL;
+        if (log->read(0, (random >> 33) % log->head(0), 1).value().empty()) state.SkipWithError("a record is missing");
+      }
+    });
+    appending += time_of([&] {
+      for (int i = 0; i < 20; ++i, appends += 256) append_window(*log, 256, 1);
+    });
+  }
+  state.counters["open_ms"] = 1000 * opening / static_cast<double>(state.iterations());
+  state.counters["reads/s"] = static_cast<double>(reads) / reading;
+  state.counters["appends/s"] = static_cast<double>(appends) / appending;
+}
+BENCHMARK(many_segments)
+    ->ArgName("segments")
+    ->Arg(10)
+    ->Arg(100)
+    ->Arg(1000)
+    ->Arg(10000)
+    ->Iterations(2)
+    ->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace nacelle::storage

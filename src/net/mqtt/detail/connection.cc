@@ -143,6 +143,7 @@ bool Connection::has_room() const {
 awaitable<void> Connection::wait_for_room() {
   settle();  // what is gathered must get its answer, or there will never be room
   if (!host_.budget().has_room()) host_.budget().wait(mailbox_);
+  stream_->set_deadline(std::nullopt);  // the client is not silent: it is we who do not listen
   const bool go_on = co_await room_.wait();
   if (!go_on) begin_close("the server ends");
 }
@@ -159,6 +160,7 @@ awaitable<void> Connection::read_all() {
   while (!closing_) {
     if (!has_room()) {
       co_await wait_for_room();
+      moved = true;
       continue;
     }
     const auto frame = reader_.next();
