@@ -2,7 +2,7 @@
 
 #include <simdjson.h>
 
-#include <cstring>
+#include <algorithm>
 
 namespace nacelle::json {
 namespace {
@@ -13,6 +13,7 @@ using simdjson::dom::element_type;
 constexpr std::size_t largest_document = 1 << 20;
 // Below parse()'s limit: what lies between the two is parse()'s to judge.
 constexpr std::size_t deepest = 60;
+constexpr std::size_t smallest_room = 16 * 1024;
 
 /// The last member of that name; false if there is none.
 bool find_member(const element& from, std::string_view key, element& to) {
@@ -65,10 +66,7 @@ struct View::State {
   bool read = false;
 };
 
-View::View() : state_(std::make_unique<State>()) {
-  // If there is no memory now, the first read says so.
-  static_cast<void>(state_->parser.allocate(16 * 1024, deepest));
-}
+View::View() : state_(std::make_unique<State>()) {}
 View::~View() = default;
 
 bool View::read(std::string_view text) {
@@ -77,7 +75,8 @@ bool View::read(std::string_view text) {
   if (text.size() > largest_document || text.find("\\u") != std::string_view::npos) return false;
   state.padded.assign(text);
   state.padded.append(simdjson::SIMDJSON_PADDING, ' ');
-  if (text.size() > state.parser.capacity() && state.parser.allocate(text.size(), deepest) != simdjson::SUCCESS) return false;
+  const std::size_t room = std::max(text.size(), smallest_room);
+  if (room > state.parser.capacity() && state.parser.allocate(room, deepest) != simdjson::SUCCESS) return false;
   const auto error = state.parser.parse(state.padded.data(), text.size(), false).get(state.root);
   state.read = error == simdjson::SUCCESS && state.root.is_object();
   return state.read;
