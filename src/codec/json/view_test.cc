@@ -64,8 +64,11 @@ TEST(JsonView, whatever_it_reads_parse_reads_too) {
                                R"({"a":1e-999})",
                                R"({"a":-})",
                                "\xef\xbb\xbf{}"};
-  for (const auto& text : texts)
-    if (view.read(text)) EXPECT_TRUE(parse(text)) << text;
+  for (const auto& text : texts) {
+    if (view.read(text)) {
+      EXPECT_TRUE(parse(text)) << text;
+    }
+  }
   // Every truncation of a good document is refused.
   const std::string good = R"({"a":[1,2.5,"x"],"b":{"c":null}})";
   for (std::size_t size = 0; size < good.size(); ++size) EXPECT_FALSE(view.read(good.substr(0, size))) << size;

@@ -373,7 +373,8 @@ TEST_F(EndpointTest, a_batch_holds_the_same_messages_as_come_one_by_one) {
         const std::string prefix = telemetry::event_topic(who.device.str(), who.module.str(), {});
         mqtt::PacketId id = 0;
         for (const std::string& bag : bags) {
-          co_await publish(peer, prefix + bag, "body " + bag, ++id, id == 3);
+          ++id;
+          co_await publish(peer, prefix + bag, "body " + bag, id, id == 3);
           const auto puback = co_await Peer::expect<mqtt::Puback>(peer);
           EXPECT_EQ(puback.packet_id, id);
         }
