@@ -14,7 +14,7 @@ class JobsTest : public HubTest {
   }
   /// Waits for what is posted on the tables strand; a job's steps post one another.
   std::string settled(const std::string& id) {
-    for (int i = 0; i < 1000; ++i) {
+    for (int i = 0; i < 50; ++i) {
       auto work = [this] {
         hub->services().fleet.jobs->step();
         return true;
@@ -101,6 +101,23 @@ TEST_F(JobsTest, a_cancelled_job_touches_nobody_more) {
   clock.advance(std::chrono::hours{2});
   EXPECT_EQ(settled("j"), "cancelled");
   EXPECT_FALSE(get("/twins/a").at_path({"tags", "x"}));
+}
+
+TEST_F(JobsTest, devices_whose_turn_does_not_come_in_time_fail) {
+  // More than are called at once, and none of them there: the rest waits while the first wait for their devices.
+  const int many = static_cast<int>(Jobs::calls_at_once) + 3;
+  for (int i = 0; i < many; ++i) add("d" + std::to_string(i));
+  schedule("j", R"({"type":"scheduleDeviceMethod","queryCondition":"*","maxExecutionTimeInSeconds":60,"cloudToDeviceMethod":)"
+                R"({"methodName":"go","payload":null,"responseTimeoutInSeconds":300,"connectTimeoutInSeconds":300}})");
+  EXPECT_EQ(settled("j"), "never") << "the first calls wait";
+  EXPECT_EQ(statistics("j"), R"({"deviceCount":53,"failedCount":0,"succeededCount":0,"runningCount":50,"pendingCount":3})");
+  clock.advance(std::chrono::seconds{61});
+  EXPECT_EQ(settled("j"), "never");
+  EXPECT_EQ(statistics("j"), R"({"deviceCount":53,"failedCount":3,"succeededCount":0,"runningCount":50,"pendingCount":0})");
+  stop();
+  start();
+  EXPECT_EQ(settled("j"), "completed") << "calls under way at the end are not repeated";
+  EXPECT_EQ(statistics("j"), R"({"deviceCount":53,"failedCount":53,"succeededCount":0,"runningCount":0,"pendingCount":0})");
 }
 
 TEST_F(JobsTest, what_a_device_cannot_take_fails_for_it_alone) {

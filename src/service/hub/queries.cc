@@ -220,7 +220,7 @@ Result<std::vector<device::IdentityName>> Queries::select(const query::Selection
     where += " AND " + condition;
   }
   const std::string limit = " ORDER BY t.device, t.module LIMIT " + sql.bind(static_cast<std::int64_t>(most_selected));
-  if (sql.needs_presence()) TRY(fill_presence());
+  if (sql.needs_presence()) TRY(fill_presence(only));
   TRY_LET(const auto rows, tables_.query_cells("SELECT t.device, t.module" + sql.rows() + where + limit, sql.parameters()));
   for (const storage::Row& row : rows)
     names.push_back({device::DeviceId(storage::text(row[0])), device::ModuleId(storage::text(row[1]))});
@@ -246,10 +246,15 @@ Result<std::int64_t> Queries::count(std::string_view text) {
 }
 
 /// Who is connected lives in memory; queries that ask for it find it in a table of this connection's own.
-Result<> Queries::fill_presence() {
+Result<> Queries::fill_presence(const device::IdentityName* only) {
   json::Array rows;
-  for (const auto& [name, facts] : registry_.presence())
+  const auto add = [&rows](const device::IdentityName& name, const device::ConnectionFacts& facts) {
     rows.push_back(json::Array{name.device.str(), name.module.str(), facts.connected ? 1 : 0, format_iso8601(facts.last_activity)});
+  };
+  if (only)
+    add(*only, registry_.facts(*only));
+  else
+    for (const auto& [name, facts] : registry_.presence()) add(name, facts);
   TRY(
       tables_.run("CREATE TABLE IF NOT EXISTS temp.presence (device TEXT, module TEXT, connected INTEGER, last_activity TEXT, "
                   "PRIMARY KEY (device, module)) WITHOUT ROWID"));

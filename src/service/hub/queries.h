@@ -33,7 +33,7 @@ class Queries {
   struct Position;
   Result<QueryPage> rows_of(const query::Query& query, std::size_t page_size, Position position);
   Result<json::Value> row_document(const query::Query& query, const storage::Row& row);
-  Result<> fill_presence();
+  Result<> fill_presence(const device::IdentityName* only = nullptr);
 
   storage::Database& tables_;
   const Registry& registry_;

@@ -190,6 +190,11 @@ TEST_F(QueriesTest, what_is_connected_is_seen_at_once) {
   add("b", "{}");
   registry->note_connection({DeviceId("b"), {}}, true);
   EXPECT_EQ(matching("connectionState = 'Connected'"), "b");
+  const IdentityName a{DeviceId("a"), {}};
+  const IdentityName b{DeviceId("b"), {}};
+  const auto there = query::parse_selection("connectionState = 'Connected'", "x").value();
+  EXPECT_EQ(queries.select(there, &b).value().size(), 1u);
+  EXPECT_TRUE(queries.select(there, &a).value().empty());
   EXPECT_EQ(matching("lastActivityTime > '2020-01-01T00:00:00Z'"), "b");
   registry->note_connection({DeviceId("b"), {}}, false);
   EXPECT_EQ(matching("connectionState = 'Connected'"), "");
