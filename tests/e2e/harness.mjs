@@ -58,11 +58,11 @@ export class Service {
 
 export class Hub {
   /** `ports`: those of an earlier run of the same folder, so that clients find it again. */
-  static async start(t, dir, ports = {}) {
+  static async start(t, dir, ports = {}, flags = []) {
     const hub = new Hub();
     hub.dir = dir;
     const port = (name) => ['--' + name, String(ports[name] ?? 0)];
-    hub.service = await Service.start(t, ['hub', '--data', dir, '--host', 'localhost', ...port('mqtts'), ...port('https'), ...port('metrics'), ...port('mqtt')]);
+    hub.service = await Service.start(t, ['hub', '--data', dir, '--host', 'localhost', ...port('mqtts'), ...port('https'), ...port('metrics'), ...port('mqtt'), ...flags]);
     hub.ready = hub.service.ready;
     hub.file = JSON.parse(readFileSync(path.join(dir, 'hub.json'), 'utf8'));
     hub.ca = readFileSync(hub.ready.ca, 'utf8');

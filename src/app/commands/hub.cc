@@ -18,6 +18,8 @@ struct HubSettings {
   std::uint16_t https = 8443;
   std::uint16_t metrics = 9600;
   int mqtt = -1;
+  bool open_namespace = false;
+  bool allow_anonymous = false;
 };
 
 void print_ready(const endpoint::HubFile& file) {
@@ -47,6 +49,10 @@ Result<> run_hub(const HubSettings& settings) {
   options.mqtts = settings.mqtts;
   options.https = settings.https;
   options.metrics = settings.metrics;
+  options.open_namespace = settings.open_namespace;
+  options.allow_anonymous = settings.allow_anonymous;
+  if (settings.allow_anonymous && !settings.open_namespace)
+    return fail(Fault::invalid_input, "--allow-anonymous: it needs --open-namespace");
   if (settings.mqtt > 65535) return fail(Fault::invalid_input, fmt::format("--mqtt: expected a port, found {}", settings.mqtt));
   if (settings.mqtt >= 0) options.mqtt = static_cast<std::uint16_t>(settings.mqtt);
   if (settings.host.empty() || settings.host.find_first_of(" /:;") != std::string::npos)
@@ -68,6 +74,9 @@ void add_hub(CLI::App& root, Outcome& outcome) {
   command->add_option("--https", settings->https, "REST and file uploads")->capture_default_str();
   command->add_option("--metrics", settings->metrics, "Prometheus, on loopback")->capture_default_str();
   command->add_option("--mqtt", settings->mqtt, "MQTT without TLS, on loopback only (default: off)")->type_name("PORT");
+  command->add_flag("--open-namespace", settings->open_namespace,
+                    "be a broker for any MQTT client, under the rules of DATA/namespace.json (docs/mqtt.md)");
+  command->add_flag("--allow-anonymous", settings->allow_anonymous, "in the open namespace, clients without a user name too");
   command->footer(
       "Prints one line of JSON when ready, and writes DATA/hub.json with the service connection string.\n\n"
       "Example:\n  nacelle hub --data ./nacelle-data --host localhost --mqtts 0 --https 0 --metrics 0");

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "codec/mqtt/filter.h"
 #include "codec/mqtt/packet.h"
 
 namespace nacelle::mqtt {
@@ -372,6 +373,17 @@ TEST(Mqtt5Packet, the_size_of_a_publish_is_known_before_it_is_encoded) {
       EXPECT_EQ(encoded_size(publish, version), wire.size());
     }
   }
+}
+
+TEST(MqttFilter, one_covers_another_if_it_matches_all_the_other_can) {
+  const std::pair<const char*, const char*> yes[] = {{"#", "#"},     {"#", "a/+/b"},  {"a/#", "a"},   {"a/#", "a/b/#"},
+                                                     {"+/b", "+/b"}, {"+/b", "a/b"},  {"a/+", "a/+"}, {"a/b", "a/b"},
+                                                     {"+/#", "a"},   {"$x/#", "$x/y"}};
+  for (const auto& [allowed, wanted] : yes) EXPECT_TRUE(filter_covers(allowed, wanted)) << allowed << " " << wanted;
+  const std::pair<const char*, const char*> no[] = {{"a/b", "a/+"},  {"+", "#"},       {"a/+", "a/#"}, {"a/+", "a"},
+                                                    {"a", "a/b"},    {"a/+", "a/b/c"}, {"+/b", "+/+"}, {"#", "$x"},
+                                                    {"+/y", "$x/y"}, {"a/#", "#"}};
+  for (const auto& [allowed, wanted] : no) EXPECT_FALSE(filter_covers(allowed, wanted)) << allowed << " " << wanted;
 }
 
 TEST(Mqtt5Topic, shared_filters_are_taken_apart_as_section_4_8_2_says) {

@@ -1,5 +1,6 @@
 // MQTT 3.1.1 section 4.7: topic names and topic filters.
 
+#include "codec/mqtt/filter.h"
 #include "codec/mqtt/packet.h"
 #include "codec/text/encoding.h"
 
@@ -44,6 +45,20 @@ Result<SharedFilter> parse_shared_filter(std::string_view filter) {
       !valid_topic_filter(rest.substr(slash + 1)))
     return fail(Fault::invalid_input, "expected $share/GROUP/FILTER");
   return SharedFilter{group, rest.substr(slash + 1)};
+}
+
+bool filter_covers(std::string_view allowed, std::string_view wanted) {
+  if (wanted.starts_with('$') && (allowed.starts_with('+') || allowed.starts_with('#'))) return false;
+  bool more_allowed = true;
+  bool more_wanted = true;
+  while (more_allowed) {
+    const std::string_view may = take_level(allowed, more_allowed);
+    if (may == "#") return true;  // `a/#` covers `a` too, where `wanted` has ended
+    if (!more_wanted) return false;
+    const std::string_view would = take_level(wanted, more_wanted);
+    if (would == "#" || (may != "+" && (would == "+" || would != may))) return false;
+  }
+  return !more_wanted;
 }
 
 bool topic_matches(std::string_view filter, std::string_view topic) {

@@ -57,7 +57,7 @@ TEST(PropertyBag, plus_stays_a_plus) { EXPECT_EQ(read("a=1+1%20").application.ge
 TEST(PropertyBag, names_only_the_server_sets_are_dropped_in_every_spelling) {
   const Message m = read(
       "%24.cdid=other&$.cmid=m&connectionDeviceId=other&%24connectionDeviceId=other&$CONNECTIONMODULEID=m&enqueuedTime=now&"
-      "$connectionAuthMethod=x&iothub-connection-device-id=o&$connectionDeviceGenerationId=9&ok=1");
+      "$connectionAuthMethod=x&iothub-connection-device-id=o&$connectionDeviceGenerationId=9&$mqttTopic=t&mqttclientid=c&ok=1");
   EXPECT_TRUE(m.system.empty());
   EXPECT_EQ(m.application, (Properties{{"ok", "1"}}));
 }

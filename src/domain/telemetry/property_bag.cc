@@ -41,6 +41,8 @@ constexpr auto server_names = std::to_array<std::string_view>({
     "connectionAuthMethod",
     "connectionDeviceGenerationId",
     "enqueuedTime",
+    "mqttTopic",
+    "mqttClientId",
     "iothub-connection-device-id",
     "iothub-connection-module-id",
     "iothub-connection-auth-method",

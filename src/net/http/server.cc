@@ -9,6 +9,7 @@
 #include "foundation/log.h"
 #include "foundation/task_scope.h"
 #include "net/http/detail/reader.h"
+#include "net/http/detail/websocket.h"
 #include "net/socket/wake.h"
 
 namespace nacelle::net {
@@ -61,13 +62,21 @@ struct Exchange {
 
 class Connection {
  public:
-  Connection(StreamPtr stream, const HttpServer::Handler& handler, const HttpLimits& limits)
-      : stream_(std::move(stream)), handler_(handler), limits_(limits) {}
+  Connection(StreamPtr stream, const HttpServer::Handler& handler, const HttpLimits& limits,
+             const std::vector<WebSocketRoute>& websockets)
+      : stream_(std::move(stream)), handler_(handler), limits_(limits), websockets_(websockets) {}
 
   awaitable<void> serve() {
     while (true) {
       auto request = co_await receive();
       if (!request) co_return;
+      if (!websockets_.empty() && detail::asks_for_websocket(*request)) {
+        const detail::ChosenRoute chosen = detail::choose_route(*request, websockets_);
+        if (chosen.route != nullptr) {
+          co_await hand_over(std::move(*request), chosen);
+          co_return;
+        }
+      }
       const bool head = request->method == "HEAD";
       const auto response = co_await answer(std::move(*request));
       if (!response) co_return;
@@ -79,6 +88,18 @@ class Connection {
   }
 
  private:
+  awaitable<void> hand_over(HttpRequest request, detail::ChosenRoute chosen) {
+    stream_->set_deadline(limits_.request);
+    auto socket = co_await detail::accept_websocket(std::move(stream_), std::move(buffer_), std::move(request), chosen.protocol);
+    if (!socket) {
+      log::info("http", "{}", socket.error().message);
+      co_return;
+    }
+    StreamPtr stream = std::move(*socket);
+    stream->set_deadline(std::nullopt);
+    co_await chosen.route->serve(std::move(stream));
+  }
+
   /// The next request; nothing when the connection is to end.
   awaitable<std::optional<HttpRequest>> receive() {
     Parser parser;
@@ -187,13 +208,15 @@ class Connection {
   StreamPtr stream_;
   const HttpServer::Handler& handler_;
   const HttpLimits& limits_;
+  const std::vector<WebSocketRoute>& websockets_;
   Bytes buffer_;  // read and not yet parsed
   bool keep_alive_ = true;
 };
 
 class Server final : public HttpServer {
  public:
-  Server(Handler handler, HttpLimits limits) : handler_(std::move(handler)), limits_(limits) {}
+  Server(Handler handler, HttpLimits limits, std::vector<WebSocketRoute> websockets)
+      : handler_(std::move(handler)), limits_(limits), websockets_(std::move(websockets)) {}
 
   Result<> open(Executor executor, const Endpoint& endpoint, std::shared_ptr<TlsServerContext> tls) {
     auto serve = [this](StreamPtr stream) { return serve_one(std::move(stream)); };
@@ -205,20 +228,22 @@ class Server final : public HttpServer {
 
  private:
   awaitable<void> serve_one(StreamPtr stream) {
-    Connection connection(std::move(stream), handler_, limits_);
+    Connection connection(std::move(stream), handler_, limits_, websockets_);
     co_await connection.serve();
   }
 
   Handler handler_;
   HttpLimits limits_;
+  std::vector<WebSocketRoute> websockets_;
   std::unique_ptr<Listener> listener_;  // last: its connections borrow the rest
 };
 
 }  // namespace
 
 Result<std::unique_ptr<HttpServer>> HttpServer::listen(Executor executor, const Endpoint& endpoint,
-                                                       std::shared_ptr<TlsServerContext> tls, Handler handler, HttpLimits limits) {
-  auto server = std::make_unique<Server>(std::move(handler), limits);
+                                                       std::shared_ptr<TlsServerContext> tls, Handler handler, HttpLimits limits,
+                                                       std::vector<WebSocketRoute> websockets) {
+  auto server = std::make_unique<Server>(std::move(handler), limits, std::move(websockets));
   TRY(server->open(std::move(executor), endpoint, std::move(tls)));
   return std::unique_ptr<HttpServer>(std::move(server));
 }

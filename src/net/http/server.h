@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "net/http/message.h"
+#include "net/http/websocket.h"
 #include "net/socket/stream.h"
 
 namespace nacelle::net {
@@ -19,11 +20,13 @@ struct HttpLimits {
 
 class HttpServer {
  public:
-  /// Runs on the connection's strand. A throw is a bug and answers 500. May wait (long poll).
+  /// Requests for a WebSocket that one of the routes takes do not come here. Runs on the connection's strand. A throw is a bug and
+  /// answers 500. May wait (long poll).
   using Handler = std::function<awaitable<HttpResponse>(HttpRequest)>;
 
   static Result<std::unique_ptr<HttpServer>> listen(Executor executor, const Endpoint& endpoint,
-                                                    std::shared_ptr<TlsServerContext> tls, Handler handler, HttpLimits limits = {});
+                                                    std::shared_ptr<TlsServerContext> tls, Handler handler, HttpLimits limits = {},
+                                                    std::vector<WebSocketRoute> websockets = {});
   virtual ~HttpServer() = default;
   virtual std::uint16_t port() const = 0;
   virtual awaitable<void> close() = 0;

@@ -20,11 +20,13 @@ namespace nacelle::net::test {
 class Peer {
  public:
   explicit Peer(StreamPtr stream) : stream_(std::move(stream)), reader_(*stream_, 1 << 20) {}
+  /// Speaks MQTT 5 from now on (a CONNECT speaks the version it names).
+  void speak_v5() { version_ = mqtt::Version::v5; }
 
   template <class Packet>
   awaitable<void> send(Packet packet) {
     Bytes bytes;
-    mqtt::encode(bytes, packet);
+    mqtt::encode(bytes, packet, version_);
     co_await send_raw(std::move(bytes));
   }
   awaitable<void> send_raw(Bytes bytes) { static_cast<void>(co_await stream_->write_all(bytes)); }
@@ -35,7 +37,7 @@ class Peer {
       auto frame = reader_.next();
       if (!frame) co_return std::nullopt;
       if (*frame) {
-        auto packet = mqtt::decode(**frame);
+        auto packet = mqtt::decode(**frame, version_);
         EXPECT_TRUE(packet);
         if (!packet) co_return std::nullopt;
         co_return std::move(*packet);
@@ -64,6 +66,7 @@ class Peer {
  private:
   StreamPtr stream_;
   PacketReader reader_;
+  mqtt::Version version_ = mqtt::Version::v3_1_1;
 };
 
 inline mqtt::Connect connect_as(std::string client_id, bool clean_session = true) {
@@ -100,6 +103,9 @@ struct HandPolicy final : MqttPolicy {
   std::vector<std::string> events;
   std::vector<Received> received;
   bool answer_at_once = true;
+  /// Not null: what is published is published to all.
+  MqttServer* broadcast_by = nullptr;
+  const Clock* clock = nullptr;
   Wake changed;
 
   awaitable<MqttAccept> accept(const mqtt::Connect&, const Bytes&, std::string) override { co_return verdict; }
@@ -109,8 +115,9 @@ struct HandPolicy final : MqttPolicy {
   }
   std::optional<mqtt::QoS> subscribe(const MqttConnectionPtr&, const mqtt::Subscription& wanted) override {
     if (wanted.filter == "forbidden") return std::nullopt;
-    return std::min(wanted.qos, mqtt::QoS::at_least_once);
+    return std::min(wanted.qos, most);
   }
+  mqtt::QoS most = mqtt::QoS::at_least_once;  ///< granted to subscriptions
   void subscribed(const MqttConnectionPtr&, const std::string& filter) override { event("subscribed " + filter); }
   ~HandPolicy() override {
     for (const auto& each : received) each.done(fail(Fault::unavailable, "the test is over"));
@@ -126,6 +133,8 @@ struct HandPolicy final : MqttPolicy {
     received.push_back({connection->client_id(), std::string(publish.topic), Bytes(publish.payload), done});
     if (publish.topic == "denied")
       done(fail(Fault::denied, "not this topic"));
+    else if (answer_at_once && broadcast_by != nullptr)
+      done((broadcast_by->publish(make_message(publish, clock->now()), connection->client_id()), Result<>{}));
     else if (answer_at_once)
       done({});
     changed.notify();
@@ -165,6 +174,28 @@ struct HandPolicy final : MqttPolicy {
   }
 };
 
+struct MapStore final : MqttSessionStore {
+  std::map<std::string, MqttKeptSession> kept;
+  Result<std::optional<MqttKeptSession>> load(const std::string& id) override {
+    const auto at = kept.find(id);
+    return at == kept.end() ? std::nullopt : std::optional(at->second);
+  }
+  Result<> save(const std::string& id, const MqttKeptSession& session) override {
+    if (id == "unlucky" && !session.subscriptions.empty()) return fail(Fault::exhausted, "disk full");
+    kept[id] = session;
+    return {};
+  }
+  Result<> forget(const std::string& id) override {
+    kept.erase(id);
+    return {};
+  }
+  Result<std::vector<std::string>> clients() override {
+    std::vector<std::string> ids;
+    for (const auto& [id, session] : kept) ids.push_back(id);
+    return ids;
+  }
+};
+
 /// A server, its policy and its peers on the calling coroutine's strand. `co_await close()` at the end.
 struct Bench {
   explicit Bench(Executor on, MqttServer::Options options = {})
@@ -179,9 +210,11 @@ struct Bench {
   /// Dials and is accepted.
   awaitable<std::unique_ptr<Peer>> join(mqtt::Connect connect, bool expect_session = false) {
     auto peer = dial();
+    if (connect.v5()) peer->speak_v5();
     co_await peer->send(connect);
     const auto connack = co_await peer->template expect<mqtt::Connack>();
     EXPECT_EQ(connack.code, mqtt::ConnectCode::accepted);
+    EXPECT_EQ(connack.reason, mqtt::Reason::success);
     EXPECT_EQ(connack.session_present, expect_session);
     co_return peer;
   }

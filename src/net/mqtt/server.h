@@ -1,7 +1,8 @@
 #pragma once
-// MqttServer: a generic MQTT 3.1.1 server. Sessions (subscriptions, unacknowledged deliveries) are its own; who may
-// connect, publish and subscribe, and what a publish means, is a policy laid over it. QoS 1 is acknowledged only when
-// the policy says the message is durable, in the order of arrival (MQTT 3.1.1 section 4.6).
+// MqttServer: a generic MQTT server, 3.1.1 and 5.0. Sessions, subscriptions, retained messages, delayed wills and the
+// delivery of what is published are its own; who may connect, publish and subscribe, and what a publish means, is a policy
+// laid over it. A publish is acknowledged (PUBACK, PUBREC) only when the policy says the message is durable, in the order of
+// arrival (MQTT 5.0 section 4.6).
 
 #include <functional>
 #include <memory>
@@ -10,7 +11,7 @@
 #include <vector>
 
 #include "codec/mqtt/packet.h"
-#include "foundation/clock.h"
+#include "net/mqtt/message.h"
 #include "net/socket/stream.h"
 
 namespace nacelle::net {
@@ -20,7 +21,7 @@ namespace nacelle::net {
 class MqttConnection {
  public:
   virtual ~MqttConnection() = default;
-  virtual const std::string& client_id() const = 0;
+  virtual const std::string& client_id() const = 0;  ///< the name of its session
   virtual const std::string& user_name() const = 0;
   virtual std::string peer_address() const = 0;
   virtual void close(std::string reason) = 0;  ///< logged once
@@ -34,7 +35,10 @@ struct MqttAccept {
   std::optional<Timestamp> expires_at;  ///< the connection is closed then
   std::string reason;                   ///< for the log when refused; no secrets
   std::shared_ptr<void> context;
-  std::string session;  ///< if not empty, the name that the client's session goes by, in place of its client id
+  /// Publishes and wills above it are refused, subscriptions are granted at most this.
+  mqtt::QoS max_qos = mqtt::QoS::at_least_once;
+  /// The name its session is known by; empty: its client id. For clients whose ids the policy does not trust to be theirs.
+  std::string session{};
 };
 
 class MqttPolicy {
@@ -53,8 +57,11 @@ class MqttPolicy {
   /// After SUBACK was sent.
   virtual void subscribed(const MqttConnectionPtr& connection, const std::string& filter) = 0;
 
-  /// `done` must be called once, from any thread: success sends PUBACK (QoS 1); a fault of invalid_input or denied closes
-  /// the connection; exhausted or unavailable withholds the PUBACK and keeps the connection. `publish` borrows for the call.
+  /// `done` must be called once, from any thread: success sends PUBACK (QoS 1) or PUBREC (QoS 2). A fault of invalid_input
+  /// or denied closes the connection; exhausted or unavailable withholds the acknowledgement and keeps the connection. To a
+  /// client of MQTT 5 an acknowledgement with the reason is sent instead of either (QoS 0 has none: it is closed). `publish`
+  /// borrows for the call, has its topic even if the client sent an alias, and comes once for a QoS 2 message however
+  /// often the client repeats it.
   virtual void publish(const MqttConnectionPtr& connection, const mqtt::Publish& publish, std::function<void(Result<>)> done) = 0;
   /// Publishes that come together can be answered together, without a `done` for each. True: taken, up to the next settle();
   /// `publish` borrows for the call. False (as by default): it goes to publish(), after settle().
@@ -66,21 +73,30 @@ class MqttPolicy {
   virtual void settle(const MqttConnectionPtr& connection, std::function<void(Result<>)> done) {
     static_cast<void>(connection), done({});
   }
-  /// The will of a client that left without DISCONNECT, before disconnected(); `done` only says what became of it. As long
-  /// as a policy makes no difference, a publish like any other.
+  /// The will of a client that left without DISCONNECT: before disconnected(), or after its delay (MQTT 5), when `connection`
+  /// is only a memory of the one that has gone. `done` says what became of it. As long as a policy makes no difference, a
+  /// publish like any other.
   virtual void will(const MqttConnectionPtr& connection, const mqtt::Publish& packet, std::function<void(Result<>)> done) {
     publish(connection, packet, std::move(done));
   }
 };
 
-/// Subscriptions that outlive a connection (clean session 0), kept by someone durable. Any thread.
+/// A session that outlives its connection.
+struct MqttKeptSession {
+  std::vector<mqtt::Subscription> subscriptions;
+  std::uint32_t expiry_seconds = mqtt::never_expires;
+  std::optional<Timestamp> left_at;  ///< of a session that expires: when its connection ended
+};
+
+/// Sessions that outlive a connection, kept by someone durable. Any thread.
 class MqttSessionStore {
  public:
   virtual ~MqttSessionStore() = default;
-  virtual Result<std::vector<mqtt::Subscription>> load(const std::string& client_id) = 0;
-  virtual Result<bool> exists(const std::string& client_id) = 0;
-  virtual Result<> save(const std::string& client_id, const std::vector<mqtt::Subscription>& subscriptions) = 0;
+  virtual Result<std::optional<MqttKeptSession>> load(const std::string& client_id) = 0;
+  virtual Result<> save(const std::string& client_id, const MqttKeptSession& session) = 0;
   virtual Result<> forget(const std::string& client_id) = 0;
+  /// The ids of all; asked once, by a server that broadcasts.
+  virtual Result<std::vector<std::string>> clients() = 0;
 };
 
 struct MqttLimits {
@@ -90,9 +106,16 @@ struct MqttLimits {
   std::size_t max_in_flight = 4096;           ///< publishes not yet answered; beyond it the socket is not read
   ByteCount max_in_flight_bytes = 4_MiB;
   ByteCount max_in_flight_bytes_in_all = 48_MiB;  ///< of all connections; beyond it no socket is read
-  ByteCount max_outbound_bytes = 16_MiB;          ///< waiting to be written or acknowledged; beyond it deliver refuses
-  std::size_t max_deliveries = 100;               ///< QoS 1 deliveries not yet acknowledged per client
+  ByteCount max_outbound_bytes = 16_MiB;  ///< of one client: waiting to be written or acknowledged; beyond it deliver refuses
+  std::size_t max_deliveries = 100;       ///< QoS 1 and 2 deliveries not yet acknowledged per client
   std::size_t max_connections = 20000;
+  // MQTT 5, and broadcasts.
+  std::uint16_t receive_maximum = 4000;    ///< told to clients of MQTT 5; QoS 2 messages not released, of any client
+  std::uint16_t topic_alias_maximum = 32;  ///< from a client; each may hold a topic of 64 KiB
+  std::size_t max_waiting = 10'000;        ///< messages for a client's subscriptions that wait for it; newer ones are dropped
+  ByteCount max_offline_bytes = 256_MiB;   ///< of all that waits for clients that are away
+  std::size_t max_retained = 100'000;      ///< retained messages; more are passed on and not retained
+  ByteCount max_retained_bytes = 64_MiB;
 };
 
 class MqttServer {
@@ -100,7 +123,9 @@ class MqttServer {
   struct Options {
     MqttLimits limits;
     std::shared_ptr<MqttSessionStore> sessions;  ///< null: kept in memory only
-    const Clock* clock = nullptr;                ///< for `expires_at`; null: the system's
+    const Clock* clock = nullptr;                ///< for all that expires; null: the system's
+    /// Whether a subscription to this filter takes part in publish(). Empty: none does.
+    std::function<bool(std::string_view filter)> broadcasts;
   };
   /// `policy` outlives the server. No listener yet.
   static std::unique_ptr<MqttServer> make(Executor executor, MqttPolicy& policy, Options options);
@@ -119,6 +144,10 @@ class MqttServer {
   /// `done` waits for that; it is lost with the session (clean session 1, forget, close). Any thread.
   virtual void deliver(const std::string& client_id, std::string topic, Bytes payload, mqtt::QoS qos, Delivered done) = 0;
 
+  /// To every session with a broadcast subscription that matches, live or kept; retains it if it says so. Messages for a
+  /// client that is away wait for it (QoS 1 and 2). `from`: the session that published it. Any thread.
+  virtual void publish(const MqttMessagePtr& message, const std::string& from) = 0;
+
   virtual bool connected(const std::string& client_id) const = 0;
   virtual bool subscribed(const std::string& client_id, std::string_view topic) const = 0;
   /// Closes the client's live connection, if there is one.
@@ -126,6 +155,10 @@ class MqttServer {
   /// Forgets the client's session too.
   virtual void forget(const std::string& client_id) = 0;
   virtual std::size_t connections() const = 0;
+  virtual std::size_t retained() const = 0;   ///< retained messages
+  virtual std::uint64_t dropped() const = 0;  ///< messages for subscriptions that found no room
+  /// Does what is due by the clock: ends sessions, publishes delayed wills. It is called every second; tests call it too.
+  virtual void sweep() = 0;
   virtual awaitable<void> close() = 0;
 };
 

@@ -150,7 +150,6 @@ TEST(MqttServer, every_violation_closes_only_its_connection) {
         encoded(connect_as("again")),
         encoded(mqtt::Connack{}),
         encoded(mqtt::Pingresp{}),
-        encoded(mqtt::Pubrel{1}),
         encoded(mqtt::Suback{1, {0}}),
         Bytes(BytesView("\x00\x00", 2)),  // reserved type
         Bytes(BytesView("\xf0\x00", 2)),
@@ -442,21 +441,6 @@ TEST(MqttServer, a_kept_session_needs_no_second_subscribe_and_a_clean_one_forget
     auto forgotten = co_await bench.join(connect_as("a", false), false);
   });
 }
-
-struct MapStore final : MqttSessionStore {
-  std::map<std::string, std::vector<mqtt::Subscription>> kept;
-  Result<std::vector<mqtt::Subscription>> load(const std::string& id) override { return kept[id]; }
-  Result<bool> exists(const std::string& id) override { return kept.contains(id); }
-  Result<> save(const std::string& id, const std::vector<mqtt::Subscription>& subscriptions) override {
-    if (id == "unlucky" && !subscriptions.empty()) return fail(Fault::exhausted, "disk full");
-    kept[id] = subscriptions;
-    return {};
-  }
-  Result<> forget(const std::string& id) override {
-    kept.erase(id);
-    return {};
-  }
-};
 
 TEST(MqttServer, stored_sessions_survive_the_server) {
   auto store = std::make_shared<MapStore>();

@@ -78,6 +78,10 @@ class MemoryStream final : public Stream {
     co_return Result<>{};
   }
 
+  awaitable<void> end_writing() override {
+    end_->out->close();
+    co_return;
+  }
   void close() override {
     end_->in->close();
     end_->out->close();

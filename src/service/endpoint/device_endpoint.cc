@@ -33,9 +33,12 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
         backend_(backend),
         clock_(clock),
         hub_names_(std::move(options.hub_names)),
+        open_(std::move(options.open_namespace)),
+        fan_out_(asio::make_strand(executor)),
         registrations_(options.registrations),
         tasks_(executor) {
     if (!options.server.clock) options.server.clock = &clock_;
+    if (open_) options.server.broadcasts = is_open_filter;
     server_ = net::MqttServer::make(std::move(executor), *this, std::move(options.server));
   }
 
@@ -115,6 +118,11 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
       verdict = co_await accept_registrant(*registers, token, shown, agrees);
       co_return verdict;
     }
+    if (open_ && !speaks_iot_hub(connect)) {
+      const Bytes shown = certificate_der;
+      verdict = co_await accept_plain(connect, shown);
+      co_return verdict;
+    }
     Admission admission = examine(connect, hub_names_);
     if (admission.refusal) {
       verdict.code = admission.refusal->code;
@@ -139,6 +147,7 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
     client->client_id = who.client_id();
     client->generation_id = backend_.generation_id(who);
     client->authentication = password.empty() ? "x509" : "sas";
+    client->principal = {Principal::Kind::device, client->client_id, *until};
     if (backend_.stores_batches()) client->batcher = std::make_unique<Batcher>(*client);
     verdict.code = mqtt::ConnectCode::accepted;
     verdict.expires_at = *until;
@@ -169,8 +178,51 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
     co_return verdict;
   }
 
+  /// A client of the open namespace only (docs/mqtt.md).
+  awaitable<net::MqttAccept> accept_plain(mqtt::Connect connect, Bytes certificate_der) {
+    net::MqttAccept verdict;
+    auto client = std::make_shared<Client>();
+    client->plain = true;
+    client->plain_id = connect.client_id;
+    client->authentication = connect.password ? "sas" : "x509";
+    if (connect.user_name) {
+      const std::string user_name = *connect.user_name;
+      const std::string password = connect.password.value_or(std::string());
+      const Result<Principal> who = co_await backend_.authenticate_plain(user_name, password, certificate_der);
+      if (!who) {
+        verdict.code = refusal_code(who.error().fault);
+        verdict.reason = who.error().message;
+        co_return verdict;
+      }
+      client->principal = *who;
+      verdict.expires_at = who->until;
+    } else if (!open_->allow_anonymous) {
+      verdict.reason = "it shows no user name, and anonymous clients are not allowed";
+      co_return verdict;
+    }
+    if (connect.will && !open_->rules.may_publish(client->principal, connect.will->topic)) {
+      verdict.reason = "its will is for a topic it may not publish to";
+      co_return verdict;
+    }
+    if (client->principal.kind == Principal::Kind::device) name_device(*client);
+    verdict.code = mqtt::ConnectCode::accepted;
+    verdict.max_qos = mqtt::QoS::exactly_once;
+    verdict.session = plain_session(client->principal, connect.client_id);
+    client->client_id = verdict.session;
+    verdict.context = std::move(client);
+    co_return verdict;
+  }
+
+  void name_device(Client& client) {
+    auto who = device::parse_client_id(client.principal.name);
+    if (!who) return;  // the backend knows it under another name: its messages carry the client id only
+    client.who = *std::move(who);
+    client.generation_id = backend_.generation_id(client.who);
+  }
+
   void connected(const MqttConnectionPtr& connection) override {
     if (client_of(connection).registrant) return;
+    if (client_of(connection).plain) return;
     const IdentityName& who = client_of(connection).who;
     backend_.connected(who);
     backend_.subscriptions_changed(who);  // those of a kept session
@@ -179,6 +231,7 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
   void disconnected(const MqttConnectionPtr& connection, bool) override {
     Client& client = client_of(connection);
     if (client.registrant) return;
+    if (client.plain) return;
     if (client.twin_calls) client.twin_calls->close();
     backend_.disconnected(client.who);
   }
@@ -188,6 +241,8 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
   std::optional<mqtt::QoS> subscribe(const MqttConnectionPtr& connection, const mqtt::Subscription& wanted) override {
     if (client_of(connection).registrant)
       return wanted.filter == registration_filter ? std::optional(std::min(wanted.qos, mqtt::QoS::at_least_once)) : std::nullopt;
+    if (open_ && is_open_filter(wanted.filter)) return subscribe_open(client_of(connection), wanted);
+    if (client_of(connection).plain) return std::nullopt;
     const IdentityName& who = client_of(connection).who;
     const auto topic = telemetry::parse_subscribe_topic(wanted.filter);
     if (!topic) {
@@ -203,8 +258,16 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
     return std::min(wanted.qos, mqtt::QoS::at_least_once);
   }
 
+  std::optional<mqtt::QoS> subscribe_open(const Client& client, const mqtt::Subscription& wanted) const {
+    const auto shared = mqtt::parse_shared_filter(wanted.filter);
+    if (shared && open_->rules.may_subscribe(client.principal, shared->filter)) return wanted.qos;
+    log::info("endpoint", "{}: subscription refused: no rule allows it", client.client_id);
+    return std::nullopt;
+  }
+
   void subscribed(const MqttConnectionPtr& connection, const std::string&) override {
     if (client_of(connection).registrant) return;
+    if (client_of(connection).plain) return;
     backend_.subscriptions_changed(client_of(connection).who);
   }
 
@@ -229,6 +292,8 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
 
   void publish(const MqttConnectionPtr& connection, const mqtt::Publish& packet, Done done) override {
     if (client_of(connection).registrant) return accept_registration(client_of(connection), packet, std::move(done));
+    if (open_ && (client_of(connection).plain || is_open_topic(packet.topic)))
+      return publish_open(connection, packet, false, std::move(done));
     auto topic = telemetry::parse_publish_topic(packet.topic);
     if (!topic) return done(fail(std::move(topic).error()));
     if (const auto* events = std::get_if<telemetry::EventTopic>(&*topic))
@@ -245,6 +310,7 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
 
   void will(const MqttConnectionPtr& connection, const mqtt::Publish& packet, Done done) override {
     if (client_of(connection).registrant) return done({});  // a registrant has nothing to leave behind
+    if (client_of(connection).plain) return publish_open(connection, packet, true, std::move(done));
     const auto topic = telemetry::parse_publish_topic(packet.topic);
     INVARIANT(topic && std::holds_alternative<telemetry::EventTopic>(*topic),
               "a will's topic was checked when its client connected");
@@ -270,6 +336,28 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
     server_->deliver(session, topic, answer.body, mqtt::QoS::at_least_once, [session](const Result<>& delivered) {
       if (!delivered) log::info("endpoint", "{}: an answer was not delivered: {}", session, delivered.error().message);
     });
+  }
+
+  /// To the backend first; once it is durable, it is acknowledged and goes to the subscribers, in the order it was stored.
+  void publish_open(const MqttConnectionPtr& connection, const mqtt::Publish& packet, bool is_will, Done done) {
+    const Client& client = client_of(connection);
+    if (!open_->rules.may_publish(client.principal, packet.topic))
+      return done(fail(Fault::denied, "no rule allows publishing to this topic"));
+    const Timestamp now = clock_.now();
+    auto message = read_open_message(client, packet, now);
+    if (!message) return done(fail(std::move(message).error()));
+    if (is_will) message->application.set("iothub-MessageType", "Will");
+    // Not on the log's thread, which everyone's messages wait for; and the log may answer after the endpoint has gone.
+    backend_.telemetry(*std::move(message),
+                       [weak = std::weak_ptr(server_), strand = fan_out_, shared = net::make_message(packet, now),
+                        from = client.client_id, done = std::move(done)](Result<> stored) {
+                         if (stored) {
+                           asio::post(strand, [weak, shared, from] {
+                             if (const auto server = weak.lock()) server->publish(shared, from);
+                           });
+                         }
+                         done(std::move(stored));
+                       });
   }
 
   /// No coroutine and no queue: the backend is called on the connection's strand with the message.
@@ -359,13 +447,19 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
   DeviceBackend& backend_;
   const Clock& clock_;
   const std::vector<std::string> hub_names_;
+  const std::optional<OpenNamespace> open_;
+  const Executor fan_out_;
   const std::shared_ptr<BatchPool> pool_ = std::make_shared<BatchPool>();  // batches come back after our end
   RegistrationBackend* const registrations_;
   TaskScope tasks_;
-  std::unique_ptr<net::MqttServer> server_;
+  std::shared_ptr<net::MqttServer> server_;
 };
 
 }  // namespace
+
+awaitable<Result<Principal>> DeviceBackend::authenticate_plain(std::string, std::string, Bytes) {
+  co_return fail(Fault::denied, "plain clients are not served here");
+}
 
 std::unique_ptr<DeviceEndpoint> DeviceEndpoint::make(Executor executor, DeviceBackend& backend, const Clock& clock,
                                                      Options options) {

@@ -13,6 +13,7 @@
 #include "domain/telemetry/topic.h"
 #include "domain/twin/twin.h"
 #include "net/mqtt/server.h"
+#include "service/endpoint/open_namespace.h"
 #include "service/endpoint/registration.h"
 #include "storage/log/event_log.h"
 
@@ -30,6 +31,9 @@ class DeviceBackend {
   /// Fault::denied and a reason without secrets; Fault::unavailable: CONNACK 3.
   virtual awaitable<Result<Timestamp>> authenticate(device::IdentityName who, telemetry::UserName user_name, std::string password,
                                                     Bytes certificate_der) = 0;
+  /// Checks a plain client's user name and password (or certificate): who it is. Asked only with an open namespace, and with
+  /// a user name. Fault::denied and unavailable as above. Default: nobody is let in.
+  virtual awaitable<Result<Principal>> authenticate_plain(std::string user_name, std::string password, Bytes certificate_der);
   virtual void connected(const device::IdentityName& who) = 0;
   virtual void disconnected(const device::IdentityName& who) = 0;
 
@@ -62,6 +66,8 @@ class DeviceEndpoint {
  public:
   struct Options {
     std::vector<std::string> hub_names;  ///< accepted in user names: name and aliases, with and without port
+    /// Not there: IoT Hub's topics only. With it, clients whose user name is not IoT Hub's are plain MQTT clients.
+    std::optional<OpenNamespace> open_namespace;
     net::MqttServer::Options server;
     RegistrationBackend* registrations = nullptr;  ///< outlives the endpoint; null: nobody may register
   };

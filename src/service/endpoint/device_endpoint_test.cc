@@ -36,6 +36,12 @@ class ScriptedBackend final : public DeviceBackend {
     authenticated.push_back(who.client_id());
     co_return Timestamp::max();
   }
+  awaitable<Result<Principal>> authenticate_plain(std::string user_name, std::string password, Bytes) override {
+    if (password != "good") co_return fail(Fault::denied, "the password is wrong");
+    const bool service = user_name.starts_with("svc");
+    Principal who{service ? Principal::Kind::policy : Principal::Kind::device, user_name, Timestamp::max()};
+    co_return who;
+  }
   void connected(const IdentityName& who) override { events.push_back("connected " + who.client_id()); }
   void disconnected(const IdentityName& who) override { events.push_back("disconnected " + who.client_id()); }
   void telemetry(telemetry::Message message, std::function<void(Result<>)> done) override {
@@ -140,9 +146,10 @@ mqtt::Connect connect_as(const IdentityName& who, std::string password = "good")
 
 class EndpointTest : public testing::Test {
  public:
-  EndpointTest() : tasks_(context_.get_executor()) {
+  explicit EndpointTest(std::optional<OpenNamespace> open = std::nullopt) : tasks_(context_.get_executor()) {
     DeviceEndpoint::Options options;
     options.hub_names = {"hub.example.net"};
+    options.open_namespace = std::move(open);
     endpoint_ = DeviceEndpoint::make(context_.get_executor(), backend_, clock_, std::move(options));
   }
 
@@ -607,6 +614,141 @@ TEST_F(EndpointTest, cloud_to_device_desired_changes_and_methods_reach_their_sub
   };
   run(story(this));
   EXPECT_EQ(backend_.events[1], "response dev1 1b -3 {\"ok\":true}");
+}
+
+// The open namespace.
+
+OpenNamespace with_rules() {
+  OpenNamespace open;
+  open.rules = AccessRules::parse(json::parse(R"({"rules":[{"who":"device:*","publish":["own/%n/#"],"subscribe":["own/#"]},
+                                                           {"who":"anonymous","subscribe":["own/+"]}]})")
+                                      .value())
+                   .value();
+  open.allow_anonymous = true;
+  return open;
+}
+
+class OpenEndpointTest : public EndpointTest {
+ public:
+  OpenEndpointTest() : EndpointTest(with_rules()) {}
+
+  awaitable<mqtt::Connack> knock(Peer& peer, std::string client_id, std::optional<std::string> user_name, std::string password) {
+    peer = dial();
+    mqtt::Connect connect;
+    connect.client_id = std::move(client_id);
+    connect.user_name = user_name;
+    if (user_name) connect.password = std::move(password);
+    co_await Peer::send(peer, connect);
+    const mqtt::Connack connack = co_await Peer::expect<mqtt::Connack>(peer);
+    co_return connack;
+  }
+  static mqtt::Publish message(std::string_view topic, mqtt::PacketId id) {
+    return {topic, "hello", id == 0 ? mqtt::QoS::at_most_once : mqtt::QoS::at_least_once, true, false, id};
+  }
+};
+
+TEST_F(OpenEndpointTest, a_message_is_stored_before_it_is_acknowledged_and_passed_on) {
+  run([](OpenEndpointTest& test) -> awaitable<void> {
+    Peer sender, reader;
+    co_await test.knock(sender, "s", "dev1", "good");
+    co_await test.knock(reader, "r", std::nullopt, {});
+    const auto granted = co_await subscribe(reader, "own/+");
+    EXPECT_EQ(granted, 1);
+    test.backend_.hold = true;
+    const auto publish = message("own/dev1", 5);
+    co_await Peer::send(sender, publish);
+    co_await yield(20);
+    co_await Peer::send(sender, mqtt::Pingreq{});
+    co_await Peer::send(reader, mqtt::Pingreq{});
+    co_await Peer::expect<mqtt::Pingresp>(sender);
+    co_await Peer::expect<mqtt::Pingresp>(reader);
+    EXPECT_EQ(test.backend_.held.size(), 1u);
+    if (test.backend_.held.empty()) co_return;
+    test.backend_.held[0]({});
+    const auto puback = co_await Peer::expect<mqtt::Puback>(sender);
+    EXPECT_EQ(puback.packet_id, 5);
+    const auto received = co_await Peer::expect<mqtt::Publish>(reader);
+    EXPECT_EQ(received.topic, "own/dev1");
+    EXPECT_EQ(received.payload, "hello");
+    const telemetry::Message& stored = test.backend_.messages.at(0);
+    EXPECT_EQ(stored.system.get("mqttTopic"), "own/dev1");
+    EXPECT_EQ(stored.system.get("mqttClientId"), "s");
+    EXPECT_EQ(stored.device_id(), "dev1");
+    EXPECT_EQ(stored.system.get("connectionDeviceGenerationId"), "gen-dev1");
+    EXPECT_EQ(stored.application.get("mqtt-retain"), "true");
+    EXPECT_EQ(stored.body, "hello");
+  }(*this));
+}
+
+TEST_F(OpenEndpointTest, what_could_not_be_stored_reaches_nobody) {
+  run([](OpenEndpointTest& test) -> awaitable<void> {
+    Peer peer;
+    co_await test.knock(peer, "s", "dev1", "good");
+    co_await subscribe(peer, "own/#");
+    test.backend_.hold = true;
+    for (const mqtt::PacketId id : {1, 2}) {
+      const auto publish = message("own/dev1", id);
+      co_await Peer::send(peer, publish);
+    }
+    co_await yield(20);
+    EXPECT_EQ(test.backend_.held.size(), 2u);
+    if (test.backend_.held.size() != 2) co_return;
+    test.backend_.held[0](fail(Fault::exhausted, "disk full"));
+    test.backend_.held[1]({});
+    const auto first = co_await Peer::next(peer);
+    const auto second = co_await Peer::next(peer);
+    EXPECT_TRUE(first && second && first->index() != second->index());  // one PUBACK, one message
+    co_await Peer::send(peer, mqtt::Pingreq{});
+    co_await Peer::expect<mqtt::Pingresp>(peer);
+  }(*this));
+}
+
+TEST_F(OpenEndpointTest, nobody_takes_the_session_of_an_iot_hub_client) {
+  run([](OpenEndpointTest& test) -> awaitable<void> {
+    Peer device = co_await test.dial_as(dev1);
+    Peer plain, anonymous, bad;
+    co_await test.knock(plain, "dev1", "dev2", "good");
+    co_await test.knock(anonymous, "dev1", std::nullopt, {});
+    const auto refused = co_await test.knock(bad, "dev1", "dev1", "guess");
+    EXPECT_EQ(refused.code, mqtt::ConnectCode::not_authorized);
+    EXPECT_EQ(test.endpoint_->connections(), 3u);
+    co_await Peer::send(device, mqtt::Pingreq{});
+    co_await Peer::expect<mqtt::Pingresp>(device);
+    const auto hub_topic = co_await subscribe(plain, "$iothub/twin/res/#");
+    EXPECT_EQ(hub_topic, 0x80);
+    const auto shared_hub_topic = co_await subscribe(plain, "$share/g/devices/dev1/messages/devicebound/#");
+    EXPECT_EQ(shared_hub_topic, 0x80);
+    const auto beyond = co_await subscribe(anonymous, "own/#");
+    EXPECT_EQ(beyond, 0x80);
+    const auto forged = message("devices/dev1/messages/events/", 1);
+    co_await Peer::send(plain, forged);
+    const auto ended = co_await Peer::next(plain);
+    EXPECT_FALSE(ended);
+    const auto other = message("own/dev1", 1);  // dev2 may not
+    co_await test.knock(plain, "dev1", "dev2", "good");
+    co_await Peer::send(plain, other);
+    const auto ended_too = co_await Peer::next(plain);
+    EXPECT_FALSE(ended_too);
+    EXPECT_TRUE(test.backend_.messages.empty());
+  }(*this));
+}
+
+TEST_F(OpenEndpointTest, an_iot_hub_client_uses_both_namespaces) {
+  run([](OpenEndpointTest& test) -> awaitable<void> {
+    Peer device = co_await test.dial_as(dev1);
+    const auto hub_filter = co_await subscribe(device, "devices/dev1/messages/devicebound/#");
+    EXPECT_EQ(hub_filter, 1);
+    const auto open_filter = co_await subscribe(device, "own/#");
+    EXPECT_EQ(open_filter, 1);
+    for (const char* topic : {"own/dev1/x", "devices/dev1/messages/events/"}) {
+      const auto publish = message(topic, 0);
+      co_await Peer::send(device, publish);
+    }
+    const auto received = co_await Peer::expect<mqtt::Publish>(device);
+    EXPECT_EQ(received.topic, "own/dev1/x");
+    co_await yield(20);
+    EXPECT_EQ(test.backend_.messages.size(), 2u);
+  }(*this));
 }
 
 }  // namespace

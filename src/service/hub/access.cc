@@ -10,8 +10,17 @@ namespace {
 
 using device::IdentityName;
 
-// A certificate ends with its dates, which net/tls does not tell us; the session is checked again after a day.
+// A certificate ends with its dates, which net/tls does not tell us; the session is checked again after a day. So is one that
+// showed a key itself, which may be changed.
 constexpr std::chrono::hours certificate_session{24};
+
+/// Both are compared, whatever the first says.
+bool is_key(std::string_view password, const std::string& primary, const std::string& secondary) {
+  if (password.empty()) return false;
+  const bool first = !primary.empty() && digest::equal_constant_time(password, primary);
+  const bool second = !secondary.empty() && digest::equal_constant_time(password, secondary);
+  return first || second;
+}
 
 }  // namespace
 
@@ -115,6 +124,29 @@ Result<Timestamp> Access::check_device(const IdentityName& name, std::string_vie
   const device::Policy* policy = registry_.policy(token->policy);
   if (!policy) return fail(Fault::denied, fmt::format("there is no shared access policy '{}'", token->policy));
   return device::authenticate_with_policy(*policy, name, password, hub_names_, clock_.now());
+}
+
+Result<endpoint::Principal> Access::check_plain(const std::string& user_name, std::string_view password,
+                                                const Bytes& certificate_der) const {
+  using endpoint::Principal;
+  if (const auto name = device::parse_client_id(user_name); name && registry_.identities().find(*name)) {
+    TRY_LET(const IdentityPtr identity, enabled_identity(*name));
+    const bool by_key = identity->authentication == device::Authentication::sas;
+    if (by_key && is_key(password, identity->primary_key, identity->secondary_key))
+      return Principal{Principal::Kind::device, user_name, clock_.now() + certificate_session};
+    TRY_LET(const Timestamp until, check_device(*name, password, certificate_der));
+    return Principal{Principal::Kind::device, user_name, until};
+  }
+  const device::Policy* policy = registry_.policy(user_name);
+  if (!policy || !policy->rights.service_connect)
+    return fail(Fault::denied, "the user name is neither a device's id nor that of a shared access policy for services");
+  if (is_key(password, policy->primary_key, policy->secondary_key))
+    return Principal{Principal::Kind::policy, user_name, clock_.now() + certificate_session};
+  const auto token = sas::parse_token(password);
+  if (!token || token->policy != user_name)
+    return fail(Fault::denied, fmt::format("the password is neither a key of the policy '{}' nor its token", user_name));
+  TRY_LET(const Timestamp until, device::authenticate_service(*policy, password, hub_names_, clock_.now()));
+  return Principal{Principal::Kind::policy, user_name, until};
 }
 
 }  // namespace nacelle::hub

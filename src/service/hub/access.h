@@ -8,6 +8,7 @@
 
 #include "domain/device/identity.h"
 #include "foundation/clock.h"
+#include "service/endpoint/open_namespace.h"
 #include "service/hub/registry.h"
 
 namespace nacelle::hub {
@@ -47,6 +48,11 @@ class Access {
   /// A device's or module's MQTT credentials: its token (or that of a policy with device_connect), or its certificate.
   /// Answers with the time they end.
   Result<Timestamp> check_device(const device::IdentityName& name, std::string_view password, const Bytes& certificate_der) const;
+
+  /// A plain MQTT client's: a device or module by its id, with its key, its token or its certificate; or a shared access
+  /// policy with service_connect by its name, with its key or a token.
+  Result<endpoint::Principal> check_plain(const std::string& user_name, std::string_view password,
+                                          const Bytes& certificate_der) const;
 
  private:
   Result<Caller> identify_service(const sas::Token& token, std::string_view text, const device::IdentityName& target) const;

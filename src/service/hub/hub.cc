@@ -122,12 +122,27 @@ Result<> Hub::listen_for_devices(const std::shared_ptr<net::TlsServerContext>& t
   options.registrations = fleet_->provisioning.get();
   TRY_LET(storage::Database session_tables, open_session_tables(options_.directory));
   options.server.sessions = std::make_shared<Sessions>(std::move(session_tables));
+  if (options_.open_namespace) {
+    TRY_LET(options.open_namespace, read_open_namespace());
+  }
   endpoint_ = endpoint::DeviceEndpoint::make(executor_, *ingest_, clock_, std::move(options));
   TRY_LET(file_.mqtts, endpoint_->listen({options_.bind, options_.mqtts, {}}, tls));
   if (options_.mqtt) {
     TRY_LET(file_.mqtt, endpoint_->listen({"127.0.0.1", *options_.mqtt, {}}, nullptr));
   }
   return {};
+}
+
+Result<endpoint::OpenNamespace> Hub::read_open_namespace() const {
+  endpoint::OpenNamespace open;
+  open.allow_anonymous = options_.allow_anonymous;
+  const auto path = options_.directory / "namespace.json";
+  TRY_LET(const bool there, files_.exists(path));
+  if (!there) return open;
+  TRY_LET(const Bytes text, storage::read_file(files_, path));
+  TRY_LET(const json::Value document, in(json::parse(text), path.string()));
+  TRY_LET(open.rules, in(endpoint::AccessRules::parse(document), path.string()));
+  return open;
 }
 
 Result<> Hub::listen_for_calls(const std::shared_ptr<net::TlsServerContext>& tls) {
@@ -142,7 +157,7 @@ Result<> Hub::listen_for_calls(const std::shared_ptr<net::TlsServerContext>& tls
   limits.max_body_bytes = largest_body;
   limits.max_connections = most_https_connections;
   const auto answer = [api = api_.get()](net::HttpRequest request) { return api->answer(std::move(request)); };
-  TRY_LET(https_, net::HttpServer::listen(executor_, {options_.bind, options_.https, {}}, tls, answer, limits));
+  TRY_LET(https_, net::HttpServer::listen(executor_, {options_.bind, options_.https, {}}, tls, answer, limits, websockets()));
   services_->https_port = file_.https = https_->port();
 
   const auto metrics = [this](net::HttpRequest request) { return scrape(std::move(request)); };
@@ -156,6 +171,14 @@ Result<> Hub::open_fleet() {
   std::promise<Result<>> opened;
   asio::post(disk_.tables(), [&] { opened.set_value(fleet_->open(*services_)); });
   return opened.get_future().get();
+}
+
+/// MQTT over WebSocket, on the port of the calls (wire facts 1.1).
+std::vector<net::WebSocketRoute> Hub::websockets() {
+  const auto serve = [&server = endpoint_->server()](net::StreamPtr stream) { return server.serve(std::move(stream)); };
+  std::vector<net::WebSocketRoute> routes{{"/$iothub/websocket", {"mqtt"}, serve}};
+  if (options_.open_namespace) routes.push_back({"/mqtt", {"mqtt", "mqttv3.1"}, serve});  // where most brokers have it
+  return routes;
 }
 
 Result<> Hub::write_hub_file() {

@@ -24,6 +24,8 @@ struct HubOptions {
   std::uint16_t https = 0;
   std::uint16_t metrics = 0;
   std::optional<std::uint16_t> mqtt;  ///< nothing: no plain MQTT
+  bool open_namespace = false;        ///< any MQTT client, under the rules of `namespace.json` in the folder (docs/mqtt.md)
+  bool allow_anonymous = false;       ///< there, clients without a user name too
   storage::Partition partitions = 4;
 };
 
@@ -51,8 +53,10 @@ class Hub {
   Result<> open_parts();
   Result<> listen();
   Result<> listen_for_devices(const std::shared_ptr<net::TlsServerContext>& tls);
+  Result<endpoint::OpenNamespace> read_open_namespace() const;
   Result<> listen_for_calls(const std::shared_ptr<net::TlsServerContext>& tls);
   Result<> open_fleet();
+  std::vector<net::WebSocketRoute> websockets();
   Result<> write_hub_file();
   awaitable<void> keep_within_bounds();
   awaitable<void> start_webhooks();

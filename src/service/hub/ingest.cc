@@ -13,6 +13,13 @@ awaitable<Result<Timestamp>> Ingest::authenticate(IdentityName who, telemetry::U
   co_return checked;
 }
 
+awaitable<Result<endpoint::Principal>> Ingest::authenticate_plain(std::string user_name, std::string password,
+                                                                  Bytes certificate_der) {
+  auto checked = access_.check_plain(user_name, password, certificate_der);
+  if (!checked) ++counters_.refused_connections;
+  co_return checked;
+}
+
 void Ingest::connected(const IdentityName& who) {
   asio::post(disk_.tables(), [&registry = registry_, who] { registry.note_connection(who, true); });
 }
@@ -23,7 +30,9 @@ void Ingest::disconnected(const IdentityName& who) {
 
 void Ingest::telemetry(telemetry::Message message, std::function<void(Result<>)> done) {
   ++counters_.received;
-  const auto partition = storage::partition_of(message.device_id(), log_.partitions());
+  // All of one sender in one partition: that keeps their order. Plain MQTT clients may be nobody's device.
+  const std::string_view sender = message.device_id().empty() ? message.system.get("mqttClientId") : message.device_id();
+  const auto partition = storage::partition_of(sender, log_.partitions());
   log_.append(partition, telemetry::encode_record(message),
               [&counters = counters_, done = std::move(done)](Result<storage::Offset> at) {
                 ++(at ? counters.acked : counters.refused_messages);

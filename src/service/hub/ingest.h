@@ -29,6 +29,8 @@ class Ingest final : public endpoint::DeviceBackend {
 
   awaitable<Result<Timestamp>> authenticate(device::IdentityName who, telemetry::UserName user_name, std::string password,
                                             Bytes certificate_der) override;
+  awaitable<Result<endpoint::Principal>> authenticate_plain(std::string user_name, std::string password,
+                                                            Bytes certificate_der) override;
   void connected(const device::IdentityName& who) override;
   void disconnected(const device::IdentityName& who) override;
 

@@ -10,10 +10,10 @@ namespace nacelle::hub {
 class Sessions final : public net::MqttSessionStore {
  public:
   explicit Sessions(storage::Database tables) : tables_(std::move(tables)) {}
-  Result<std::vector<mqtt::Subscription>> load(const std::string& client_id) override;
-  Result<bool> exists(const std::string& client_id) override;
-  Result<> save(const std::string& client_id, const std::vector<mqtt::Subscription>& subscriptions) override;
+  Result<std::optional<net::MqttKeptSession>> load(const std::string& client_id) override;
+  Result<> save(const std::string& client_id, const net::MqttKeptSession& session) override;
   Result<> forget(const std::string& client_id) override;
+  Result<std::vector<std::string>> clients() override;
 
  private:
   storage::Database tables_;

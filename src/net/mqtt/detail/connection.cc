@@ -3,19 +3,71 @@
 #include <fmt/format.h>
 #include <algorithm>
 
+#include "codec/text/encoding.h"
 #include "foundation/log.h"
 #include "foundation/random.h"
 
 namespace nacelle::net {
 namespace {
 
+using mqtt::ConnectCode;
+using mqtt::Reason;
+
 constexpr std::uint8_t mqtt_3_1_1 = 4;
 /// Answers to a client that does not read them: it is not read either until they are gone.
 constexpr std::size_t max_unread_answers = 1024 * 1024;
-/// Of one client; modules with every feature need six.
-constexpr std::size_t max_subscriptions = 1000;
-/// What a publish takes on its way beside topic and payload, about: envelope, record header, bookkeeping.
-constexpr std::size_t publish_overhead = 300;
+/// A connection closed with unread bytes is reset, and the farewell lost with it: so they are read, within bounds.
+constexpr auto linger_for = std::chrono::seconds{2};
+constexpr std::size_t linger_bytes = 1024 * 1024;
+/// Clients that take less than this get reasons without their text.
+constexpr std::uint32_t room_for_reasons = 1024;
+constexpr std::size_t longest_reason = 200;
+
+Reason reason_of(ConnectCode code) {
+  switch (code) {
+    case ConnectCode::accepted: return Reason::success;
+    case ConnectCode::unacceptable_protocol: return Reason::unsupported_protocol_version;
+    case ConnectCode::identifier_rejected: return Reason::client_identifier_not_valid;
+    case ConnectCode::server_unavailable: return Reason::server_unavailable;
+    case ConnectCode::bad_user_name: return Reason::bad_user_name_or_password;
+    case ConnectCode::not_authorized: break;
+  }
+  return Reason::not_authorized;
+}
+
+/// What a client of MQTT 5 is told about a publish that was not taken.
+Reason refusal_reason(Fault fault) {
+  switch (fault) {
+    case Fault::invalid_input: return Reason::topic_name_invalid;
+    case Fault::denied: return Reason::not_authorized;
+    case Fault::exhausted: return Reason::quota_exceeded;
+    default: return Reason::unspecified_error;
+  }
+}
+
+/// Whether these bytes, which are no good CONNECT, were meant as one of MQTT 5: then a CONNACK can say what is wrong.
+bool meant_as_mqtt_5(BytesView frame) {
+  const auto at = frame.find(BytesView("\0\4MQTT\5", 7));
+  return !frame.empty() && static_cast<unsigned char>(frame[0]) == 0x10 && at != BytesView::npos && at <= 5;
+}
+
+/// What stays of a connection whose will is still to be published.
+class Former final : public MqttConnection {
+ public:
+  explicit Former(const MqttConnection& gone)
+      : client_id_(gone.client_id()), user_name_(gone.user_name()), peer_(gone.peer_address()) {
+    context = gone.context;
+  }
+  const std::string& client_id() const override { return client_id_; }
+  const std::string& user_name() const override { return user_name_; }
+  std::string peer_address() const override { return peer_; }
+  void close(std::string) override {}
+
+ private:
+  const std::string client_id_;
+  const std::string user_name_;
+  const std::string peer_;
+};
 
 }  // namespace
 
@@ -24,7 +76,8 @@ Connection::Connection(ConnectionHost& host, StreamPtr stream)
       stream_(std::move(stream)),
       peer_(stream_->peer_address()),
       reader_(*stream_, host.limits().max_packet_bytes),
-      writer_(*stream_) {
+      writer_(*stream_),
+      outbound_(writer_, host.limits(), host.clock()) {
   writer_.on_progress = [this] { room_.notify(); };
 }
 
@@ -41,13 +94,38 @@ void Connection::abort() {
   stream_->close();
 }
 
-void Connection::begin_close(std::string_view reason) {
+void Connection::begin_close(std::string_view reason, Reason code) {
   if (closing_.exchange(true)) return;
   if (reason.starts_with(peer_)) reason.remove_prefix(std::min(reason.size(), peer_.size() + 2));  // "peer: what went wrong"
   if (!reason.empty()) log::info("mqtt", "{} {}: closing: {}", peer_, client_id(), reason);
+  const bool farewell = v5() && live_ && code != Reason::success;
   live_ = false;
-  writer_.close();
+  if (farewell) writer_.send(mqtt::Disconnect{code, lingering_ ? because(reason) : nullptr});
+  if (farewell && lingering_) {
+    stream_->set_deadline(linger_for);
+    writer_.finish();
+  } else {
+    writer_.close();
+  }
   room_.notify();
+}
+
+/// The client broke a rule: it is told which (MQTT 5), and the connection ends (MQTT 5.0 section 4.13). Called by the reader.
+void Connection::end_for(const Error& error) {
+  lingering_ = v5() && live_;
+  begin_close(error.message, violation_);
+}
+
+/// On the reader's coroutine, once everything is written.
+awaitable<void> Connection::linger() {
+  co_await stream_->end_writing();
+  Bytes unread(16 * 1024, '\0');
+  for (std::size_t read = 0; read < linger_bytes;) {
+    const auto more = co_await stream_->read_some(unread.data(), unread.size());
+    if (!more) break;
+    read += *more;
+  }
+  stream_->close();
 }
 
 // From CONNECT to CONNACK.
@@ -60,54 +138,117 @@ awaitable<Result<mqtt::Connect>> Connection::read_connect() {
     if (frame) break;
     CO_TRY(co_await reader_.fill());
   }
-  CO_TRY_LET(auto packet, mqtt::decode(*frame));
-  auto* connect = std::get_if<mqtt::Connect>(&packet);
+  auto packet = mqtt::decode(*frame, mqtt::Version::v3_1_1, &violation_);
+  if (!packet) {
+    if (meant_as_mqtt_5(*frame)) version_ = mqtt::Version::v5;
+    co_return fail(std::move(packet).error());
+  }
+  auto* connect = std::get_if<mqtt::Connect>(&*packet);
   if (connect == nullptr) co_return fail(Fault::invalid_input, "the first packet is not CONNECT");  // [MQTT-3.1.0-1]
   co_return std::move(*connect);
 }
 
-awaitable<void> Connection::refuse(mqtt::ConnectCode code) {
+awaitable<void> Connection::refuse(Refusal refusal) {
+  log::info("mqtt", "{} {}: refused ({}): {}", peer_, client_id(), mqtt::reason_name(refusal.reason), refusal.why);
+  mqtt::Connack connack{false, refusal.code, refusal.reason, {}};
   Bytes bytes;
-  mqtt::encode(bytes, mqtt::Connack{false, code});
-  static_cast<void>(co_await stream_->write_all(bytes));
+  mqtt::encode(bytes, connack, version_);
+  const auto sent = co_await stream_->write_all(bytes);
+  if (sent && v5()) {
+    stream_->set_deadline(linger_for);
+    co_await linger();
+  }
   abort();
+}
+
+awaitable<void> Connection::refuse_for_room() {
+  Refusal refusal{ConnectCode::server_unavailable, Reason::quota_exceeded, "more sessions are kept than there is room for"};
+  co_await refuse(std::move(refusal));
+}
+
+/// What is wrong with a well-formed CONNECT, whoever sent it.
+std::optional<Connection::Refusal> Connection::examine() {
+  if (connect_.protocol_level != mqtt_3_1_1 && !connect_.v5())
+    return Refusal{ConnectCode::unacceptable_protocol, Reason::unsupported_protocol_version,
+                   fmt::format("protocol level {}; MQTT 3.1.1 (4) and 5.0 (5) are spoken", connect_.protocol_level)};
+  if (connect_.client_id.empty() && !connect_.clean_session && !v5())  // [MQTT-3.1.3-8]
+    return Refusal{ConnectCode::identifier_rejected, Reason::client_identifier_not_valid, "a kept session needs a client id"};
+  const auto* properties = connect_.properties.get();
+  if (properties != nullptr && properties->authentication_method)
+    return Refusal{ConnectCode::not_authorized, Reason::bad_authentication_method, "no authentication method is offered"};
+  return std::nullopt;
 }
 
 awaitable<bool> Connection::accept() {
   auto connect = co_await read_connect();
   if (!connect) {
+    if (v5()) {
+      Refusal malformed{ConnectCode::not_authorized, violation_, connect.error().message};
+      co_await refuse(std::move(malformed));
+      co_return false;
+    }
     if (!closing_) log::info("mqtt", "no CONNECT: {}", connect.error().message);
     abort();
     co_return false;
   }
   connect_ = std::move(*connect);
+  if (connect_.v5()) version_ = mqtt::Version::v5;
   user_name_ = connect_.user_name.value_or("");
-  if (connect_.protocol_level != mqtt_3_1_1) {
-    log::info("mqtt", "{}: refused: protocol level {}, only MQTT 3.1.1 (4) is spoken", peer_, connect_.protocol_level);
-    co_await refuse(mqtt::ConnectCode::unacceptable_protocol);
+  std::optional<Refusal> refusal = examine();
+  if (refusal) {
+    co_await refuse(std::move(*refusal));
     co_return false;
   }
-  if (connect_.client_id.empty() && !connect_.clean_session) {  // [MQTT-3.1.3-8]
-    log::info("mqtt", "{}: refused: a kept session needs a client id", peer_);
-    co_await refuse(mqtt::ConnectCode::identifier_rejected);
-    co_return false;
-  }
-  if (connect_.client_id.empty()) connect_.client_id = "auto-" + random_uuid();
+  const bool id_assigned = connect_.client_id.empty();
+  if (id_assigned) connect_.client_id = "auto-" + random_uuid();
   const Bytes certificate = stream_->peer_certificate_der();
   const MqttAccept verdict = co_await host_.policy().accept(connect_, certificate, peer_);
   connect_.password.reset();  // not needed any more, so not kept
-  if (verdict.code != mqtt::ConnectCode::accepted) {
-    log::info("mqtt", "{} {}: refused ({}): {}", peer_, client_id(), static_cast<int>(verdict.code), verdict.reason);
-    co_await refuse(verdict.code);
+  if (verdict.code != ConnectCode::accepted) {
+    refusal = Refusal{verdict.code, reason_of(verdict.code), verdict.reason};
+  } else if (connect_.will && connect_.will->qos > verdict.max_qos && v5()) {  // section 3.2.2.3.4
+    refusal = Refusal{ConnectCode::not_authorized, Reason::qos_not_supported, "the QoS of its will is not offered"};
+  }
+  if (refusal) {
+    co_await refuse(std::move(*refusal));
     co_return false;
   }
+  settle_terms(verdict, id_assigned);
+  co_return true;
+}
+
+/// What both sides keep to from now on.
+void Connection::settle_terms(const MqttAccept& verdict, bool id_assigned) {
+  const auto& limits = host_.limits();
   expires_at_ = verdict.expires_at;
   context = verdict.context;
-  if (!verdict.session.empty()) connect_.client_id = verdict.session;
-  const auto most = host_.limits().max_keep_alive;
+  max_qos_ = verdict.max_qos;
   const std::chrono::seconds wanted{connect_.keep_alive_seconds};
-  keep_alive_ = wanted.count() == 0 ? most : std::min(most, wanted + wanted / 2);  // section 3.1.2.10
-  co_return true;
+  keep_alive_ = wanted.count() == 0 ? limits.max_keep_alive : std::min(limits.max_keep_alive, wanted + wanted / 2);
+  session_expiry_ = connect_.clean_session ? 0 : mqtt::never_expires;
+  if (v5()) {
+    static const mqtt::Properties nothing;
+    const mqtt::Properties& asked = connect_.properties ? *connect_.properties : nothing;
+    session_expiry_ = asked.session_expiry.value_or(0);
+    bounds_.receive_maximum = asked.receive_maximum.value_or(65'535);
+    bounds_.max_packet_bytes = asked.maximum_packet_size.value_or(bounds_.max_packet_bytes);
+    bounds_.topic_alias_maximum = asked.topic_alias_maximum.value_or(0);
+    tells_reasons_ = asked.request_problem_information.value_or(1) == 1 && bounds_.max_packet_bytes >= room_for_reasons;
+    mqtt::Properties terms;
+    if (id_assigned) terms.assigned_client_id = client_id();
+    const auto longest = limits.max_keep_alive.count() * 2 / 3;  // section 3.1.2.10: half of it is grace
+    if (wanted.count() == 0 || wanted.count() > longest)
+      terms.server_keep_alive = static_cast<std::uint16_t>(std::min<std::int64_t>(longest, 65'535));
+    terms.receive_maximum = limits.receive_maximum;
+    terms.topic_alias_maximum = limits.topic_alias_maximum;
+    terms.maximum_packet_size = static_cast<std::uint32_t>(limits.max_packet_bytes);
+    if (max_qos_ != mqtt::QoS::exactly_once) terms.maximum_qos = static_cast<std::uint8_t>(max_qos_);
+    terms_ = std::make_shared<const mqtt::Properties>(std::move(terms));
+    mailbox_->tell_refusals();
+  }
+  writer_.set_version(version_);
+  if (!verdict.session.empty()) connect_.client_id = verdict.session;
+  connect_.properties.reset();
 }
 
 // The life of an accepted connection.
@@ -115,20 +256,23 @@ awaitable<bool> Connection::accept() {
 awaitable<void> Connection::serve(std::shared_ptr<Session> session, bool session_present) {
   const auto self = shared_from_this();
   session_ = std::move(session);
+  session_->set_expiry(session_expiry_);
+  outbound_.begin(version_, bounds_, *session_);
   writer_running_ = true;
   asio::co_spawn(stream_->executor(), writer_.run(), [self](std::exception_ptr failure) {
     if (failure) std::rethrow_exception(failure);
     self->writer_running_ = false;
     self->writer_ended_.notify();
-    self->begin_close("the connection broke while writing");
+    self->begin_close("the connection broke while writing", Reason::success);
   });
-  writer_.send(mqtt::Connack{session_present, mqtt::ConnectCode::accepted});
-  resend_unacknowledged();
+  writer_.send(mqtt::Connack{session_present, ConnectCode::accepted, Reason::success, terms_});
   live_ = !closing_;
+  outbound_.resume();
   host_.policy().connected(self);
   co_await read_all();
-  begin_close({});
+  begin_close({}, Reason::success);
   while (writer_running_) co_await writer_ended_.wait_for_good();
+  if (lingering_) co_await linger();
   publish_will();
   answer_leftovers();
   host_.policy().disconnected(self, clean_);
@@ -145,7 +289,7 @@ awaitable<void> Connection::wait_for_room() {
   if (!host_.budget().has_room()) host_.budget().wait(mailbox_);
   stream_->set_deadline(std::nullopt);  // the client is not silent: it is we who do not listen
   const bool go_on = co_await room_.wait();
-  if (!go_on) begin_close("the server ends");
+  if (!go_on) begin_close("the server ends", Reason::server_shutting_down);
 }
 
 /// The policy answers what it has gathered.
@@ -165,17 +309,28 @@ awaitable<void> Connection::read_all() {
     }
     const auto frame = reader_.next();
     if (!frame) {
-      begin_close(frame.error().message);
+      violation_ = frame.error().fault == Fault::exhausted ? Reason::packet_too_large : Reason::malformed_packet;
+      end_for(frame.error());
     } else if (*frame) {
       moved = true;
       const auto handled = handle(**frame);
-      if (!handled) begin_close(handled.error().message);
+      if (!handled) end_for(handled.error());
     } else {
       settle();
       if (moved) set_deadline();
       moved = false;
       const auto filled = co_await reader_.fill();
-      if (!filled) begin_close(filled.error().fault == Fault::timed_out ? deadline_reason() : filled.error().message);
+      if (filled) continue;
+      const auto cancellation = co_await asio::this_coro::cancellation_state;
+      if (cancellation.cancelled() != asio::cancellation_type::none) {
+        discard_will();
+        begin_close("the server ends", Reason::server_shutting_down);
+        continue;
+      }
+      if (filled.error().fault == Fault::timed_out)
+        begin_close(deadline_reason(), credentials_expired() ? Reason::maximum_connect_time : Reason::keep_alive_timeout);
+      else
+        begin_close(filled.error().message, Reason::success);
     }
   }
   settle();  // what came before the end counts
@@ -187,116 +342,51 @@ void Connection::set_deadline() {
   stream_->set_deadline(wait);
 }
 
+bool Connection::credentials_expired() const { return expires_at_ && *expires_at_ <= host_.clock().now(); }
+
 std::string Connection::deadline_reason() const {
-  if (expires_at_ && *expires_at_ <= host_.clock().now()) return "its credentials have expired";
+  if (credentials_expired()) return "its credentials have expired";
   return fmt::format("nothing was received for {} s, one and a half times the keep-alive", keep_alive_.count());
 }
 
 void Connection::publish_will() {
   if (clean_ || will_discarded_ || !connect_.will) return;
   const auto& will = *connect_.will;
+  const auto* properties = will.properties.get();
+  // The session's end publishes it too, whichever is first (MQTT 5.0 section 3.1.2.5).
+  const std::uint32_t asked = properties != nullptr ? properties->will_delay.value_or(0) : 0;
+  const std::uint32_t delay = std::min(asked, session_->expiry_seconds());
+  if (delay > 0) return host_.hold_will(client_id(), {will, std::make_shared<Former>(*this)}, std::chrono::seconds{delay});
+  publish_will_of(host_.policy(), will, shared_from_this());
+}
+
+void publish_will_of(MqttPolicy& policy, const mqtt::Will& will, const MqttConnectionPtr& from) {
   mqtt::Publish publish;
   publish.topic = will.topic;
   publish.payload = will.payload;
   publish.qos = will.qos;
   publish.retain = will.retain;
-  host_.policy().will(shared_from_this(), publish, [peer = peer_, id = client_id()](const Result<>& published) {
+  publish.properties = will.properties;
+  policy.will(from, publish, [peer = from->peer_address(), id = from->client_id()](const Result<>& published) {
     if (!published) log::warn("mqtt", "{} {}: its will was not published: {}", peer, id, published.error().message);
   });
 }
 
+/// What could not be handed to the client any more: messages for its subscriptions wait in a session that is kept.
 void Connection::answer_leftovers() {
   Mailbox::Mail last = mailbox_->shut();
   host_.budget().give(std::exchange(in_flight_bytes_, 0));
-  for (auto& delivery : last.deliveries) delivery.done(fail(Fault::unavailable, "the client has left"));
-}
-
-// Packets from the client.
-
-Result<> Connection::handle(BytesView frame) {
-  TRY_LET(const auto packet, mqtt::decode(frame));
-  return std::visit([this](const auto& each) { return on(each); }, packet);
-}
-
-Result<> Connection::on(const mqtt::Publish& packet) {
-  if (packet.qos == mqtt::QoS::exactly_once) return fail(Fault::invalid_input, "PUBLISH with QoS 2, which is not offered");
-  const auto self = shared_from_this();
-  const bool gathered = host_.policy().gather(self, packet);
-  if (!gathered) settle();
-  const auto bytes = static_cast<std::uint32_t>(packet.topic.size() + packet.payload.size() + publish_overhead);
-  const auto ticket = first_ticket_ + in_flight_.size();
-  in_flight_.push_back({packet.packet_id, packet.qos, Mailbox::Answer::pending, bytes});
-  in_flight_bytes_ += bytes;
-  host_.budget().take(bytes);
-  if (gathered)
-    ++gathered_;
-  else
-    host_.policy().publish(self, packet, mailbox_->promise(ticket));
-  return {};
-}
-
-Result<> Connection::on(const mqtt::Puback& packet) {
-  const auto done = session_->acknowledge(packet.packet_id);
-  if (done) done({});
-  return {};
-}
-
-Result<> Connection::on(const mqtt::Subscribe& packet) {
-  auto subscriptions = session_->subscriptions();
-  mqtt::Suback suback{packet.packet_id, {}};
-  const auto self = shared_from_this();
-  for (const auto& wanted : packet.subscriptions) {
-    const auto granted = host_.policy().subscribe(self, wanted);
-    if (subscriptions.size() >= max_subscriptions) {
-      suback.codes.push_back(mqtt::subscription_refused);
-      continue;
-    }
-    suback.codes.push_back(granted ? static_cast<std::uint8_t>(*granted) : mqtt::subscription_refused);
-    if (!granted) continue;
-    std::erase_if(subscriptions, [&](const auto& old) { return old.filter == wanted.filter; });
-    subscriptions.push_back({wanted.filter, *granted});
-  }
-  if (save_subscriptions) {
-    const auto saved = save_subscriptions(subscriptions);
-    if (!saved) {
-      log::error("mqtt", "{}: subscriptions refused: {}", client_id(), saved.error().message);
-      suback.codes.assign(suback.codes.size(), mqtt::subscription_refused);
+  for (auto& delivery : last.deliveries) {
+    const bool waits = delivery.for_subscription && delivery.qos != mqtt::QoS::at_most_once && session_->persistent() &&
+                       session_->waiting().size() < host_.limits().max_waiting;
+    if (waits) {
+      session_->bytes += delivery.bytes();
+      session_->waiting().push_back(std::move(delivery));
+    } else {
+      if (delivery.for_subscription && session_->persistent()) host_.count_dropped();
+      delivery.answer(fail(Fault::unavailable, "the client has left"));
     }
   }
-  const bool any =
-      std::any_of(suback.codes.begin(), suback.codes.end(), [](auto code) { return code != mqtt::subscription_refused; });
-  if (any) session_->replace_subscriptions(std::move(subscriptions));
-  writer_.send(suback);
-  for (std::size_t i = 0; i < suback.codes.size(); ++i)
-    if (suback.codes[i] != mqtt::subscription_refused) host_.policy().subscribed(self, packet.subscriptions[i].filter);
-  return {};
-}
-
-Result<> Connection::on(const mqtt::Unsubscribe& packet) {
-  auto subscriptions = session_->subscriptions();
-  std::erase_if(subscriptions, [&](const auto& old) {
-    return std::find(packet.filters.begin(), packet.filters.end(), old.filter) != packet.filters.end();
-  });
-  if (save_subscriptions) TRY(save_subscriptions(subscriptions));
-  session_->replace_subscriptions(std::move(subscriptions));
-  writer_.send(mqtt::Unsuback{packet.packet_id});
-  return {};
-}
-
-Result<> Connection::on(const mqtt::Pingreq&) {
-  writer_.send(mqtt::Pingresp{});
-  return {};
-}
-
-Result<> Connection::on(const mqtt::Disconnect&) {
-  clean_ = true;
-  begin_close({});
-  return {};
-}
-
-template <class Other>
-Result<> Connection::on(const Other&) {
-  return fail(Fault::invalid_input, "a packet that a client may not send now");  // a second CONNECT too: [MQTT-3.1.0-2]
 }
 
 // Mail from other threads.
@@ -305,9 +395,10 @@ void Connection::collect() {
   mailbox_->take(mail_);
   for (const auto& completion : mail_.completions)
     for (std::size_t i = 0; i < completion.count; ++i) in_flight_[completion.ticket - first_ticket_ + i].answer = completion.answer;
+  for (auto& refusal : mail_.refusals) refusals_.push_back(std::move(refusal));
   answer_in_order();
   for (auto& delivery : mail_.deliveries) send(std::move(delivery));
-  if (mail_.close) begin_close(*mail_.close);
+  if (mail_.close) begin_close(mail_.close->why, mail_.close->reason);
 }
 
 void Connection::answer_in_order() {
@@ -315,9 +406,13 @@ void Connection::answer_in_order() {
   ByteCount answered = 0;
   while (!in_flight_.empty() && in_flight_.front().answer != Mailbox::Answer::pending) {
     const InFlight& first = in_flight_.front();
-    if (first.answer == Mailbox::Answer::acknowledge && first.qos == mqtt::QoS::at_least_once && !closing_)
-      writer_.send(mqtt::Puback{first.id});
+    if (first.answer == Mailbox::Answer::acknowledge && first.qos == mqtt::QoS::at_least_once) {
+      if (!closing_) writer_.send(mqtt::Puback{first.id});
+    } else {
+      answer_otherwise(first);
+    }
     answered += first.bytes;
+    if (first.qos == mqtt::QoS::at_least_once) --in_flight_qos_1_;
     in_flight_.pop_front();
     ++first_ticket_;
   }
@@ -326,43 +421,49 @@ void Connection::answer_in_order() {
   room_.notify();
 }
 
-void Connection::send(Mailbox::Delivery delivery) {
-  const auto refuse = [&](Fault fault, const char* why) { delivery.done(fail(fault, why)); };
-  if (!live_) return refuse(Fault::unavailable, "the client is not connected");
-  const auto granted = session_->granted(delivery.topic);
-  if (!granted) return refuse(Fault::unavailable, "the client has no subscription for it");
-  const auto& limits = host_.limits();
-  const auto size = delivery.topic.size() + delivery.payload.size();
-  if (writer_.waiting() + session_->unacknowledged_bytes() + size > limits.max_outbound_bytes)
-    return refuse(Fault::exhausted, "the client's queue is full");
-  mqtt::Publish publish;
-  publish.topic = delivery.topic;
-  publish.payload = delivery.payload;
-  if (std::min(*granted, delivery.qos) == mqtt::QoS::at_most_once) {
-    writer_.send(publish);
-    writer_.after_write(std::move(delivery.done));
-    return;
-  }
-  if (session_->unacknowledged().size() >= limits.max_deliveries)
-    return refuse(Fault::exhausted, "too many deliveries wait for the client's acknowledgement");
-  const auto& sent = session_->remember(std::move(delivery.topic), std::move(delivery.payload), std::move(delivery.done));
-  publish.topic = sent.topic;
-  publish.payload = sent.payload;
-  publish.qos = mqtt::QoS::at_least_once;
-  publish.packet_id = sent.id;
-  writer_.send(publish);
+/// The reason in words, if the client wants it.
+mqtt::PropertiesPtr Connection::because(std::string_view reason) const {
+  if (!tells_reasons_ || reason.empty()) return {};
+  mqtt::Properties properties;
+  properties.reason_string = reason.substr(0, text::valid_utf8_prefix(reason.substr(0, longest_reason)));
+  return std::make_shared<const mqtt::Properties>(std::move(properties));
 }
 
-void Connection::resend_unacknowledged() {
-  for (const auto& sent : session_->unacknowledged()) {
-    mqtt::Publish publish;
-    publish.topic = sent.topic;
-    publish.payload = sent.payload;
-    publish.qos = mqtt::QoS::at_least_once;
-    publish.packet_id = sent.id;
-    publish.duplicate = true;
-    writer_.send(publish);
+/// QoS 2, and (to clients of MQTT 5) refusals.
+void Connection::answer_otherwise(const InFlight& publish) {
+  if (publish.answer == Mailbox::Answer::acknowledge) {
+    if (publish.qos == mqtt::QoS::exactly_once && !closing_) writer_.send(mqtt::Pubrec{publish.id});
+    return;
   }
+  const auto speaks_of_it = [this](const auto& each) {
+    return each.ticket <= first_ticket_ && first_ticket_ < each.ticket + each.count;
+  };
+  const auto at = std::find_if(refusals_.begin(), refusals_.end(), speaks_of_it);
+  if (at == refusals_.end()) return;  // 3.1.1: the client sends it again, or was closed
+  const Error error = at->error;
+  if (first_ticket_ + 1 == at->ticket + at->count) refusals_.erase(at);
+  if (publish.qos == mqtt::QoS::exactly_once) session_->incoming().erase(publish.id);  // section 4.3.3: the id is free again
+  if (closing_) return;
+  const Reason reason = refusal_reason(error.fault);
+  const mqtt::PropertiesPtr why = because(error.message);
+  switch (publish.qos) {
+    case mqtt::QoS::at_least_once: return writer_.send(mqtt::Puback{publish.id, reason, why});
+    case mqtt::QoS::exactly_once: return writer_.send(mqtt::Pubrec{publish.id, reason, why});
+    case mqtt::QoS::at_most_once: break;  // nothing to answer with: what it may not do ends it, what we cannot do is lost
+  }
+  if (error.fault == Fault::invalid_input || error.fault == Fault::denied) begin_close(error.message, reason);
+}
+
+/// For one client: addressed to it, or for a subscription of its.
+void Connection::send(Mailbox::Delivery delivery) {
+  if (!delivery.for_subscription) {
+    if (!live_) return delivery.answer(fail(Fault::unavailable, "the client is not connected"));
+    auto granted = session_->granted(delivery.message->topic);
+    if (!granted) return delivery.answer(fail(Fault::unavailable, "the client has no subscription for it"));
+    delivery.qos = std::min(granted->qos, delivery.qos);
+    delivery.subscription_ids = std::move(granted->subscription_ids);
+  }
+  outbound_.send(std::move(delivery));
 }
 
 }  // namespace nacelle::net

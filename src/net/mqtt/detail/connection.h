@@ -6,13 +6,22 @@
 
 #include "net/mqtt/detail/budget.h"
 #include "net/mqtt/detail/mailbox.h"
+#include "net/mqtt/detail/outbound.h"
 #include "net/mqtt/detail/packet_stream.h"
 #include "net/mqtt/detail/session.h"
 #include "net/mqtt/server.h"
 
 namespace nacelle::net {
 
-/// What a connection needs of its server. It outlives its connections.
+/// A will whose delay runs, and who left it.
+struct HeldWill {
+  mqtt::Will will;
+  MqttConnectionPtr from;
+};
+
+void publish_will_of(MqttPolicy& policy, const mqtt::Will& will, const MqttConnectionPtr& from);
+
+/// What a connection needs of its server. It outlives its connections. Any thread.
 class ConnectionHost {
  public:
   virtual ~ConnectionHost() = default;
@@ -20,6 +29,13 @@ class ConnectionHost {
   virtual const MqttLimits& limits() const = 0;
   virtual const Clock& clock() const = 0;
   virtual Budget& budget() = 0;
+
+  virtual bool broadcasts(std::string_view filter) const = 0;
+  virtual void subscribed(const std::string& client_id, const mqtt::Subscription& subscription) = 0;
+  virtual void unsubscribed(const std::string& client_id, const std::string& filter) = 0;
+  virtual std::vector<MqttMessagePtr> retained(const std::string& filter) = 0;
+  virtual void hold_will(const std::string& client_id, HeldWill will, std::chrono::seconds delay) = 0;
+  virtual void count_dropped() = 0;
 };
 
 /// Belongs to the stream's strand; the members of MqttConnection, mailbox() and live() are for any thread.
@@ -31,11 +47,15 @@ class Connection final : public MqttConnection, public std::enable_shared_from_t
   const std::string& client_id() const override { return connect_.client_id; }
   const std::string& user_name() const override { return user_name_; }
   std::string peer_address() const override { return peer_; }
-  void close(std::string reason) override { mailbox_->close(std::move(reason)); }
+  void close(std::string reason) override { close_for(std::move(reason), mqtt::Reason::administrative_action); }
+  void close_for(std::string why, mqtt::Reason reason) { mailbox_->close(std::move(why), reason); }
 
   /// Waits for CONNECT and asks the policy. False: refused, answered, and closed.
   awaitable<bool> accept();
-  bool clean_session() const { return connect_.clean_session; }
+  /// Accepted, and yet there is no room for another session: answered, and closed.
+  awaitable<void> refuse_for_room();
+  bool clean_start() const { return connect_.clean_session; }
+  std::uint32_t session_expiry() const { return session_expiry_; }
   /// Serves an accepted connection until it ends, between the policy's connected() and disconnected().
   awaitable<void> serve(std::shared_ptr<Session> session, bool session_present);
   /// Closes the stream without a CONNACK or after it.
@@ -57,20 +77,39 @@ class Connection final : public MqttConnection, public std::enable_shared_from_t
     Mailbox::Answer answer;
     std::uint32_t bytes;
   };
+  struct Refusal {
+    mqtt::ConnectCode code;
+    mqtt::Reason reason;
+    std::string why;
+  };
 
+  // connection.cc: the life of it.
   awaitable<Result<mqtt::Connect>> read_connect();
-  awaitable<void> refuse(mqtt::ConnectCode code);
+  std::optional<Refusal> examine();
+  void settle_terms(const MqttAccept& verdict, bool id_assigned);
+  awaitable<void> refuse(Refusal refusal);
   awaitable<void> read_all();
   bool has_room() const;
   awaitable<void> wait_for_room();
   void settle();
   void set_deadline();
-  void begin_close(std::string_view reason);
+  bool v5() const { return version_ == mqtt::Version::v5; }
+  void begin_close(std::string_view reason, mqtt::Reason code);
+  void end_for(const Error& violation);
+  awaitable<void> linger();
+  bool credentials_expired() const;
   std::string deadline_reason() const;
+  void publish_will();
+  void answer_leftovers();
 
+  // connection_packets.cc: packets from the client.
+  Failure violation(mqtt::Reason reason, std::string why);
   Result<> handle(BytesView frame);
   Result<> on(const mqtt::Publish& packet);
   Result<> on(const mqtt::Puback& packet);
+  Result<> on(const mqtt::Pubrec& packet);
+  Result<> on(const mqtt::Pubrel& packet);
+  Result<> on(const mqtt::Pubcomp& packet);
   Result<> on(const mqtt::Subscribe& packet);
   Result<> on(const mqtt::Unsubscribe& packet);
   Result<> on(const mqtt::Pingreq& packet);
@@ -78,34 +117,53 @@ class Connection final : public MqttConnection, public std::enable_shared_from_t
   template <class Other>
   Result<> on(const Other& packet);
 
+  Result<mqtt::Publish> resolve(const mqtt::Publish& packet);
+  std::uint64_t enter(const mqtt::Publish& packet);
+  void hand_over(const mqtt::Publish& packet);
+  void take_exactly_once(const mqtt::Publish& packet);
+  std::uint8_t decide(const mqtt::Subscription& wanted, std::vector<mqtt::Subscription>& subscriptions, bool& fresh);
+  void send_retained(const mqtt::Subscription& subscription, bool fresh);
+
+  // Mail from other threads.
   void collect();
   void answer_in_order();
+  mqtt::PropertiesPtr because(std::string_view reason) const;
+  void answer_otherwise(const InFlight& publish);
   void send(Mailbox::Delivery delivery);
-  void resend_unacknowledged();
-  void answer_leftovers();
-  void publish_will();
 
   ConnectionHost& host_;
   const StreamPtr stream_;
   const std::string peer_;
   PacketReader reader_;
   PacketWriter writer_;
+  Outbound outbound_;
   std::shared_ptr<Mailbox> mailbox_;
   Mailbox::Mail mail_;
   mqtt::Connect connect_;
+  mqtt::Version version_ = mqtt::Version::v3_1_1;
   std::string user_name_;
   std::shared_ptr<Session> session_;
   std::optional<Timestamp> expires_at_;
   std::chrono::seconds keep_alive_{0};
+  std::uint32_t session_expiry_ = 0;
+  mqtt::QoS max_qos_ = mqtt::QoS::at_most_once;
+  ClientBounds bounds_;
+  mqtt::PropertiesPtr terms_;                              // the properties of an accepting CONNACK
+  bool tells_reasons_ = false;                             // reason strings are wanted, and fit
+  std::vector<std::string> aliases_;                       // the client's, by number less one
+  mqtt::Reason violation_ = mqtt::Reason::protocol_error;  // of the handler that has just failed
 
   std::deque<InFlight> in_flight_;  // publishes handed to the policy, in the order of arrival
   std::uint64_t first_ticket_ = 0;  // of in_flight_.front()
   ByteCount in_flight_bytes_ = 0;
   std::size_t gathered_ = 0;  // the last of in_flight_, which the policy has gathered and not yet settled
-  Wake room_;                 // the reader waits here while too much is in flight
+  std::size_t in_flight_qos_1_ = 0;
+  std::vector<Mailbox::Refusal> refusals_;  // of those in flight
+  Wake room_;                               // the reader waits here while too much is in flight
   Wake writer_ended_;
   bool writer_running_ = false;
-  bool clean_ = false;  // DISCONNECT was received
+  bool clean_ = false;  // DISCONNECT was received, and no will is to be published
+  bool lingering_ = false;
   std::atomic<bool> closing_ = false;
   std::atomic<bool> live_ = false;
   std::atomic<bool> will_discarded_ = false;

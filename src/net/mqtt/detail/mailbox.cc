@@ -29,13 +29,15 @@ void Mailbox::complete(std::uint64_t ticket, std::size_t count, Result<> result)
   if (--promised_ == 0) last = std::move(self_);
   if (shut_) return;
   mail_.completions.push_back({ticket, count, result ? Answer::acknowledge : Answer::withhold});
-  if (!result && (result.error().fault == Fault::invalid_input || result.error().fault == Fault::denied) && !mail_.close)
-    mail_.close = std::move(result).error().message;
+  if (!result && tells_refusals_)
+    mail_.refusals.push_back({ticket, count, std::move(result).error()});
+  else if (!result && (result.error().fault == Fault::invalid_input || result.error().fault == Fault::denied) && !mail_.close)
+    mail_.close = {std::move(result).error().message, mqtt::Reason::not_authorized};
   schedule();
 }
 
 Result<> Mailbox::deliver(Delivery& delivery) {
-  const ByteCount size = sizeof(Delivery) + delivery.topic.size() + delivery.payload.size();
+  const ByteCount size = delivery.bytes();
   const std::lock_guard lock(mutex_);
   if (shut_) return fail(Fault::unavailable, "the client is not connected");
   if (bytes_ + size > max_bytes_) return fail(Fault::exhausted, "the client's queue is full");
@@ -45,10 +47,10 @@ Result<> Mailbox::deliver(Delivery& delivery) {
   return {};
 }
 
-void Mailbox::close(std::string reason) {
+void Mailbox::close(std::string why, mqtt::Reason reason) {
   const std::lock_guard lock(mutex_);
   if (shut_) return;
-  if (!mail_.close) mail_.close = std::move(reason);
+  if (!mail_.close) mail_.close = {std::move(why), reason};
   schedule();
 }
 
@@ -62,6 +64,7 @@ void Mailbox::schedule() {
 
 void Mailbox::take(Mail& mail) {
   mail.completions.clear();
+  mail.refusals.clear();
   mail.deliveries.clear();
   mail.close.reset();
   const std::lock_guard lock(mutex_);

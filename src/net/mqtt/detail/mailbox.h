@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "codec/mqtt/packet.h"
 #include "foundation/async.h"
+#include "net/mqtt/message.h"
 
 namespace nacelle::net {
 
@@ -21,16 +21,35 @@ class Mailbox : public std::enable_shared_from_this<Mailbox> {
     std::size_t count;
     Answer answer;
   };
+  /// Why a publish was not taken: what MQTT 5 tells its sender.
+  struct Refusal {
+    std::uint64_t ticket;
+    std::size_t count;
+    Error error;
+  };
   struct Delivery {
-    std::string topic;
-    Bytes payload;
-    mqtt::QoS qos;
-    std::function<void(Result<>)> done;
+    MqttMessagePtr message;
+    mqtt::QoS qos = mqtt::QoS::at_most_once;
+    /// Made by the server for a subscription: it waits for the client. Else it is one client's, and refused if it cannot go.
+    bool for_subscription = false;
+    bool retain = false;
+    std::vector<std::uint32_t> subscription_ids;
+    std::function<void(Result<>)> done;  ///< may be empty with `for_subscription`
+
+    void answer(Result<> result) const {
+      if (done) done(std::move(result));
+    }
+    ByteCount bytes() const { return sizeof(Delivery) + message->bytes(); }
+  };
+  struct Close {
+    std::string why;
+    mqtt::Reason reason;
   };
   struct Mail {
     std::vector<Completion> completions;
+    std::vector<Refusal> refusals;  // of completions with `withhold`
     std::vector<Delivery> deliveries;
-    std::optional<std::string> close;
+    std::optional<Close> close;
   };
 
   /// `collect` is called on `strand` when there is mail.
@@ -45,7 +64,9 @@ class Mailbox : public std::enable_shared_from_this<Mailbox> {
   void poke();  ///< `collect` is called soon. Any thread.
   /// Fault::exhausted or unavailable, and then `delivery` is untouched. Any thread.
   Result<> deliver(Delivery& delivery);
-  void close(std::string reason);  ///< Any thread.
+  void close(std::string why, mqtt::Reason reason);  ///< Any thread.
+  /// A client of MQTT 5 is told why its publish was not taken; one of 3.1.1 can only be closed. Before the first promise.
+  void tell_refusals() { tells_refusals_ = true; }
 
   /// What has arrived since; `mail` is reused. On the strand.
   void take(Mail& mail);
@@ -61,9 +82,10 @@ class Mailbox : public std::enable_shared_from_this<Mailbox> {
   const ByteCount max_bytes_;
   std::function<void()> collect_;  // on the strand only
   std::mutex mutex_;
-  Mail mail_;                      // guarded by mutex_
-  ByteCount bytes_ = 0;            // of deliveries; guarded by mutex_
-  bool scheduled_ = false;         // guarded by mutex_
+  Mail mail_;               // guarded by mutex_
+  ByteCount bytes_ = 0;     // of deliveries; guarded by mutex_
+  bool scheduled_ = false;  // guarded by mutex_
+  bool tells_refusals_ = false;
   bool shut_ = false;              // guarded by mutex_
   std::size_t promised_ = 0;       // guarded by mutex_
   std::shared_ptr<Mailbox> self_;  // while a promise is out; guarded by mutex_

@@ -39,9 +39,11 @@ class PacketWriter {
  public:
   explicit PacketWriter(Stream& stream) : stream_(stream) {}
 
+  void set_version(mqtt::Version version) { version_ = version; }
+
   template <class Packet>
   void send(const Packet& packet) {
-    mqtt::encode(pending_, packet);
+    mqtt::encode(pending_, packet, version_);
     wake_.notify();
   }
   /// Called once what is pending now is written, or cannot be.
@@ -61,6 +63,7 @@ class PacketWriter {
 
  private:
   Stream& stream_;
+  mqtt::Version version_ = mqtt::Version::v3_1_1;
   Bytes pending_;
   Bytes writing_;
   std::vector<std::function<void(Result<>)>> written_;

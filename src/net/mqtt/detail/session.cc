@@ -4,24 +4,48 @@
 
 namespace nacelle::net {
 
-std::optional<mqtt::QoS> Session::granted(const std::vector<mqtt::Subscription>& subscriptions, std::string_view topic) {
-  std::optional<mqtt::QoS> best;
-  for (const auto& subscription : subscriptions)
-    if (mqtt::topic_matches(subscription.filter, topic) && (!best || *best < subscription.qos)) best = subscription.qos;
-  return best;
+Incoming::State Incoming::state() const {
+  const std::lock_guard lock(mutex_);
+  if (!result_) return State::pending;
+  return *result_ ? State::stored : State::failed;
 }
 
-std::optional<mqtt::QoS> Session::granted(std::string_view topic) const { return granted(subscriptions_, topic); }
+void Incoming::wait(Done done) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!result_) return waiting_.push_back(std::move(done));
+  }
+  done(*result_);  // written once
+}
 
-void Session::replace_subscriptions(std::vector<mqtt::Subscription> subscriptions) {
+void Incoming::finish(const Result<>& result) {
+  std::vector<Done> waiting;
+  {
+    const std::lock_guard lock(mutex_);
+    result_ = result;
+    waiting.swap(waiting_);
+  }
+  for (const Done& done : waiting) done(result);
+}
+
+std::optional<Session::Grant> Session::granted(const Subscriptions& subscriptions, std::string_view topic) {
+  std::optional<Grant> grant;
+  for (const auto& subscription : subscriptions) {
+    if (!mqtt::topic_matches(subscription.filter, topic)) continue;
+    if (!grant) grant.emplace();
+    grant->qos = std::max(grant->qos, subscription.qos);
+    if (subscription.options.id != 0) grant->subscription_ids.push_back(subscription.options.id);
+  }
+  return grant;
+}
+
+void Session::replace_subscriptions(Subscriptions subscriptions) {
   subscriptions_ = std::move(subscriptions);
   published_.publish(subscriptions_);
 }
 
 mqtt::PacketId Session::next_id() {
-  const auto in_use = [this](mqtt::PacketId id) {
-    return std::any_of(unacknowledged_.begin(), unacknowledged_.end(), [id](const auto& sent) { return sent.id == id; });
-  };
+  const auto in_use = [this](mqtt::PacketId id) { return find(id) != nullptr; };
   // Ids wrap; only a delivery that was not acknowledged for 65535 others can be in the way.
   do {
     last_id_ = last_id_ == 65535 ? 1 : static_cast<mqtt::PacketId>(last_id_ + 1);
@@ -29,27 +53,33 @@ mqtt::PacketId Session::next_id() {
   return last_id_;
 }
 
-const Session::Unacknowledged& Session::remember(std::string topic, Bytes payload, Delivered done) {
-  bytes_ += topic.size() + payload.size();
-  unacknowledged_.push_back({next_id(), std::move(topic), std::move(payload), std::move(done)});
+Session::Unacknowledged& Session::remember(Delivery delivery) {
+  unacknowledged_.push_back({next_id(), false, std::move(delivery)});
   return unacknowledged_.back();
 }
 
-Session::Delivered Session::acknowledge(mqtt::PacketId id) {
+Session::Unacknowledged* Session::find(mqtt::PacketId id) {
   const auto at = std::find_if(unacknowledged_.begin(), unacknowledged_.end(), [id](const auto& sent) { return sent.id == id; });
-  if (at == unacknowledged_.end()) return {};
-  Delivered done = std::move(at->done);
-  bytes_ -= at->topic.size() + at->payload.size();
+  return at == unacknowledged_.end() ? nullptr : &*at;
+}
+
+Session::Delivery Session::settle(mqtt::PacketId id) {
+  const auto at = std::find_if(unacknowledged_.begin(), unacknowledged_.end(), [id](const auto& sent) { return sent.id == id; });
+  INVARIANT(at != unacknowledged_.end(), "the caller has found it");
+  Delivery delivery = std::move(at->delivery);
+  bytes -= delivery.bytes();
   unacknowledged_.erase(at);
-  return done;
+  return delivery;
 }
 
 void Session::abandon(const char* why) {
-  std::deque<Unacknowledged> all;
-  all.swap(unacknowledged_);
-  bytes_ = 0;
-  for (const auto& sent : all)
-    if (sent.done) sent.done(fail(Fault::unavailable, why));
+  std::deque<Unacknowledged> sent;
+  std::deque<Delivery> waiting;
+  sent.swap(unacknowledged_);
+  waiting.swap(waiting_);
+  bytes = 0;
+  for (const auto& each : sent) each.delivery.answer(fail(Fault::unavailable, why));
+  for (const auto& each : waiting) each.answer(fail(Fault::unavailable, why));
 }
 
 }  // namespace nacelle::net

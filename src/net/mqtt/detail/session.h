@@ -1,59 +1,97 @@
 #pragma once
-// Session: what a server remembers of a client beyond one connection (MQTT 3.1.1 section 3.1.2.4). Private to net/mqtt.
+// Session: what a server remembers of a client beyond one connection (MQTT 5.0 section 4.1; 3.1.1: 3.1.2.4). Private to net/mqtt.
 
 #include <atomic>
 #include <deque>
 #include <functional>
+#include <map>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "codec/mqtt/packet.h"
 #include "foundation/snapshot.h"
+#include "net/mqtt/detail/mailbox.h"
 
 namespace nacelle::net {
+
+/// A publish of QoS 2 from its arrival to its PUBREL. It is told of its end though the connection that brought it may be
+/// gone: sent again over another one it must neither be stored twice nor be acknowledged before it is stored.
+class Incoming {
+ public:
+  using Done = std::function<void(Result<>)>;
+  enum class State { pending, stored, failed };
+
+  State state() const;
+  /// `done` is called with the outcome, now or later. Any thread.
+  void wait(Done done);
+  void finish(const Result<>& result);  ///< Any thread.
+
+ private:
+  mutable std::mutex mutex_;
+  std::optional<Result<>> result_;  // guarded by mutex_
+  std::vector<Done> waiting_;       // guarded by mutex_
+};
 
 /// Belongs to the strand of the connection that serves it, and to the server's mutex while none does.
 class Session {
  public:
-  using Delivered = std::function<void(Result<>)>;
+  using Delivery = Mailbox::Delivery;
+  using Subscriptions = std::vector<mqtt::Subscription>;
+  /// Sent with QoS 1 or 2 and not settled.
   struct Unacknowledged {
     mqtt::PacketId id;
-    std::string topic;
-    Bytes payload;
-    Delivered done;
+    bool received = false;  ///< QoS 2: PUBREC has come, PUBREL was sent
+    Delivery delivery;
   };
 
-  Session(bool persistent, std::vector<mqtt::Subscription> subscriptions)
-      : persistent_(persistent), subscriptions_(std::move(subscriptions)), published_(subscriptions_) {}
+  Session(std::uint32_t expiry_seconds, Subscriptions subscriptions)
+      : expiry_seconds_(expiry_seconds), subscriptions_(std::move(subscriptions)), published_(subscriptions_) {}
 
-  bool persistent() const { return persistent_; }
+  /// How long it outlives its connection: 0 not at all, mqtt::never_expires for good.
+  std::uint32_t expiry_seconds() const { return expiry_seconds_; }
+  void set_expiry(std::uint32_t seconds) { expiry_seconds_ = seconds; }
+  bool persistent() const { return expiry_seconds_ != 0; }
 
-  /// The QoS granted for messages on `topic`: the highest of the subscriptions that match (section 3.3.5).
-  std::optional<mqtt::QoS> granted(std::string_view topic) const;
-  static std::optional<mqtt::QoS> granted(const std::vector<mqtt::Subscription>& subscriptions, std::string_view topic);
+  /// What subscriptions that match `topic` grant together: the highest QoS (3.1.1 section 3.3.5), every identifier.
+  struct Grant {
+    mqtt::QoS qos;
+    std::vector<std::uint32_t> subscription_ids;
+  };
+  static std::optional<Grant> granted(const Subscriptions& subscriptions, std::string_view topic);
+  std::optional<Grant> granted(std::string_view topic) const { return granted(subscriptions_, topic); }
 
-  const std::vector<mqtt::Subscription>& subscriptions() const { return subscriptions_; }
-  void replace_subscriptions(std::vector<mqtt::Subscription> subscriptions);
+  const Subscriptions& subscriptions() const { return subscriptions_; }
+  void replace_subscriptions(Subscriptions subscriptions);
   /// The subscriptions as last changed. Any thread.
-  std::shared_ptr<const std::vector<mqtt::Subscription>> published() const { return published_.get(); }
+  std::shared_ptr<const Subscriptions> published() const { return published_.get(); }
 
-  const std::deque<Unacknowledged>& unacknowledged() const { return unacknowledged_; }
-  ByteCount unacknowledged_bytes() const { return bytes_; }
-  const Unacknowledged& remember(std::string topic, Bytes payload, Delivered done);
-  /// The delivery's `done`, to be called; empty for an id that was not sent.
-  Delivered acknowledge(mqtt::PacketId id);
-  /// Answers everything unacknowledged with unavailable.
+  // To the client.
+  std::deque<Unacknowledged>& unacknowledged() { return unacknowledged_; }
+  /// Waiting for their turn, in order.
+  std::deque<Delivery>& waiting() { return waiting_; }
+  /// Of all that is unacknowledged or waits; the caller counts what it moves in and out of these lists.
+  ByteCount bytes = 0;
+  Unacknowledged& remember(Delivery delivery);
+  Unacknowledged* find(mqtt::PacketId id);
+  /// Takes it out.
+  Delivery settle(mqtt::PacketId id);
+  bool holds_nothing() const { return unacknowledged_.empty() && waiting_.empty() && incoming_.empty(); }
+  /// Answers everything unacknowledged or waiting with unavailable.
   void abandon(const char* why);
+
+  // From the client: QoS 2 packet identifiers not yet released.
+  std::map<mqtt::PacketId, std::shared_ptr<Incoming>>& incoming() { return incoming_; }
 
  private:
   mqtt::PacketId next_id();
 
-  const bool persistent_;
-  std::vector<mqtt::Subscription> subscriptions_;
-  Snapshot<std::vector<mqtt::Subscription>> published_;
+  std::atomic<std::uint32_t> expiry_seconds_;  // the server reads it on any thread
+  Subscriptions subscriptions_;
+  Snapshot<Subscriptions> published_;
   std::deque<Unacknowledged> unacknowledged_;  // in the order they were sent
-  ByteCount bytes_ = 0;
+  std::deque<Delivery> waiting_;
+  std::map<mqtt::PacketId, std::shared_ptr<Incoming>> incoming_;
   mqtt::PacketId last_id_ = 0;
 };
 

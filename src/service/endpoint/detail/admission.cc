@@ -42,6 +42,14 @@ Admission examine(const mqtt::Connect& connect, const std::vector<std::string>& 
   return {{*std::move(who), *std::move(name)}, std::nullopt};
 }
 
+bool speaks_iot_hub(const mqtt::Connect& connect) {
+  return connect.user_name && telemetry::parse_user_name(*connect.user_name).has_value();
+}
+
+std::string plain_session(const Principal& who, const std::string& client_id) {
+  return fmt::format("~{}~{}", who.text(), client_id);
+}
+
 mqtt::ConnectCode refusal_code(Fault fault) {
   switch (fault) {
     case Fault::unavailable:

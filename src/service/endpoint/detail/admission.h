@@ -7,6 +7,7 @@
 #include "codec/mqtt/packet.h"
 #include "domain/device/identity.h"
 #include "domain/telemetry/topic.h"
+#include "service/endpoint/open_namespace.h"
 
 namespace nacelle::endpoint {
 
@@ -27,6 +28,12 @@ struct Admission {
   std::optional<Refusal> refusal;
 };
 Admission examine(const mqtt::Connect& connect, const std::vector<std::string>& hub_names);
+
+/// Whether the user name is one of IoT Hub's; else the client is a plain one, if those are let in.
+bool speaks_iot_hub(const mqtt::Connect& connect);
+/// The name of a plain client's session. No device's and no other principal's session has it, whatever the client id: `~`
+/// stands in no device id.
+std::string plain_session(const Principal& who, const std::string& client_id);
 
 /// The CONNACK code for credentials that were not accepted: 3 (come again) when nobody could tell, else 5.
 mqtt::ConnectCode refusal_code(Fault fault);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "codec/text/encoding.h"
 #include "service/endpoint/detail/batcher.h"
 
 namespace nacelle::endpoint {
@@ -20,6 +21,38 @@ void stamp(telemetry::Message& message, const Sender& sender, Timestamp now) {
                                  module ? "module" : "device", sender.authentication));
   message.system.set("enqueuedTime", format_iso8601(now, 7));
   message.enqueued_at = now;
+}
+
+namespace {
+
+void take_properties(telemetry::Message& message, const mqtt::Properties& from) {
+  if (from.content_type) message.system.set("contentType", *from.content_type);
+  if (from.correlation_data && text::valid_utf8(*from.correlation_data))
+    message.system.set("correlationId", *from.correlation_data);
+  for (const auto& [name, value] : from.user)
+    if (!telemetry::only_server_sets(name)) message.application.set(name, value);
+}
+
+}  // namespace
+
+Result<telemetry::Message> read_open_message(const Client& client, const mqtt::Publish& packet, Timestamp now) {
+  telemetry::Message message;
+  if (packet.properties) take_properties(message, *packet.properties);
+  if (packet.retain) message.application.set("mqtt-retain", "true");
+  message.system.set("mqttTopic", packet.topic);
+  const ByteCount size = message.size_in_bytes() + packet.payload.size();
+  if (size > telemetry::max_message_bytes)
+    return fail(Fault::invalid_input,
+                fmt::format("a message of {} bytes, at most {} are allowed", size, telemetry::max_message_bytes));
+  message.body = packet.payload;
+  if (!client.who.device.str().empty()) {
+    stamp(message, Sender{client.who, client.generation_id, client.authentication}, now);
+  } else {
+    message.system.set("enqueuedTime", format_iso8601(now, 7));
+    message.enqueued_at = now;
+  }
+  message.system.set("mqttClientId", client.plain ? client.plain_id : client.client_id);
+  return message;
 }
 
 Result<telemetry::Message> read_message(const telemetry::EventTopic& topic, const mqtt::Publish& packet, const Sender& sender,

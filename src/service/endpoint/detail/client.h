@@ -11,6 +11,7 @@
 #include "domain/telemetry/topic.h"
 #include "foundation/bounded_queue.h"
 #include "service/endpoint/detail/twin_call.h"
+#include "service/endpoint/open_namespace.h"
 #include "service/endpoint/registration.h"
 
 namespace nacelle::endpoint {
@@ -26,6 +27,9 @@ struct Client {
   std::string generation_id;
   std::string authentication;            ///< `sas` or `x509`
   std::optional<Registrant> registrant;  ///< it has no identity yet: it registers, and may do nothing else
+  bool plain = false;                    ///< of the open namespace only: it is `principal`, and `who` is empty
+  Principal principal;
+  std::string plain_id;  ///< the client id as a plain client sent it
   /// Made with the first twin call: most clients never make one.
   std::optional<BoundedQueue<TwinCallPtr>> twin_calls;
   std::unique_ptr<Batcher> batcher;  ///< where the backend stores batches; belongs to the connection's strand
@@ -46,5 +50,10 @@ void stamp(telemetry::Message& message, const Sender& sender, Timestamp now);
 /// be read and for more than max_message_bytes.
 Result<telemetry::Message> read_message(const telemetry::EventTopic& topic, const mqtt::Publish& packet, const Sender& sender,
                                         Timestamp now);
+
+/// The message of a publish in the open namespace: its topic is the system property `mqttTopic`, its sender's client id
+/// `mqttClientId`; a device is stamped as in its telemetry. Of MQTT 5's properties content type, correlation data (if text)
+/// and user properties are taken over. Fault::invalid_input for more than max_message_bytes.
+Result<telemetry::Message> read_open_message(const Client& client, const mqtt::Publish& packet, Timestamp now);
 
 }  // namespace nacelle::endpoint
