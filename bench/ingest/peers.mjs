@@ -95,11 +95,13 @@ export class Hub {
   get pid() { return this.child.pid; }
   stop() { return stop(this.child); }
 
+  token() { return sas('localhost', this.key, 'iothubowner'); }
+
   rest(method, target, body) {
     const text = body === undefined ? undefined : JSON.stringify(body);
     return new Promise((resolve, reject) => {
       const request = https.request({ host: 'localhost', port: this.ready.https, path: target, method, ca: this.ca,
-        headers: { Authorization: sas('localhost', this.key, 'iothubowner'), ...(text ? { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(text) } : {}) } },
+        headers: { Authorization: this.token(), ...(text ? { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(text) } : {}) } },
       (response) => {
         const chunks = [];
         response.on('data', (chunk) => chunks.push(chunk));

@@ -4,8 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <cmath>
 
 #include "codec/text/encoding.h"
 
@@ -44,15 +42,6 @@ void append_fields(std::string& text, std::string_view line, bool csv) {
     text.append(at, stop);
     at = stop;
   }
-}
-
-/// A comma and the number, in the shortest form; most are whole.
-void append_number(std::string& text, double value) {
-  std::array<char, 32> digits;
-  char* const end = value == std::floor(value) && std::abs(value) < 1e15
-                        ? fmt::format_to(digits.data(), FMT_COMPILE(",{}"), static_cast<std::int64_t>(value))
-                        : fmt::format_to(digits.data(), FMT_COMPILE(",{}"), value);
-  text.append(digits.data(), end);
 }
 
 }  // namespace
