@@ -8,6 +8,7 @@
 
 #include "codec/json/value.h"
 #include "codec/text/encoding.h"
+#include "codec/text/place.h"
 
 namespace nacelle::query {
 namespace {
@@ -57,11 +58,8 @@ bool Token::is_word(std::string_view word) const {
 }
 
 Failure Lexer::complain(std::size_t at, std::string_view what_is_wrong) const {
-  const std::string_view before = text_.substr(0, std::min(at, text_.size()));
-  const auto line = 1 + std::count(before.begin(), before.end(), '\n');
-  const std::string_view in_line = before.substr(before.rfind('\n') + 1);  // npos + 1 is 0
-  const auto column = 1 + std::count_if(in_line.begin(), in_line.end(), [](unsigned char c) { return (c & 0xc0) != 0x80; });
-  return fail(Fault::invalid_input, fmt::format("{}, line {}, column {}: {}", what_, line, column, what_is_wrong));
+  const text::Place place = text::place_of(text_, at);
+  return fail(Fault::invalid_input, fmt::format("{}, line {}, column {}: {}", what_, place.line, place.column, what_is_wrong));
 }
 
 Failure Lexer::unexpected(const Token& token, std::string_view expected) const {
