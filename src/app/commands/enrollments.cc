@@ -129,12 +129,6 @@ Settings add_common(CLI::App& command, bool with_id) {
   return settings;
 }
 
-using Work = awaitable<Result<>> (*)(HubClient&, Settings);
-void run_on_hub(CLI::App& command, Outcome& outcome, const Settings& settings, Work work) {
-  command.callback(
-      [&outcome, settings, work] { outcome.take(with_hub(settings->hub, [&](HubClient& hub) { return work(hub, settings); })); });
-}
-
 }  // namespace
 
 void add_enrollments(CLI::App& root, Outcome& outcome) {

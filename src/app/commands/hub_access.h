@@ -17,6 +17,15 @@ void add_hub_option(CLI::App& command, std::string& path);
 /// Runs `work` with a client of that hub, to its end.
 Result<> with_hub(const std::string& path, std::function<awaitable<Result<>>(endpoint::HubClient&)> work);
 
+/// The command's callback: `work` with the hub its settings name (a member `hub`).
+template <class Settings>
+void run_on_hub(CLI::App& command, Outcome& outcome, const std::shared_ptr<Settings>& settings,
+                awaitable<Result<>> (*work)(endpoint::HubClient&, std::shared_ptr<Settings>)) {
+  command.callback([&outcome, settings, work] {
+    outcome.take(with_hub(settings->hub, [&](endpoint::HubClient& hub) { return work(hub, settings); }));
+  });
+}
+
 /// All rows of a call that answers in pages (x-ms-continuation).
 awaitable<Result<json::Array>> all_pages(endpoint::HubClient& hub, std::string method, std::string target, std::string body);
 
