@@ -132,7 +132,9 @@ TEST_F(Sweeps, an_interrupted_sweep_is_shown_so_goes_on_and_ends_as_if_nothing_h
       ASSERT_FALSE(cut) << after;
       EXPECT_EQ(cut.error().fault, Fault::unavailable);
       EXPECT_EQ(store.sweeps("e")->front().status, "interrupted");
-      for (const workbench::Run& run : *store.runs("e")) EXPECT_NE(run.status, "running");
+      const auto runs = store.runs("e");
+      ASSERT_TRUE(runs) << runs.error().message;
+      for (const workbench::Run& run : *runs) EXPECT_NE(run.status, "running");
     }
     WorkbenchStore store = open(name);
     UnrulyWorkers workers(table_);
