@@ -81,7 +81,7 @@ TEST_F(HttpTest, a_request_is_answered_with_its_headers_and_body) {
                       .headers = {{"X-Given", "seen"}},
                       .body = "body",
                       .peer = {},
-                      .peer_certificate_der = {}};
+                      .peer_certificates_der = {}};
   const auto response = runtime_.block_on(ask({.endpoint = {.port = server_->port()}}, request));
   ASSERT_TRUE(response) << response.error().message;
   EXPECT_EQ(response->status, 200);

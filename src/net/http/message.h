@@ -33,7 +33,7 @@ struct HttpRequest {
   Headers headers;
   Bytes body;
   std::string peer;  ///< server side: the peer's address
-  Bytes peer_certificate_der;
+  Bytes peer_certificates_der;
 
   std::string_view path() const;  ///< before `?`, still encoded
   /// Path segments, percent-decoded; a trailing slash gives no empty segment. Fault::invalid_input for a broken escape.

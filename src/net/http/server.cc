@@ -163,7 +163,7 @@ class Connection {
     request.headers = detail::take_headers(message);
     request.body = std::move(message.body());
     request.peer = stream_->peer_address();
-    request.peer_certificate_der = stream_->peer_certificate_der();
+    request.peer_certificates_der = stream_->peer_certificates_der();
     return request;
   }
 

@@ -192,7 +192,7 @@ class WebSocketStream final : public Stream {
   void set_deadline(std::optional<std::chrono::steady_clock::duration> from_now) override { below().set_deadline(from_now); }
   Executor executor() override { return executor_; }
   std::string peer_address() const override { return peer_; }
-  Bytes peer_certificate_der() const override { return certificate_; }
+  Bytes peer_certificates_der() const override { return certificate_; }
 
  private:
   Stream& below() { return socket_.next_layer().stream(); }
@@ -206,7 +206,7 @@ class WebSocketStream final : public Stream {
   websocket::stream<Layer, with_compression> socket_;
   const Executor executor_ = below().executor();
   const std::string peer_ = below().peer_address();
-  const Bytes certificate_ = below().peer_certificate_der();
+  const Bytes certificate_ = below().peer_certificates_der();
   bool writing_ = false;
   bool closed_ = false;
 };

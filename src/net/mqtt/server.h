@@ -46,7 +46,7 @@ class MqttPolicy {
   virtual ~MqttPolicy() = default;
 
   /// On the connection's strand; may wait.
-  virtual awaitable<MqttAccept> accept(const mqtt::Connect& connect, const Bytes& peer_certificate_der,
+  virtual awaitable<MqttAccept> accept(const mqtt::Connect& connect, const Bytes& peer_certificates_der,
                                        std::string peer_address) = 0;
   /// After CONNACK was sent; and when the connection has ended, for whatever reason (`clean`: by DISCONNECT).
   virtual void connected(const MqttConnectionPtr& connection) = 0;

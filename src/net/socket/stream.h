@@ -41,7 +41,8 @@ class Stream {
   virtual void set_deadline(std::optional<std::chrono::steady_clock::duration> from_now) = 0;
   virtual Executor executor() = 0;
   virtual std::string peer_address() const = 0;
-  virtual Bytes peer_certificate_der() const { return {}; }  ///< TLS only; empty if the peer showed none
+  /// TLS only: the DER of the peer's certificate, and behind it those it sent to link that to an authority; empty if none.
+  virtual Bytes peer_certificates_der() const { return {}; }
 };
 using StreamPtr = std::unique_ptr<Stream>;
 

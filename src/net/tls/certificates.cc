@@ -1,6 +1,5 @@
 #include "net/tls/certificates.h"
 
-#include <arpa/inet.h>
 #include <openssl/ec.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
@@ -9,7 +8,6 @@
 #include <algorithm>
 #include <cctype>
 
-#include "codec/digest/digest.h"
 #include "foundation/random.h"
 #include "net/tls/detail/openssl.h"
 
@@ -29,22 +27,10 @@ constexpr std::size_t longest_common_name = 64;
 
 Failure broken(std::string_view doing) { return fail(Fault::invalid_input, fmt::format("{}: {}", doing, openssl::last_error())); }
 
-std::string text_of(const Bio& bio) {
-  char* data = nullptr;
-  const long size = BIO_get_mem_data(bio.get(), &data);
-  return std::string(data, static_cast<std::size_t>(size));
-}
-
-std::string to_pem(const Certificate& certificate) {
-  const Bio bio(BIO_new(BIO_s_mem()));
-  PEM_write_bio_X509(bio.get(), certificate.get());
-  return text_of(bio);
-}
-
 std::string to_pem(const Key& key) {
   const Bio bio(BIO_new(BIO_s_mem()));
   PEM_write_bio_PKCS8PrivateKey(bio.get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr);
-  return text_of(bio);
+  return openssl::text_of(bio);
 }
 
 Result<> set_subject(X509* certificate, const std::string& common_name) {
@@ -67,12 +53,6 @@ Result<> set_serial(X509* certificate) {
 }
 
 void set_time(ASN1_TIME* field, Timestamp time) { ASN1_TIME_set(field, static_cast<time_t>(unix_seconds(time))); }
-
-Timestamp read_time(const ASN1_TIME* field) {
-  std::tm parts{};
-  ASN1_TIME_to_tm(field, &parts);
-  return from_unix_seconds(timegm(&parts));
-}
 
 /// `value` in the words of openssl.cnf; only constants come here, never names from outside.
 Result<> add_extension(X509* certificate, X509* issuer, int nid, const char* value) {
@@ -120,12 +100,14 @@ Result<> add_alternative_names(X509* certificate, const CertificateRequest& requ
 
 Result<> add_purpose(X509* certificate, X509* issuer, const CertificateRequest& request) {
   if (request.authority) {
-    TRY(add_extension(certificate, issuer, NID_basic_constraints, "critical,CA:TRUE"));
+    const std::string below = request.path_length ? fmt::format(",pathlen:{}", *request.path_length) : std::string();
+    TRY(add_extension(certificate, issuer, NID_basic_constraints, ("critical,CA:TRUE" + below).c_str()));
     return add_extension(certificate, issuer, NID_key_usage, "critical,digitalSignature,keyCertSign,cRLSign");
   }
   TRY(add_extension(certificate, issuer, NID_basic_constraints, "critical,CA:FALSE"));
   TRY(add_extension(certificate, issuer, NID_key_usage, "critical,digitalSignature"));
-  return add_extension(certificate, issuer, NID_ext_key_usage, request.client ? "serverAuth,clientAuth" : "serverAuth");
+  const char* uses = request.client ? (request.server ? "serverAuth,clientAuth" : "clientAuth") : "serverAuth";
+  return add_extension(certificate, issuer, NID_ext_key_usage, uses);
 }
 
 struct Signer {
@@ -146,45 +128,16 @@ Result<CertifiedKey> certify(const CertificateRequest& request, const Signer* si
   X509_set_pubkey(raw, key.get());
   set_time(X509_getm_notBefore(raw), now - back_dating);
   Timestamp until = now + request.lifetime;
-  if (signer != nullptr) until = std::min(until, read_time(X509_get0_notAfter(issuer)));
+  if (signer != nullptr) until = std::min(until, openssl::read_time(X509_get0_notAfter(issuer)));
   set_time(X509_getm_notAfter(raw), until);
   TRY(add_extension(raw, issuer, NID_subject_key_identifier, "hash"));
-  TRY(add_extension(raw, issuer, NID_authority_key_identifier, "keyid:always"));
+  // An operator's old authority may have none to point at.
+  if (X509_get_ext_by_NID(issuer, NID_subject_key_identifier, -1) >= 0)
+    TRY(add_extension(raw, issuer, NID_authority_key_identifier, "keyid:always"));
   TRY(add_purpose(raw, issuer, request));
   TRY(add_alternative_names(raw, request));
   if (X509_sign(raw, signer != nullptr ? signer->key : key.get(), EVP_sha256()) == 0) return broken("signing a certificate");
-  return CertifiedKey{to_pem(certificate), to_pem(key)};
-}
-
-std::string one_line(const X509_NAME* name) {
-  const Bio bio(BIO_new(BIO_s_mem()));
-  X509_NAME_print_ex(bio.get(), name, 0, XN_FLAG_RFC2253);
-  return text_of(bio);
-}
-
-std::string common_name_of(const X509* certificate) {
-  char text[256] = {};
-  X509_NAME_get_text_by_NID(X509_get_subject_name(certificate), NID_commonName, text, sizeof(text));
-  return text;
-}
-
-std::string address_text(const ASN1_OCTET_STRING* ip) {
-  char text[INET6_ADDRSTRLEN] = {};
-  const int family = ASN1_STRING_length(ip) == 4 ? AF_INET : AF_INET6;
-  if (family == AF_INET6 && ASN1_STRING_length(ip) != 16) return {};
-  inet_ntop(family, ASN1_STRING_get0_data(ip), text, sizeof(text));
-  return text;
-}
-
-void read_alternative_names(const X509* certificate, CertificateFacts& facts) {
-  const Names names(static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
-  for (int i = 0; names && i < sk_GENERAL_NAME_num(names.get()); ++i) {
-    int type = 0;
-    const auto* value = static_cast<ASN1_STRING*>(GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names.get(), i), &type));
-    if (type == GEN_DNS)
-      facts.dns_names.emplace_back(reinterpret_cast<const char*>(ASN1_STRING_get0_data(value)), ASN1_STRING_length(value));
-    if (type == GEN_IPADD) facts.ip_addresses.push_back(address_text(value));
-  }
+  return CertifiedKey{openssl::to_pem(raw), to_pem(key)};
 }
 
 bool self_issued(const Certificate& certificate) {
@@ -210,24 +163,8 @@ Result<CertifiedKey> issue(const CertifiedKey& issuer, const CertificateRequest&
   const Signer signer{chain.front().get(), key.get()};
   TRY_LET(CertifiedKey issued, certify(request, &signer, now));
   for (const auto& above : chain)
-    if (!self_issued(above)) issued.certificate_pem += to_pem(above);
+    if (!self_issued(above)) issued.certificate_pem += openssl::to_pem(above.get());
   return issued;
-}
-
-Result<CertificateFacts> inspect(const std::string& pem) {
-  TRY_LET(const auto chain, openssl::read_certificates(pem));
-  const X509* certificate = chain.front().get();
-  CertificateFacts facts;
-  facts.common_name = common_name_of(certificate);
-  facts.issuer = one_line(X509_get_issuer_name(certificate));
-  facts.not_before = read_time(X509_get0_notBefore(certificate));
-  facts.not_after = read_time(X509_get0_notAfter(certificate));
-  read_alternative_names(certificate, facts);
-  unsigned char* der = nullptr;
-  const int size = i2d_X509(certificate, &der);
-  facts.sha256_thumbprint = digest::sha256_hex(BytesView(reinterpret_cast<char*>(der), static_cast<std::size_t>(size)));
-  OPENSSL_free(der);
-  return facts;
 }
 
 }  // namespace nacelle::net

@@ -2,9 +2,12 @@
 // An own certificate authority: root, intermediate, server and edge CA certificates (ECDSA P-256, X.509 v3).
 
 #include <chrono>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "foundation/bytes.h"
 #include "foundation/clock.h"
 #include "foundation/result.h"
 
@@ -19,8 +22,10 @@ struct CertificateRequest {
   std::string common_name;
   std::vector<std::string> dns_names;
   std::vector<std::string> ip_addresses;
-  bool authority = false;  ///< may sign others
-  bool client = false;     ///< for client authentication too
+  bool authority = false;          ///< may sign others
+  std::optional<int> path_length;  ///< of an authority: how many more may stand between it and a leaf
+  bool client = false;             ///< for client authentication too
+  bool server = true;              ///< `client` alone if not
   std::chrono::hours lifetime{24 * 365};
 };
 
@@ -31,14 +36,25 @@ Result<CertifiedKey> issue(const CertifiedKey& issuer, const CertificateRequest&
 
 struct CertificateFacts {
   std::string common_name;
+  std::string subject;  ///< RFC 2253, as is the issuer
   std::string issuer;
+  std::string serial;  ///< hexadecimal
   Timestamp not_before{};
-  Timestamp not_after{};
+  Timestamp not_after{};  ///< still valid then
   std::vector<std::string> dns_names;
   std::vector<std::string> ip_addresses;
+  bool authority = false;         ///< its basic constraints say CA:TRUE
+  std::string sha1_thumbprint;    ///< 40 hex digits of the DER
   std::string sha256_thumbprint;  ///< 64 hex digits of the DER
 };
-/// Of the first certificate in the PEM text.
+
+/// Of the first certificate in the PEM text. Fault::invalid_input, as for all that reads certificates.
 Result<CertificateFacts> inspect(const std::string& pem);
+/// Of each of them, in order.
+Result<std::vector<CertificateFacts>> inspect_all(const std::string& pem);
+/// Of the first of a peer's certificates (Stream::peer_certificates_der).
+Result<CertificateFacts> inspect_der(BytesView der);
+/// One certificate as clients send it, as PEM: it may be PEM, the base64 of that, or the base64 of the DER. At most 16 KiB.
+Result<std::string> read_one(std::string_view text);
 
 }  // namespace nacelle::net

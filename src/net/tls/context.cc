@@ -9,6 +9,9 @@ namespace {
 
 using openssl::Context;
 
+/// A leaf and a few intermediates, of which each is 1 to 2 KiB.
+constexpr long largest_client_chain = 32 * 1024;
+
 /// Anyone gets through the handshake who proves to hold the key of the certificate he shows; whether that certificate
 /// is welcome is decided against the device registry (wire facts 1.1, 1.4).
 int accept_any_issuer(int, X509_STORE_CTX*) { return 1; }
@@ -23,18 +26,33 @@ Result<Context> new_context(const SSL_METHOD* method) {
   return context;
 }
 
-Result<Context> server_context(const std::string& chain_pem, const std::string& key_pem) {
+/// A ticket holds the client's own certificate and not those that link it to an authority: who has one shakes hands in
+/// full, every time, so that the whole chain is there to be checked.
+SSL_TICKET_RETURN take_ticket(SSL*, SSL_SESSION* session, const unsigned char*, std::size_t, SSL_TICKET_STATUS status, void*) {
+  const bool good = status == SSL_TICKET_SUCCESS || status == SSL_TICKET_SUCCESS_RENEW;
+  if (!good || SSL_SESSION_get0_peer(session) != nullptr) return SSL_TICKET_RETURN_IGNORE_RENEW;
+  return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
+}
+
+Result<> use_certificate(SSL_CTX* context, const std::string& chain_pem, const std::string& key_pem) {
   TRY_LET(const auto chain, openssl::read_certificates(chain_pem));
   TRY_LET(const auto key, openssl::read_key(key_pem));
+  if (SSL_CTX_use_certificate(context, chain.front().get()) != 1)
+    return fail(Fault::invalid_input, "certificate: " + openssl::last_error());
+  for (std::size_t i = 1; i < chain.size(); ++i) SSL_CTX_add1_chain_cert(context, chain[i].get());
+  if (SSL_CTX_use_PrivateKey(context, key.get()) != 1 || SSL_CTX_check_private_key(context) != 1)
+    return fail(Fault::invalid_input, "the key does not belong to the certificate: " + openssl::last_error());
+  return {};
+}
+
+Result<Context> server_context(const std::string& chain_pem, const std::string& key_pem) {
   TRY_LET(Context context, new_context(TLS_server_method()));
   SSL_CTX* raw = context.get();
-  if (SSL_CTX_use_certificate(raw, chain.front().get()) != 1)
-    return fail(Fault::invalid_input, "server certificate: " + openssl::last_error());
-  for (std::size_t i = 1; i < chain.size(); ++i) SSL_CTX_add1_chain_cert(raw, chain[i].get());
-  if (SSL_CTX_use_PrivateKey(raw, key.get()) != 1 || SSL_CTX_check_private_key(raw) != 1)
-    return fail(Fault::invalid_input, "server key does not belong to the certificate: " + openssl::last_error());
+  TRY(in(use_certificate(raw, chain_pem, key_pem), "server"));
   SSL_CTX_set_options(raw, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
   SSL_CTX_set_verify(raw, SSL_VERIFY_PEER, accept_any_issuer);
+  SSL_CTX_set_max_cert_list(raw, largest_client_chain);
+  SSL_CTX_set_session_ticket_cb(raw, nullptr, take_ticket, nullptr);
   // Needed for session tickets together with client certificates.
   static constexpr unsigned char id[] = "nacelle";
   SSL_CTX_set_session_id_context(raw, id, sizeof(id) - 1);
@@ -76,8 +94,10 @@ Result<std::shared_ptr<TlsServerContext>> TlsServerContext::make(const std::stri
   return std::shared_ptr<TlsServerContext>(std::make_shared<ServerContext>(std::move(context)));
 }
 
-Result<std::shared_ptr<TlsClientContext>> TlsClientContext::make(const std::string& ca_pem) {
+Result<std::shared_ptr<TlsClientContext>> TlsClientContext::make(const std::string& ca_pem, const std::string& chain_pem,
+                                                                 const std::string& key_pem) {
   TRY_LET(Context context, new_context(TLS_client_method()));
+  if (!chain_pem.empty()) TRY(in(use_certificate(context.get(), chain_pem, key_pem), "client"));
   SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
   if (ca_pem.empty()) {
     SSL_CTX_set_default_verify_paths(context.get());

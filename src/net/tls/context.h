@@ -20,8 +20,10 @@ class TlsServerContext {
 
 class TlsClientContext {
  public:
-  /// `ca_pem`: the trusted roots; empty: the system's store.
-  static Result<std::shared_ptr<TlsClientContext>> make(const std::string& ca_pem);
+  /// `ca_pem`: the trusted roots; empty: the system's store. `chain_pem` and `key_pem`: the client's own certificate, shown
+  /// when the server asks; empty: none.
+  static Result<std::shared_ptr<TlsClientContext>> make(const std::string& ca_pem, const std::string& chain_pem = {},
+                                                        const std::string& key_pem = {});
   virtual ~TlsClientContext() = default;
   virtual void* new_session() = 0;
 };

@@ -98,14 +98,14 @@ class TlsStream final : public Stream {
   Executor executor() override { return inner_->executor(); }
   std::string peer_address() const override { return inner_->peer_address(); }
 
-  Bytes peer_certificate_der() const override {
-    const openssl::Certificate certificate(SSL_get1_peer_certificate(session_.get()));
-    if (!certificate) return {};
-    unsigned char* der = nullptr;
-    const int size = i2d_X509(certificate.get(), &der);
-    if (size <= 0) return {};
-    Bytes bytes(reinterpret_cast<char*>(der), static_cast<std::size_t>(size));
-    OPENSSL_free(der);
+  Bytes peer_certificates_der() const override {
+    const X509* leaf = SSL_get0_peer_certificate(session_.get());
+    if (leaf == nullptr) return {};
+    Bytes bytes = openssl::to_der(leaf);
+    // A server's view of the chain leaves the peer's own certificate out, a client's does not.
+    const STACK_OF(X509)* chain = SSL_get_peer_cert_chain(session_.get());
+    for (int i = SSL_is_server(session_.get()) ? 0 : 1; i < sk_X509_num(chain); ++i)
+      bytes += openssl::to_der(sk_X509_value(chain, i));
     return bytes;
   }
 

@@ -5,6 +5,7 @@
 #include "net/socket/runtime.h"
 #include "net/socket/wake.h"
 #include "net/tls/certificates.h"
+#include "net/tls/chain.h"
 #include "net/tls/tls_stream.h"
 
 namespace nacelle::net {
@@ -148,7 +149,7 @@ TEST(TlsStream, close_tells_the_peer) {
     tasks.spawn(server(std::move(pipe.left)));
     const auto context = *TlsClientContext::make(authority().root.certificate_pem);
     CO_TRY_LET(auto client, co_await connect_tls(std::move(pipe.right), context, "localhost"));
-    EXPECT_TRUE(client->peer_certificate_der().size() > 200);
+    EXPECT_TRUE(client->peer_certificates_der().size() > 200);
     char c = 0;
     const auto end = co_await client->read_some(&c, 1);
     EXPECT_FALSE(end);
@@ -160,6 +161,42 @@ TEST(TlsStream, close_tells_the_peer) {
   };
   const auto result = runtime.block_on(run());
   EXPECT_TRUE(result) << result.error().message;
+}
+
+TEST(TlsStream, each_side_sees_the_others_whole_chain) {
+  Runtime runtime(1);
+  const auto run = []() -> awaitable<Result<>> {
+    const Executor executor = co_await asio::this_coro::executor;
+    auto pipe = make_memory_pipe(executor);
+    TaskScope tasks(executor);
+    auto seen = std::make_shared<Bytes>();
+    auto server = [](StreamPtr stream, std::shared_ptr<Bytes> into) -> awaitable<void> {
+      auto tls = co_await accept_tls(std::move(stream), server_context());
+      if (!tls) co_return;
+      *into = (*tls)->peer_certificates_der();
+      (*tls)->close();
+    };
+    tasks.spawn(server(std::move(pipe.left), seen));
+    const auto& own = authority().server;
+    const auto context = *TlsClientContext::make(authority().root.certificate_pem, own.certificate_pem, own.key_pem);
+    CO_TRY_LET(auto client, co_await connect_tls(std::move(pipe.right), context, "localhost"));
+    char c = 0;
+    static_cast<void>(co_await client->read_some(&c, 1));  // the server is done
+    EXPECT_EQ(client->peer_certificates_der(), *seen) << "they show the same here";
+    const auto leaf = inspect_der(*seen);
+    EXPECT_TRUE(leaf && leaf->common_name == "localhost");
+    const auto anchors = *TrustAnchors::make({authority().root.certificate_pem});
+    const auto verdict = anchors->check(*seen, now);
+    EXPECT_FALSE(verdict);
+    if (!verdict) {
+      EXPECT_NE(verdict.error().message.find("purpose"), std::string::npos) << "all links are there: " << verdict.error().message;
+    }
+    co_await tasks.close();
+    co_return Result<>{};
+  };
+  const auto result = runtime.block_on(run());
+  EXPECT_TRUE(result) << result.error().message;
+  EXPECT_FALSE(TlsClientContext::make({}, authority().server.certificate_pem, authority().root.key_pem)) << "another's key";
 }
 
 TEST(Certificates, facts_are_what_was_asked_for) {

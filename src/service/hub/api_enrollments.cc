@@ -120,7 +120,7 @@ net::HttpResponse registration_answer(const endpoint::RegistrationAnswer& answer
 awaitable<Result<endpoint::Registrant>> registrant_of(Services& services, const Call& call) {
   const std::string token(call.request.headers.get("authorization"));
   auto who = co_await services.fleet.provisioning->authenticate(call.captures[0], call.captures[1], token,
-                                                                call.request.peer_certificate_der);
+                                                                call.request.peer_certificates_der);
   co_return who;
 }
 

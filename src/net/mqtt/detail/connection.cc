@@ -201,7 +201,7 @@ awaitable<bool> Connection::accept() {
   }
   const bool id_assigned = connect_.client_id.empty();
   if (id_assigned) connect_.client_id = "auto-" + random_uuid();
-  const Bytes certificate = stream_->peer_certificate_der();
+  const Bytes certificate = stream_->peer_certificates_der();
   const MqttAccept verdict = co_await host_.policy().accept(connect_, certificate, peer_);
   connect_.password.reset();  // not needed any more, so not kept
   if (verdict.code != ConnectCode::accepted) {
