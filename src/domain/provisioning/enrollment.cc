@@ -54,6 +54,14 @@ Result<std::string> certificate_member(const json::Value& certificates, std::str
   return pem + "-----END CERTIFICATE-----\n";
 }
 
+Result<> read_references(const json::Value& references, Enrollment& enrollment) {
+  constexpr std::string_view where = "enrollment: attestation.x509.caReferences";
+  TRY_LET(enrollment.primary_reference, text_member(references, "primary", where));
+  TRY_LET(enrollment.secondary_reference, text_member(references, "secondary", where));
+  if (!enrollment.primary_reference.empty()) return {};
+  return fail(Fault::invalid_input, fmt::format("{}.primary: expected the name of a certificate at the hub, found none", where));
+}
+
 Result<> read_attestation(const json::Value& document, Enrollment& enrollment) {
   const json::Value& attestation = member(document, "attestation");
   TRY_LET(const std::string type, text_member(attestation, "type", "enrollment: attestation"));
@@ -69,6 +77,11 @@ Result<> read_attestation(const json::Value& document, Enrollment& enrollment) {
   const bool group = enrollment.kind == EnrollmentKind::group;
   const char* slot = group ? "signingCertificates" : "clientCertificates";
   const json::Value& certificates = member(member(attestation, "x509"), slot);
+  if (group && !member(member(attestation, "x509"), "caReferences").is_null()) {
+    if (!certificates.is_null())
+      return fail(Fault::invalid_input, "enrollment: attestation.x509: expected signingCertificates or caReferences, found both");
+    return read_references(member(member(attestation, "x509"), "caReferences"), enrollment);
+  }
   TRY_LET(enrollment.primary_certificate, certificate_member(certificates, "primary"));
   TRY_LET(enrollment.secondary_certificate, certificate_member(certificates, "secondary"));
   if (enrollment.primary_certificate.empty())
@@ -120,7 +133,9 @@ Result<Enrollment> parse_enrollment(const json::Value& document, EnrollmentKind 
   TRY_LET(const std::string named, text_member(document, id_member, "enrollment"));
   if (!named.empty() && named != id)
     return fail(Fault::invalid_input, fmt::format("enrollment: {}: expected the one in the path, found another", id_member));
-  TRY_LET(enrollment.device_id, text_member(document, "deviceId", "enrollment"));
+  if (kind == EnrollmentKind::individual) {  // the devices of a group are named by their registrations
+    TRY_LET(enrollment.device_id, text_member(document, "deviceId", "enrollment"));
+  }
   if (!enrollment.device_id.empty()) TRY(in(device::parse_device_id(enrollment.device_id), "enrollment: deviceId"));
   TRY(read_attestation(document, enrollment));
   TRY_LET(const std::string status, text_member(document, "provisioningStatus", "enrollment"));
@@ -147,6 +162,11 @@ json::Value attestation_json(const Enrollment& enrollment, bool with_keys) {
     return json::Object{{"type", "symmetricKey"},
                         {"symmetricKey", json::Object{{"primaryKey", with_keys ? enrollment.primary_key : std::string()},
                                                       {"secondaryKey", with_keys ? enrollment.secondary_key : std::string()}}}};
+  if (!enrollment.primary_reference.empty()) {
+    json::Object references{{"primary", enrollment.primary_reference}};
+    if (!enrollment.secondary_reference.empty()) references.set("secondary", enrollment.secondary_reference);
+    return json::Object{{"type", "x509"}, {"x509", json::Object{{"caReferences", std::move(references)}}}};
+  }
   const char* slot = enrollment.kind == EnrollmentKind::group ? "signingCertificates" : "clientCertificates";
   return json::Object{
       {"type", "x509"},

@@ -28,6 +28,9 @@ struct Enrollment {
   /// PEM: an individual's own certificate (matched by thumbprint), a group's authority. The second may be empty.
   std::string primary_certificate;
   std::string secondary_certificate;
+  /// Instead of a group's certificates: names of authorities that were uploaded to the hub. The second may be empty.
+  std::string primary_reference;
+  std::string secondary_reference;
   bool enabled = true;
   bool edge = false;  ///< capabilities.iotEdge
   Allocation allocation = Allocation::hashed;
@@ -44,7 +47,8 @@ struct Enrollment {
 Result<Enrollment> parse_enrollment(const json::Value& document, EnrollmentKind kind, const std::string& id);
 /// The document; keys are shown only `with_keys` (attestationmechanism), and so is what is stored.
 json::Value to_json(const Enrollment& enrollment, bool with_keys);
-/// `{"type":"symmetricKey","symmetricKey":{..}}`
+/// `{"type":"symmetricKey","symmetricKey":{..}}`, or `{"type":"x509","x509":{..}}` with `clientCertificates`, `signingCertificates`
+/// or `caReferences`.
 json::Value attestation_json(const Enrollment& enrollment, bool with_keys);
 
 /// 1 to 128 letters, digits and `-._:`, ending in a letter, digit or dash. Fault::invalid_input.

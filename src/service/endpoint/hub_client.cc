@@ -167,7 +167,10 @@ std::string connection_string_of(const std::string& host_name, const device::Ide
   parts.host_name = host_name;
   parts.device_id = identity.name.device.str();
   parts.module_id = identity.name.module.str();
-  parts.shared_access_key = identity.primary_key;
+  using device::Authentication;
+  parts.x509 =
+      identity.authentication == Authentication::self_signed || identity.authentication == Authentication::certificate_authority;
+  if (!parts.x509) parts.shared_access_key = identity.primary_key;
   return sas::print_connection_string(parts);
 }
 

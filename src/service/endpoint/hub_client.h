@@ -59,7 +59,7 @@ class HubClient {
 std::string device_path(const device::IdentityName& name);
 std::string twin_path(const device::IdentityName& name);
 
-/// `HostName=..;DeviceId=..;SharedAccessKey=..` of an identity with keys: a secret.
+/// `HostName=..;DeviceId=..;SharedAccessKey=..` of an identity with keys: a secret. With a certificate: `..;x509=true`.
 std::string connection_string_of(const std::string& host_name, const device::Identity& identity);
 
 /// The fault that an error answer stands for, with the hub's sentence.

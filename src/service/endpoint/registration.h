@@ -15,8 +15,9 @@ struct Registrant {
   std::string id;          ///< registration id
   std::string enrollment;  ///< that it was let in by
   bool group = false;
-  std::string thumbprint;  ///< SHA-256 of its certificate; empty with keys
-  Timestamp until{};       ///< its credentials end
+  std::string thumbprint;   ///< SHA-256 of its certificate; empty with keys
+  bool at_the_hub = false;  ///< its certificate comes from an authority that the hub itself trusts
+  Timestamp until{};        ///< its credentials end
 };
 
 struct RegistrationAnswer {

@@ -10,9 +10,8 @@ namespace {
 
 using device::IdentityName;
 
-// A certificate ends with its dates, which net/tls does not tell us; the session is checked again after a day. So is one that
-// showed a key itself, which may be changed.
-constexpr std::chrono::hours certificate_session{24};
+// A session that showed a key itself, which may be changed, is checked again after a day.
+constexpr std::chrono::hours key_session{24};
 
 /// Both are compared, whatever the first says.
 bool is_key(std::string_view password, const std::string& primary, const std::string& secondary) {
@@ -74,7 +73,11 @@ Result<IdentityPtr> Access::identity_in(std::string_view resource) const {
   return enabled_identity({device::DeviceId(device_id), device::ModuleId(module_id)});
 }
 
-Result<Caller> Access::identify(std::string_view authorization, const IdentityName& target) const {
+Result<Caller> Access::identify(std::string_view authorization, const IdentityName& target, BytesView certificates_der) const {
+  if (authorization.empty() && !certificates_der.empty() && !target.device.empty()) {
+    TRY(check_device(target, {}, certificates_der));
+    return caller_of(target);
+  }
   if (authorization.empty()) return fail(Fault::denied, "the call has no Authorization header");
   const auto token = sas::parse_token(authorization);
   if (!token) return fail(Fault::denied, "the Authorization header is not a shared access signature");
@@ -82,9 +85,14 @@ Result<Caller> Access::identify(std::string_view authorization, const IdentityNa
 
   TRY_LET(const IdentityPtr identity, identity_in(token->resource));
   TRY(device::authenticate(*identity, authorization, hub_names_, clock_.now()));
+  return caller_of(identity->name);
+}
+
+/// The device or module itself, with nobody's policy.
+Caller Access::caller_of(const IdentityName& name) const {
   Caller caller;
-  caller.name = identity->name;
-  const IdentityPtr device = registry_.identities().find({caller.name.device, {}});
+  caller.name = name;
+  const IdentityPtr device = registry_.identities().find({name.device, {}});
   caller.edge = device && device->edge;
   return caller;
 }
@@ -106,17 +114,12 @@ Result<Caller> Access::identify_service(const sas::Token& token, std::string_vie
   return caller;
 }
 
-Result<Timestamp> Access::check_device(const IdentityName& name, std::string_view password, const Bytes& certificate_der) const {
+Result<Timestamp> Access::check_device(const IdentityName& name, std::string_view password, BytesView certificates_der) const {
   TRY_LET(const IdentityPtr identity, enabled_identity(name));
   if (password.empty()) {
-    if (certificate_der.empty())
+    if (certificates_der.empty())
       return fail(Fault::denied, fmt::format("'{}' showed neither a token nor a certificate", name.client_id()));
-    const std::string thumbprint = digest::sha256_hex(certificate_der);
-    const bool known = identity->authentication == device::Authentication::self_signed &&
-                       (text::equal_ignoring_case(thumbprint, identity->primary_thumbprint) ||
-                        text::equal_ignoring_case(thumbprint, identity->secondary_thumbprint));
-    if (!known) return fail(Fault::denied, fmt::format("the certificate of '{}' is not the registered one", name.client_id()));
-    return clock_.now() + certificate_session;
+    return authorities_.prove(*identity, certificates_der);
   }
   const auto token = sas::parse_token(password);
   if (!token) return fail(Fault::denied, fmt::format("the password of '{}' is not a shared access signature", name.client_id()));
@@ -127,21 +130,21 @@ Result<Timestamp> Access::check_device(const IdentityName& name, std::string_vie
 }
 
 Result<endpoint::Principal> Access::check_plain(const std::string& user_name, std::string_view password,
-                                                const Bytes& certificate_der) const {
+                                                BytesView certificates_der) const {
   using endpoint::Principal;
   if (const auto name = device::parse_client_id(user_name); name && registry_.identities().find(*name)) {
     TRY_LET(const IdentityPtr identity, enabled_identity(*name));
     const bool by_key = identity->authentication == device::Authentication::sas;
     if (by_key && is_key(password, identity->primary_key, identity->secondary_key))
-      return Principal{Principal::Kind::device, user_name, clock_.now() + certificate_session};
-    TRY_LET(const Timestamp until, check_device(*name, password, certificate_der));
+      return Principal{Principal::Kind::device, user_name, clock_.now() + key_session};
+    TRY_LET(const Timestamp until, check_device(*name, password, certificates_der));
     return Principal{Principal::Kind::device, user_name, until};
   }
   const device::Policy* policy = registry_.policy(user_name);
   if (!policy || !policy->rights.service_connect)
     return fail(Fault::denied, "the user name is neither a device's id nor that of a shared access policy for services");
   if (is_key(password, policy->primary_key, policy->secondary_key))
-    return Principal{Principal::Kind::policy, user_name, clock_.now() + certificate_session};
+    return Principal{Principal::Kind::policy, user_name, clock_.now() + key_session};
   const auto token = sas::parse_token(password);
   if (!token || token->policy != user_name)
     return fail(Fault::denied, fmt::format("the password is neither a key of the policy '{}' nor its token", user_name));

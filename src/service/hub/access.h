@@ -9,6 +9,7 @@
 #include "domain/device/identity.h"
 #include "foundation/clock.h"
 #include "service/endpoint/open_namespace.h"
+#include "service/hub/device_authorities.h"
 #include "service/hub/registry.h"
 
 namespace nacelle::hub {
@@ -39,27 +40,34 @@ bool allowed(Need need, const Caller& caller, const device::IdentityName& target
 class Access {
  public:
   /// `hub_names`: the hub's name and its aliases; with any port they are the same.
-  Access(const Registry& registry, std::vector<std::string> hub_names, const Clock& clock)
-      : registry_(registry), hub_names_(std::move(hub_names)), clock_(clock) {}
+  /// `authorities`: who checks client certificates.
+  Access(const Registry& registry, DeviceAuthorities& authorities, std::vector<std::string> hub_names, const Clock& clock)
+      : registry_(registry), authorities_(authorities), hub_names_(std::move(hub_names)), clock_(clock) {}
 
-  /// The caller behind an Authorization header. Fault::denied says which check failed, without secrets. Any thread.
-  Result<Caller> identify(std::string_view authorization, const device::IdentityName& target) const;
+  /// The caller behind an Authorization header; without one, the device or module that `target` names, if the certificates the
+  /// client showed (leaf first) are its own. Fault::denied says which check failed, without secrets. Any thread.
+  Result<Caller> identify(std::string_view authorization, const device::IdentityName& target,
+                          BytesView certificates_der = {}) const;
 
   /// A device's or module's MQTT credentials: its token (or that of a policy with device_connect), or its certificate.
   /// Answers with the time they end.
-  Result<Timestamp> check_device(const device::IdentityName& name, std::string_view password, const Bytes& certificate_der) const;
+  Result<Timestamp> check_device(const device::IdentityName& name, std::string_view password, BytesView certificates_der) const;
 
   /// A plain MQTT client's: a device or module by its id, with its key, its token or its certificate; or a shared access
   /// policy with service_connect by its name, with its key or a token.
   Result<endpoint::Principal> check_plain(const std::string& user_name, std::string_view password,
-                                          const Bytes& certificate_der) const;
+                                          BytesView certificates_der) const;
+
+  DeviceAuthorities& authorities() const { return authorities_; }  ///< tables strand
 
  private:
   Result<Caller> identify_service(const sas::Token& token, std::string_view text, const device::IdentityName& target) const;
   Result<IdentityPtr> identity_in(std::string_view resource) const;
+  Caller caller_of(const device::IdentityName& name) const;
   Result<IdentityPtr> enabled_identity(const device::IdentityName& name) const;
 
   const Registry& registry_;
+  DeviceAuthorities& authorities_;
   const std::vector<std::string> hub_names_;
   const Clock& clock_;
 };

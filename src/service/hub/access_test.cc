@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "service/hub/certificate_testing.h"
 #include "service/hub/hub_testing.h"
 #include "service/hub/schema.h"
 
@@ -11,6 +12,8 @@ namespace {
 using device::DeviceId;
 using device::IdentityName;
 using device::ModuleId;
+using hub::testing::client_request;
+using hub::testing::der_of;
 
 constexpr Need every_need[] = {Need::registry_read, Need::registry_write, Need::service,  Need::identity,
                                Need::edge_device,   Need::edge_scope,     Need::artifact, Need::query};
@@ -64,7 +67,8 @@ class AccessTest : public ::testing::Test {
   AccessTest()
       : tables(open_registry_tables(folder.path()).value()),
         registry(Registry::open(tables, clock).value()),
-        access(*registry, {"hub.example.net", "localhost"}, clock) {
+        authorities(DeviceAuthorities::open(tables, notes.get_executor(), clock, root.certificate_pem).value()),
+        access(*registry, *authorities, {"hub.example.net", "localhost"}, clock) {
     add("d1");
     add("d2");
   }
@@ -80,6 +84,9 @@ class AccessTest : public ::testing::Test {
   ManualClock clock;
   storage::Database tables;
   std::unique_ptr<Registry> registry;
+  net::CertifiedKey root = net::make_root("Plant root", std::chrono::hours{24}, clock.now()).value();
+  asio::io_context notes;
+  std::unique_ptr<DeviceAuthorities> authorities;
   Access access;
   const IdentityName d1{DeviceId("d1"), {}};
 };
@@ -141,15 +148,24 @@ TEST_F(AccessTest, no_reason_holds_a_secret) {
   EXPECT_EQ(refused.error().message.find(key("d1")), std::string::npos);
 }
 
-TEST_F(AccessTest, self_signed_certificate_is_known_by_its_thumbprint) {
-  const json::Value document = json::parse(R"({"authentication":{"type":"selfSigned","x509Thumbprint":{"primaryThumbprint":)"
-                                           R"("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}}})")
-                                   .value();
-  ASSERT_TRUE(registry->create(device::from_json(document, {DeviceId("x1"), {}}).value()));
-  EXPECT_TRUE(access.check_device({DeviceId("x1"), {}}, "", "abc").has_value());  // SHA-256 of "abc"
-  EXPECT_FALSE(access.check_device({DeviceId("x1"), {}}, "", "abd").has_value());
-  EXPECT_FALSE(access.check_device({DeviceId("x1"), {}}, "", "").has_value());
-  EXPECT_FALSE(access.check_device(d1, "", "abc").has_value());
+TEST_F(AccessTest, a_client_certificate_speaks_for_the_device_that_the_path_names_and_a_token_goes_first) {
+  const auto own = net::issue(root, client_request("x1"), clock.now()).value();
+  const Bytes shown = der_of(own.certificate_pem);
+  const json::Value document = json::parse(R"({"authentication":{"type":"certificateAuthority"}})").value();
+  const IdentityName x1{DeviceId("x1"), {}};
+  ASSERT_TRUE(registry->create(device::from_json(document, x1).value()));
+  EXPECT_TRUE(access.check_device(x1, "", shown).has_value());
+  EXPECT_FALSE(access.check_device(x1, "", {}).has_value());
+  EXPECT_FALSE(access.check_device(d1, "", shown).has_value()) << "it is registered to come with keys";
+
+  const auto caller = access.identify("", x1, shown);
+  ASSERT_TRUE(caller.has_value());
+  EXPECT_TRUE(allowed(Need::identity, *caller, x1));
+  for (const Need need : {Need::registry_read, Need::registry_write, Need::query, Need::service, Need::edge_device})
+    EXPECT_FALSE(allowed(need, *caller, x1));
+  EXPECT_FALSE(access.identify("", d1, shown).has_value());
+  EXPECT_FALSE(access.identify("", {}, shown).has_value()) << "a path that names nobody";
+  EXPECT_FALSE(access.identify("Bearer abc", x1, shown).has_value());
 }
 
 }  // namespace

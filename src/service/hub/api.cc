@@ -65,6 +65,16 @@ const std::vector<ApiCall>& api_calls() {
       {"PUT", "{scope}/registrations/{registration}/register", own, register_device},
       {"GET", "{scope}/registrations/{registration}/operations/{operation}", own, registration_operation},
       {"POST", "{scope}/registrations/{registration}", own, registration_state},
+      // Certificates (docs/certificates.md)
+      {"GET", "certificates", N::registry_read, list_certificates},
+      {"GET", "certificates/{certificate}", N::registry_read, get_certificate},
+      {"PUT", "certificates/{certificate}", N::registry_write, put_certificate},
+      {"DELETE", "certificates/{certificate}", N::registry_write, delete_certificate},
+      {"POST", "certificates/{certificate}/generateVerificationCode", N::registry_write, generate_verification_code},
+      {"POST", "certificates/{certificate}/verify", N::registry_write, verify_certificate},
+      {"GET", "authority", N::registry_read, get_authority},
+      {"POST", "authority/issue", N::registry_write, issue_certificate},
+      {"POST", "authority/rotate", N::registry_write, rotate_certificate},
       // Devices themselves (2.11, 3)
       {"POST", "devices/{device}/messages/events", N::identity, post_telemetry},
       {"POST", "devices/{device}/modules/{module}/messages/events", N::identity, post_telemetry},
@@ -182,7 +192,8 @@ net::HttpResponse Api::unknown(const std::vector<std::string>& segments, const n
 std::optional<net::HttpResponse> Api::refuse(const ApiCall& entry, Call& call) {
   if (const auto named = check_names(call.target); !named) return services_.error(named.error());
   if (!entry.need) return std::nullopt;
-  auto caller = services_.access.identify(call.request.headers.get("authorization"), call.target);
+  auto caller =
+      services_.access.identify(call.request.headers.get("authorization"), call.target, call.request.peer_certificates_der);
   if (caller && allowed(*entry.need, *caller, call.target)) {
     call.caller = std::move(*caller);
     return std::nullopt;
@@ -217,6 +228,7 @@ void cut_off(Services& services, const std::vector<device::IdentityName>& names,
     services.endpoint.disconnect(name, reason);
     if (!forget) continue;
     services.endpoint.forget(name);
+    services.device_authorities.forget(name);
     if (!name.is_module()) services.cloud_to_device.forget(name.device);
   }
 }

@@ -36,7 +36,8 @@ struct Services {
   storage::Database& tables;
   Registry& registry;
   const Access& access;
-  const Authority& authority;
+  Authority& authority;
+  DeviceAuthorities& device_authorities;
   storage::EventLog& log;
   storage::ObjectStore& objects;
   Ingest& ingest;
@@ -181,6 +182,17 @@ net::HttpResponse provisioning_facts(Services&, const Call&);
 awaitable<net::HttpResponse> register_device(Services&, Call);
 awaitable<net::HttpResponse> registration_operation(Services&, Call);
 awaitable<net::HttpResponse> registration_state(Services&, Call);
+
+// api_certificates.cc
+net::HttpResponse list_certificates(Services&, const Call&);
+net::HttpResponse get_certificate(Services&, const Call&);
+net::HttpResponse put_certificate(Services&, const Call&);
+net::HttpResponse delete_certificate(Services&, const Call&);
+net::HttpResponse generate_verification_code(Services&, const Call&);
+net::HttpResponse verify_certificate(Services&, const Call&);
+net::HttpResponse get_authority(Services&, const Call&);
+net::HttpResponse issue_certificate(Services&, const Call&);
+net::HttpResponse rotate_certificate(Services&, const Call&);
 
 // -- What several of them share
 

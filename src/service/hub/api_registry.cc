@@ -49,6 +49,8 @@ net::HttpResponse create(Services& services, device::Identity identity) {
 net::HttpResponse update(Services& services, device::Identity identity, const device::Identity& old) {
   const bool shut_out = !identity.enabled && old.enabled;
   const bool other_keys = identity.primary_key != old.primary_key || identity.secondary_key != old.secondary_key ||
+                          identity.primary_thumbprint != old.primary_thumbprint ||
+                          identity.secondary_thumbprint != old.secondary_thumbprint ||
                           identity.authentication != old.authentication;
   const auto made = services.registry.update(std::move(identity));
   if (!made) return services.error(made.error());

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "foundation/log.h"
+#include "net/tls/context.h"
 
 namespace nacelle::hub {
 namespace {
@@ -19,6 +20,8 @@ using storage::fs::path;
 constexpr std::chrono::hours year{24 * 365};
 constexpr std::chrono::hours root_lifetime = 20 * year;
 constexpr std::chrono::hours intermediate_lifetime = 10 * year;
+constexpr std::chrono::hours devices_lifetime =
+    root_lifetime;  // it is an anchor: renewed, every device would need another certificate
 constexpr std::chrono::hours edge_lifetime = 5 * year;
 constexpr std::chrono::hours server_lifetime = year;
 
@@ -75,13 +78,28 @@ std::vector<std::string> canonical_addresses(const std::vector<std::string>& add
 
 /// Why the server certificate has to be issued again; empty if it does not.
 std::string reason_to_renew(const CertifiedKey& server, const Authority::Names& names, Timestamp now) {
+  if (server.certificate_pem.empty()) return "there is none yet";
   const auto facts = net::inspect(server.certificate_pem);
   if (!facts) return "it cannot be read";
+  if (!net::TlsServerContext::make(server.certificate_pem, server.key_pem)) return "its key is another's";
   if (facts->not_after - now < Authority::renew_before) return "it ends soon";
   if (sorted(facts->dns_names) != sorted(names.dns) ||
       canonical_addresses(facts->ip_addresses) != canonical_addresses(names.addresses))
     return "the host's names have changed";
   return {};
+}
+
+net::CertificateRequest authority_request(const std::string& name, std::chrono::hours lifetime, std::optional<int> path_length) {
+  net::CertificateRequest request;
+  request.common_name = name;
+  request.authority = true;
+  request.path_length = path_length;
+  request.lifetime = lifetime;
+  return request;
+}
+
+net::CertificateRequest intermediate_request() {
+  return authority_request("Nacelle intermediate CA", intermediate_lifetime, std::nullopt);
 }
 
 }  // namespace
@@ -98,47 +116,101 @@ Authority::Names server_names(const std::string& host) {
   return names;
 }
 
-Result<Authority> Authority::open(const path& directory, const Names& names, const Clock& clock, storage::FileSystem& files) {
+Authority::Authority(path directory, Names names, const Clock& clock, storage::FileSystem& files)
+    : directory_(std::move(directory)), names_(std::move(names)), clock_(clock), files_(files), root_path_(directory_ / "ca.pem") {}
+
+Result<std::unique_ptr<Authority>> Authority::open(const path& directory, const Names& names, const Clock& clock,
+                                                   storage::FileSystem& files) {
   TRY(files.make_directories(directory));
-  Authority authority(clock);
-  authority.root_path_ = directory / "ca.pem";
-  const Timestamp now = clock.now();
-
-  const Make make_root = [&] { return net::make_root("Nacelle root CA", root_lifetime, now); };
-  TRY_LET(authority.root_, read_or_make(files, directory, "ca", make_root));
-
-  const Make make_intermediate = [&] {
-    net::CertificateRequest request;
-    request.common_name = "Nacelle intermediate CA";
-    request.authority = true;
-    request.lifetime = intermediate_lifetime;
-    return net::issue(authority.root_, request, now);
-  };
-  TRY_LET(authority.intermediate_, read_or_make(files, directory, "intermediate", make_intermediate));
-
-  TRY_LET(auto server, read_pair(files, directory, "server"));
-  const std::string reason = server ? reason_to_renew(*server, names, now) : "there is none yet";
-  if (!reason.empty()) {
-    net::CertificateRequest request;
-    request.common_name = names.host;
-    request.dns_names = names.dns;
-    request.ip_addresses = names.addresses;
-    request.lifetime = server_lifetime;
-    TRY_LET(server, net::issue(authority.intermediate_, request, now));
-    TRY(write_pair(files, directory, "server", *server));
-    log::info("hub", "issued the server certificate for {}: {}", names.host, reason);
-  }
-  authority.server_ = *std::move(server);
+  std::unique_ptr<Authority> authority(new Authority(directory, names, clock, files));
+  TRY(authority->read_or_make_all());
+  TRY(authority->renew());
   return authority;
+}
+
+Result<> Authority::read_or_make_all() {
+  const Timestamp now = clock_.now();
+  const Make make_root = [&] { return net::make_root("Nacelle root CA", root_lifetime, now); };
+  TRY_LET(root_, read_or_make(files_, directory_, "ca", make_root));
+  const Make make_devices = [&] { return net::issue(root_, authority_request("Nacelle device CA", devices_lifetime, 0), now); };
+  TRY_LET(devices_, read_or_make(files_, directory_, "devices", make_devices));
+  const Make make_intermediate = [&] { return net::issue(root_, intermediate_request(), now); };
+  TRY_LET(CertifiedKey intermediate, read_or_make(files_, directory_, "intermediate", make_intermediate));
+  intermediate_.publish(std::move(intermediate));
+  TRY_LET(auto server, read_pair(files_, directory_, "server"));
+  if (server) server_.publish(*std::move(server));
+  return {};
+}
+
+// -- Renewal -----------------------------------------------------------------------------------------------------------------
+
+/// No certificate outlives its issuer: an intermediate with less than a server's life left would shorten it.
+Result<> Authority::renew_intermediate() {
+  const Timestamp now = clock_.now();
+  TRY_LET(const auto facts, net::inspect(intermediate_.get()->certificate_pem));
+  if (facts.not_after - now >= server_lifetime + renew_before) return {};
+  TRY_LET(CertifiedKey next, net::issue(root_, intermediate_request(), now));
+  TRY_LET(const auto made, net::inspect(next.certificate_pem));
+  if (made.not_after <= facts.not_after) return {};  // the root ends before: nothing to be won
+  TRY(write_pair(files_, directory_, "intermediate", next));
+  intermediate_.publish(std::move(next));
+  log::info("hub", "issued a new intermediate authority, valid until {}", format_iso8601(made.not_after, 0));
+  return {};
+}
+
+Result<bool> Authority::renew(bool now) {
+  const std::string due = reason_to_renew(*server_.get(), names_, clock_.now());
+  const std::string reason = due.empty() && now ? "it was asked for" : due;
+  if (!reason.empty()) {
+    TRY(renew_intermediate());
+    net::CertificateRequest request;
+    request.common_name = names_.host;
+    request.dns_names = names_.dns;
+    request.ip_addresses = names_.addresses;
+    request.lifetime = server_lifetime;
+    TRY_LET(CertifiedKey next, net::issue(*intermediate_.get(), request, clock_.now()));
+    TRY(write_pair(files_, directory_, "server", next));
+    server_.publish(std::move(next));
+    untold_ = true;
+    log::info("hub", "issued the server certificate for {}: {}", names_.host, reason);
+  }
+  if (untold_ && told_) TRY(told_(*server_.get()));
+  untold_ = false;
+  return !reason.empty();
+}
+
+// -- Certificates for others ---------------------------------------------------------------------------------------------------
+
+std::chrono::hours Authority::usual_lifetime(Purpose purpose) { return purpose == Purpose::edge ? edge_lifetime : server_lifetime; }
+
+Result<CertifiedKey> Authority::issue(Purpose purpose, net::CertificateRequest request) const {
+  request.authority = purpose == Purpose::edge;
+  request.client = purpose == Purpose::device;
+  request.server = !request.client;
+  const auto intermediate = intermediate_.get();
+  return net::issue(purpose == Purpose::device ? devices_ : *intermediate, request, clock_.now());
 }
 
 Result<CertifiedKey> Authority::issue_edge_authority(const std::string& device) const {
   net::CertificateRequest request;
   // X.520 allows 64 characters in a common name.
   request.common_name = ("edge CA " + device).substr(0, 64);
-  request.authority = true;
   request.lifetime = edge_lifetime;
-  return net::issue(intermediate_, request, clock_->now());
+  return issue(Purpose::edge, std::move(request));
+}
+
+Result<std::vector<std::pair<std::string, net::CertificateFacts>>> Authority::facts() const {
+  const auto intermediate = intermediate_.get();
+  const auto server = server_.get();
+  std::vector<std::pair<std::string, net::CertificateFacts>> all;
+  for (const auto& [name, pair] : {std::pair<const char*, const CertifiedKey*>{"root", &root_},
+                                   {"intermediate", intermediate.get()},
+                                   {"devices", &devices_},
+                                   {"server", server.get()}}) {
+    TRY_LET(auto facts, net::inspect(pair->certificate_pem));
+    all.emplace_back(name, std::move(facts));
+  }
+  return all;
 }
 
 }  // namespace nacelle::hub

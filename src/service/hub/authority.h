@@ -1,17 +1,26 @@
 #pragma once
-// Authority: the hub's own certificates (root -> intermediate -> server), kept in DIR/certs, and those it gives to edges.
+// Authority: the hub's own certificates (root -> intermediate -> server, root -> devices), kept in DIR/certs and renewed in
+// time, and those it gives to edges, devices and other servers.
 
+#include <functional>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "foundation/clock.h"
+#include "foundation/snapshot.h"
 #include "net/tls/certificates.h"
 #include "storage/file/file.h"
 
 namespace nacelle::hub {
 
-/// Files: ca.pem (the root: what clients trust), ca.key, intermediate.pem/.key, server.pem (chain)/.key. Keys are 0600.
-/// A pair is written key first, so that a kill between the two leaves a key without a certificate, which is made anew.
+/// Files: ca.pem (the root: what clients trust), ca.key, intermediate.pem/.key, devices.pem/.key, server.pem (chain)/.key. Keys
+/// are 0600. A new pair is written key first, so that a kill between the two leaves a key without a certificate, which is made
+/// anew; and so is a server certificate whose key is another's.
+///
+/// Edges hold authorities of the intermediate's, devices' certificates come from an authority of their own: what an edge signs
+/// never lets anyone in as a device (docs/decisions/0210-device-authorities.md).
 class Authority {
  public:
   /// Names and addresses the server certificate must carry.
@@ -21,28 +30,52 @@ class Authority {
     std::vector<std::string> addresses;
   };
 
-  /// Makes what is missing; issues the server certificate again if its names are others or it ends within
-  /// `renew_before`. Fault::corrupt for a certificate file that cannot be read: the root is never replaced silently.
-  static Result<Authority> open(const storage::fs::path& directory, const Names& names, const Clock& clock,
-                                storage::FileSystem& files);
+  /// Makes what is missing and renews what is due. Fault::corrupt for a certificate file that cannot be read: the root is
+  /// never replaced silently.
+  static Result<std::unique_ptr<Authority>> open(const storage::fs::path& directory, const Names& names, const Clock& clock,
+                                                 storage::FileSystem& files);
 
-  const net::CertifiedKey& server() const { return server_; }
+  // -- Any thread
+  std::shared_ptr<const net::CertifiedKey> server() const { return server_.get(); }
   const std::string& root_pem() const { return root_.certificate_pem; }
+  const std::string& devices_pem() const { return devices_.certificate_pem; }
   const storage::fs::path& root_path() const { return root_path_; }
+  /// `root`, `intermediate`, `devices`, `server`, in this order.
+  Result<std::vector<std::pair<std::string, net::CertificateFacts>>> facts() const;
 
-  /// An edge device's own authority: it signs its server certificate itself, offline. Any thread.
+  enum class Purpose { device, edge, server };
+  /// A certificate with its key, the chain up to the root's own children. Of an edge: an authority, with which it signs its
+  /// server certificate itself, offline; of a device: for the hub's device `request.common_name`.
+  Result<net::CertifiedKey> issue(Purpose purpose, net::CertificateRequest request) const;
   Result<net::CertifiedKey> issue_edge_authority(const std::string& device) const;
+  /// How long one lives if nobody says.
+  static std::chrono::hours usual_lifetime(Purpose purpose);
+
+  // -- One at a time
+  /// Issues the server certificate again if its names are others or it ends within `renew_before`, and the intermediate before
+  /// it could shorten that; the new one is on disk, then told. True if it was. With `now` it is issued in any case.
+  Result<bool> renew(bool now = false);
+  /// Who serves it. Until it succeeds, renew() is due again.
+  void on_renewed(std::function<Result<>(const net::CertifiedKey& server)> told) { told_ = std::move(told); }
 
   static constexpr std::chrono::hours renew_before{24 * 30};
 
  private:
-  explicit Authority(const Clock& clock) : clock_(&clock) {}
+  Authority(storage::fs::path directory, Names names, const Clock& clock, storage::FileSystem& files);
+  Result<> read_or_make_all();
+  Result<> renew_intermediate();
 
-  const Clock* clock_;
-  net::CertifiedKey root_;
-  net::CertifiedKey intermediate_;
-  net::CertifiedKey server_;
-  storage::fs::path root_path_;
+  const storage::fs::path directory_;
+  const Names names_;
+  const Clock& clock_;
+  storage::FileSystem& files_;
+  const storage::fs::path root_path_;
+  net::CertifiedKey root_;     // fixed once open
+  net::CertifiedKey devices_;  // fixed once open
+  Snapshot<net::CertifiedKey> intermediate_;
+  Snapshot<net::CertifiedKey> server_;
+  bool untold_ = false;  // what is on disk is not what is served
+  std::function<Result<>(const net::CertifiedKey&)> told_;
 };
 
 /// The host's name, its `localhost` spellings and this machine's own name.

@@ -17,6 +17,8 @@ namespace {
 constexpr std::chrono::seconds retention_interval{60};
 // How late a message may expire, and a delivery that failed may be tried again.
 constexpr std::chrono::seconds sweep_interval{5};
+// Of the 30 days in which a certificate is due, and of those a clock may be put forward.
+constexpr std::chrono::hours renewal_interval{1};
 // A model artifact comes in one body; blob blocks are at most 4 MiB from the SDKs we know.
 constexpr ByteCount largest_body = 64_MiB;
 // Bodies are held in memory: connections times body is the bound that counts.
@@ -57,6 +59,7 @@ Result<std::unique_ptr<Hub>> Hub::open(Executor executor, HubOptions options, co
   hub->tasks_.spawn(hub->keep_within_bounds());
   hub->tasks_.spawn(hub->start_webhooks());
   hub->tasks_.spawn(hub->sweep_messages());
+  hub->tasks_.spawn(hub->keep_certificate_fresh());
   return hub;
 }
 
@@ -73,6 +76,7 @@ Result<> Hub::open_stores() {
   TRY_LET(registry_tables_, open_registry_tables(dir));
   TRY_LET(capture_tables_, open_capture_tables(dir));
   TRY_LET(registry_, Registry::open(*registry_tables_, clock_));
+  TRY_LET(device_authorities_, DeviceAuthorities::open(*registry_tables_, disk_.tables(), clock_, authority_->devices_pem()));
   TRY_LET(objects_, storage::open_folder_store(dir / "objects", files_));
   TRY_LET(uploads_, Uploads::open(*registry_tables_, *objects_, clock_, registry_->secret()));
   storage::LogOptions log;
@@ -84,7 +88,7 @@ Result<> Hub::open_stores() {
 
 Result<> Hub::open_parts() {
   TRY_LET(Routes routes, load_routes(options_.directory / "routes.json", files_));
-  access_.emplace(*registry_, every_host_name(server_names(options_.host)), clock_);
+  access_.emplace(*registry_, *device_authorities_, every_host_name(server_names(options_.host)), clock_);
   service_queue_.emplace(*registry_tables_, clock_);
   CloudToDevice::Outlet outlet;  // used once there is an endpoint
   outlet.listening = [this](const device::IdentityName& who) { return endpoint_->accepts_cloud_to_device(who); };
@@ -111,7 +115,10 @@ Result<> Hub::open_parts() {
 }
 
 Result<> Hub::listen() {
-  TRY_LET(const auto tls, net::TlsServerContext::make(authority_->server().certificate_pem, authority_->server().key_pem));
+  const auto server = authority_->server();
+  TRY_LET(const auto tls, net::TlsServerContext::make(server->certificate_pem, server->key_pem));
+  authority_->on_renewed(
+      [tls](const net::CertifiedKey& renewed) { return tls->replace(renewed.certificate_pem, renewed.key_pem); });
   TRY(listen_for_devices(tls));
   return listen_for_calls(tls);
 }
@@ -126,6 +133,9 @@ Result<> Hub::listen_for_devices(const std::shared_ptr<net::TlsServerContext>& t
     TRY_LET(options.open_namespace, read_open_namespace());
   }
   endpoint_ = endpoint::DeviceEndpoint::make(executor_, *ingest_, clock_, std::move(options));
+  device_authorities_->on_withdrawn([this](const device::IdentityName& who) {
+    endpoint_->disconnect(who, "the authority of its certificate is trusted no more");
+  });
   TRY_LET(file_.mqtts, endpoint_->listen({options_.bind, options_.mqtts, {}}, tls));
   if (options_.mqtt) {
     TRY_LET(file_.mqtt, endpoint_->listen({"127.0.0.1", *options_.mqtt, {}}, nullptr));
@@ -146,11 +156,32 @@ Result<endpoint::OpenNamespace> Hub::read_open_namespace() const {
 }
 
 Result<> Hub::listen_for_calls(const std::shared_ptr<net::TlsServerContext>& tls) {
-  services_.reset(new Services{clock_,          options_.host,     0,          options_.directory, files_,
-                               disk_,           *registry_tables_, *registry_, *access_,           *authority_,
-                               *log_,           *objects_,         *ingest_,   *methods_,          *cloud_to_device_,
-                               *service_queue_, *endpoint_,        *capture_,  *webhooks_,         *events_,
-                               *uploads_,       routes_,           *fleet_,    executor_,          counters_});
+  services_.reset(new Services{clock_,
+                               options_.host,
+                               0,
+                               options_.directory,
+                               files_,
+                               disk_,
+                               *registry_tables_,
+                               *registry_,
+                               *access_,
+                               *authority_,
+                               *device_authorities_,
+                               *log_,
+                               *objects_,
+                               *ingest_,
+                               *methods_,
+                               *cloud_to_device_,
+                               *service_queue_,
+                               *endpoint_,
+                               *capture_,
+                               *webhooks_,
+                               *events_,
+                               *uploads_,
+                               routes_,
+                               *fleet_,
+                               executor_,
+                               counters_});
   TRY(open_fleet());
   api_ = std::make_unique<Api>(*services_);
   net::HttpLimits limits;
@@ -225,6 +256,17 @@ awaitable<void> Hub::sweep_messages() {
     auto work = [this] { return cloud_to_device_->sweep(); };
     const auto swept = co_await run_on(disk_.tables(), work);
     if (!swept) log::error("hub", "messages to devices: {}", swept.error().message);
+  }
+}
+
+/// Connections go on with the certificate they began with; new ones get the new one.
+awaitable<void> Hub::keep_certificate_fresh() {
+  while (true) {
+    const bool rested = co_await sleep_for(renewal_interval);
+    if (!rested) co_return;
+    auto work = [this] { return authority_->renew(); };
+    const auto renewed = co_await run_on(disk_.tables(), work);
+    if (!renewed) log::error("hub", "renewing the server certificate: {}", renewed.error().message);
   }
 }
 

@@ -61,6 +61,7 @@ class Hub {
   awaitable<void> keep_within_bounds();
   awaitable<void> start_webhooks();
   awaitable<void> sweep_messages();
+  awaitable<void> keep_certificate_fresh();
   awaitable<net::HttpResponse> scrape(net::HttpRequest request);
 
   // In the order of use: what stands below borrows from what stands above.
@@ -71,10 +72,11 @@ class Hub {
   endpoint::HubFile file_;
   Counters counters_;
   std::unique_ptr<storage::FileLock> lock_;
-  std::optional<Authority> authority_;
+  std::unique_ptr<Authority> authority_;
   std::optional<storage::Database> registry_tables_;
   std::optional<storage::Database> capture_tables_;
   std::unique_ptr<Registry> registry_;
+  std::unique_ptr<DeviceAuthorities> device_authorities_;
   std::unique_ptr<storage::ObjectStore> objects_;
   std::unique_ptr<Uploads> uploads_;
   std::optional<ServiceQueue> service_queue_;

@@ -21,7 +21,10 @@ awaitable<Result<endpoint::Principal>> Ingest::authenticate_plain(std::string us
 }
 
 void Ingest::connected(const IdentityName& who) {
-  asio::post(disk_.tables(), [&registry = registry_, who] { registry.note_connection(who, true); });
+  asio::post(disk_.tables(), [this, who] {
+    registry_.note_connection(who, true);
+    access_.authorities().connected(who);
+  });
 }
 
 void Ingest::disconnected(const IdentityName& who) {

@@ -6,7 +6,7 @@
 #include "codec/text/encoding.h"
 #include "foundation/log.h"
 #include "foundation/random.h"
-#include "net/tls/certificates.h"
+#include "net/tls/chain.h"
 #include "service/hub/api.h"
 
 namespace nacelle::hub {
@@ -19,6 +19,8 @@ using provisioning::Attestation;
 using provisioning::Enrollment;
 using provisioning::EnrollmentKind;
 
+// A timer of nanoseconds cannot count to the year 9999, which certificates without an end carry.
+constexpr std::chrono::hours longest_registration{24};
 constexpr int retry_after_seconds = 1;  // the answer is there by then: assigning takes one transaction
 
 std::string_view kind_name(EnrollmentKind kind) { return kind == EnrollmentKind::group ? "group" : "individual"; }
@@ -35,14 +37,6 @@ Result<Enrollment> read_enrollment(const storage::Row& row, EnrollmentKind kind)
 Result<Registration> read_registration(const storage::Row& row) {
   TRY_LET(json::Value state, json::parse(storage::text(row[2])));
   return Registration{storage::text(row[0]), storage::text(row[1]), std::move(state), storage::integer(row[3])};
-}
-
-/// What the certificate functions take.
-std::string pem_of(const Bytes& der) {
-  const std::string text = text::base64_encode(der);
-  std::string pem = "-----BEGIN CERTIFICATE-----\n";
-  for (std::size_t at = 0; at < text.size(); at += 64) pem += text.substr(at, 64) + "\n";
-  return pem + "-----END CERTIFICATE-----\n";
 }
 
 }  // namespace
@@ -90,15 +84,25 @@ Result<std::vector<Enrollment>> Provisioning::list(EnrollmentKind kind, const st
   return found;
 }
 
+/// Certificates are read now, so that a mistake is told to who made it and not to a device.
+Result<> Provisioning::check_certificates(const Enrollment& enrollment) const {
+  constexpr std::string_view where = "enrollment: attestation.x509";
+  for (const std::string* pem : {&enrollment.primary_certificate, &enrollment.secondary_certificate}) {
+    if (pem->empty()) continue;
+    TRY_LET(const auto facts, in(net::inspect(*pem), where));
+    if (enrollment.kind == EnrollmentKind::group && !facts.authority)
+      return fail(Fault::invalid_input, fmt::format("{}.signingCertificates: '{}' is not an authority's certificate: its basic "
+                                                    "constraints do not say CA:TRUE",
+                                                    where, facts.subject));
+  }
+  for (const std::string* name : {&enrollment.primary_reference, &enrollment.secondary_reference})
+    if (!name->empty() && !(services_ && services_->device_authorities.anchors(*name)))
+      return fail(Fault::invalid_input, fmt::format("{}.caReferences: the hub has no verified certificate '{}'", where, *name));
+  return {};
+}
+
 Result<Enrollment> Provisioning::put(Enrollment enrollment) {
-  if (enrollment.kind == EnrollmentKind::group && enrollment.attestation == Attestation::x509)
-    return fail(Fault::invalid_input,
-                "enrollment: attestation: groups attest by symmetricKey here; x509 is for individual enrolments");
-  // Certificates are read now, so that a mistake is told to who made it and not to a device.
-  for (const std::string* pem : {&enrollment.primary_certificate, &enrollment.secondary_certificate})
-    if (!pem->empty())
-      if (const auto facts = net::inspect(*pem); !facts)
-        return fail(Fault::invalid_input, "enrollment: attestation.x509: " + facts.error().message);
+  TRY(check_certificates(enrollment));
   const auto old = find(enrollment.kind, enrollment.id);
   if (!old && old.error().fault != Fault::not_found) return old;
   if (!old && enrollment.kind == EnrollmentKind::group) {
@@ -154,26 +158,54 @@ Result<> Provisioning::forget_registration(const std::string& id) {
 Result<Registrant> Provisioning::check_against(const Enrollment& enrollment, const std::string& id, const std::string& token,
                                                const Bytes& certificates_der) const {
   if (!enrollment.enabled) return fail(Fault::denied, "the enrolment is disabled");
-  Registrant who{id, enrollment.id, enrollment.kind == EnrollmentKind::group, {}, {}};
+  Registrant who;
+  who.id = id;
+  who.enrollment = enrollment.id;
+  who.group = enrollment.kind == EnrollmentKind::group;
   if (enrollment.attestation == Attestation::symmetric_key) {
     TRY_LET(const provisioning::Keys keys, provisioning::keys_of(enrollment, id));
     TRY_LET(who.until, provisioning::check_token(keys, id_scope_, id, token, clock_.now()));
     return who;
   }
   if (certificates_der.empty()) return fail(Fault::denied, "the enrolment attests by certificate, and none was shown");
-  const auto proof = net::inspect(pem_of(certificates_der));
+  const auto proof = net::inspect_der(certificates_der);
   if (!proof) return fail(Fault::denied, "the certificate cannot be read");
   if (proof->common_name != id) return fail(Fault::denied, "the certificate's common name is not the registration id");
-  if (clock_.now() < proof->not_before || clock_.now() >= proof->not_after)
+  if (clock_.now() < proof->not_before || clock_.now() > proof->not_after)
     return fail(Fault::denied, "the certificate is not valid now");
   who.thumbprint = proof->sha256_thumbprint;
-  who.until = proof->not_after;
+  who.until = std::min<Timestamp>(proof->not_after, clock_.now() + longest_registration);
+  if (who.group) {
+    TRY(check_group_certificate(enrollment, certificates_der));
+    who.at_the_hub = !enrollment.primary_reference.empty();
+    return who;
+  }
   for (const std::string* pem : {&enrollment.primary_certificate, &enrollment.secondary_certificate}) {
     if (pem->empty()) continue;
     const auto facts = net::inspect(*pem);
     if (facts && text::equal_ignoring_case(facts->sha256_thumbprint, proof->sha256_thumbprint)) return who;
   }
   return fail(Fault::denied, "the certificate is not the enrolled one");
+}
+
+/// Whether it leads up to one of the group's authorities.
+Result<> Provisioning::check_group_certificate(const Enrollment& group, const Bytes& certificates_der) const {
+  std::vector<std::shared_ptr<const net::TrustAnchors>> all;
+  for (const std::string* pem : {&group.primary_certificate, &group.secondary_certificate}) {
+    if (pem->empty()) continue;
+    TRY_LET(auto anchors, net::TrustAnchors::make({*pem}));
+    all.push_back(std::move(anchors));
+  }
+  for (const std::string* name : {&group.primary_reference, &group.secondary_reference})
+    if (!name->empty() && services_)
+      if (auto anchors = services_->device_authorities.anchors(*name)) all.push_back(std::move(anchors));
+  Error why{Fault::denied, "the hub has no verified certificate of the names that the group gives"};
+  for (const auto& anchors : all) {
+    const auto proof = anchors->check(certificates_der, clock_.now());
+    if (proof) return {};
+    why = proof.error();
+  }
+  return fail(std::move(why));
 }
 
 Result<Registrant> Provisioning::check(const std::string& id, const std::string& token, const Bytes& certificates_der) const {
@@ -279,8 +311,9 @@ Result<device::Identity> Provisioning::make_device(const Enrollment& enrollment,
     wanted.secondary_key = keys.secondary;
     wanted.primary_thumbprint = wanted.secondary_thumbprint = {};
   } else {
-    wanted.authentication = device::Authentication::self_signed;
-    wanted.primary_thumbprint = who.thumbprint;
+    // docs/decisions/0211-what-an-x509-group-makes.md
+    wanted.authentication = who.at_the_hub ? device::Authentication::certificate_authority : device::Authentication::self_signed;
+    wanted.primary_thumbprint = who.at_the_hub ? std::string() : who.thumbprint;
     wanted.secondary_thumbprint = {};
     wanted.primary_key = wanted.secondary_key = {};
   }

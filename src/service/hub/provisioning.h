@@ -52,6 +52,8 @@ class Provisioning final : public endpoint::RegistrationBackend {
   Provisioning(storage::Database& tables, Registry& registry, Disk& disk, const Clock& clock, std::string host)
       : tables_(tables), registry_(registry), disk_(disk), clock_(clock), host_(std::move(host)) {}
   Result<> load_id_scope();
+  Result<> check_certificates(const provisioning::Enrollment& enrollment) const;
+  Result<> check_group_certificate(const provisioning::Enrollment& group, const Bytes& certificates_der) const;
   Result<endpoint::Registrant> check(const std::string& registration_id, const std::string& token,
                                      const Bytes& certificates_der) const;
   Result<endpoint::Registrant> check_against(const provisioning::Enrollment& enrollment, const std::string& registration_id,

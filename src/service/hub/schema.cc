@@ -76,6 +76,13 @@ CREATE TABLE registration (
   id TEXT PRIMARY KEY, enrollment_group TEXT NOT NULL, document TEXT NOT NULL, etag INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX registration_group ON registration (enrollment_group);
+)sql",
+    // Authorities whose certificates let devices in.
+    R"sql(
+CREATE TABLE authority (
+  name TEXT PRIMARY KEY, certificate TEXT NOT NULL, verified INTEGER NOT NULL, code TEXT NOT NULL, created_at TEXT NOT NULL,
+  updated_at TEXT NOT NULL, etag INTEGER NOT NULL
+) STRICT;
 )sql"};
 
 const std::vector<std::string> session_migrations{
