@@ -51,6 +51,7 @@ void add_jobs(CLI::App& root, Outcome& outcome);
 void add_configurations(CLI::App& root, Outcome& outcome);
 void add_enrollments(CLI::App& root, Outcome& outcome);
 void add_device_files(CLI::App& devices, Outcome& outcome);
+void add_certs(CLI::App& root, Outcome& outcome);
 void add_demo(CLI::App& root, Outcome& outcome);
 
 }  // namespace nacelle::app

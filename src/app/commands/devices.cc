@@ -3,6 +3,7 @@
 
 #include "app/commands/hub_access.h"
 #include "codec/text/encoding.h"
+#include "net/tls/certificates.h"
 
 namespace nacelle::app {
 namespace {
@@ -15,7 +16,9 @@ struct DeviceSettings {
   std::string module;
   std::string parent;
   std::string gateway;
+  std::string certificate;
   bool edge = false;
+  bool by_authority = false;
   bool json = false;
 };
 using Settings = std::shared_ptr<DeviceSettings>;
@@ -65,6 +68,17 @@ awaitable<Result<>> list(HubClient& hub, Settings settings) {
   co_return Result<>{};
 }
 
+/// With keys, unless it comes with a certificate: of its own, or of an authority's.
+Result<> set_certificate(const DeviceSettings& settings, json::Object& document) {
+  if (settings.by_authority) document.set("authentication", json::Object{{"type", "certificateAuthority"}});
+  if (settings.certificate.empty()) return {};
+  TRY_LET(const std::string pem, read_text_file(settings.certificate));
+  TRY_LET(const auto facts, in(net::inspect(pem), settings.certificate));
+  const json::Object thumbprints{{"primaryThumbprint", facts.sha256_thumbprint}};
+  document.set("authentication", json::Object{{"type", "selfSigned"}, {"x509Thumbprint", thumbprints}});
+  return {};
+}
+
 awaitable<Result<>> create(HubClient& hub, Settings settings) {
   const device::IdentityName name = name_of(*settings);
   json::Object document{{"deviceId", settings->id}};
@@ -72,6 +86,7 @@ awaitable<Result<>> create(HubClient& hub, Settings settings) {
     document.set("moduleId", settings->module);
   else
     document.set("capabilities", json::Object{{"iotEdge", settings->edge}});
+  CO_TRY(set_certificate(*settings, document));
   if (!settings->parent.empty()) {
     const std::string path = endpoint::device_path({device::DeviceId(settings->parent), {}});
     CO_TRY_LET(const json::Value parent, co_await hub.get(path));
@@ -148,7 +163,10 @@ void add_devices(CLI::App& root, Outcome& outcome) {
   CLI::App* creates = add_verb(*devices, outcome, "create", "A new device or module, with random keys", create, true, settings);
   creates->add_flag("--edge", settings->edge, "an edge device");
   creates->add_option("--parent", settings->parent, "the edge device it connects through");
-  creates->footer("Example:\n  nacelle devices create Client_001 --parent edge-1");
+  creates->add_option("--certificate", settings->certificate, "PEM: it comes with this certificate instead of keys")
+      ->excludes(creates->add_flag("--by-authority", settings->by_authority,
+                                   "it comes with a certificate of an authority that the hub trusts (nacelle certs)"));
+  creates->footer("Example:\n  nacelle devices create Client_001 --parent edge-1\n  nacelle devices create press-7 --by-authority");
   add_verb(*devices, outcome, "show", "One device or module, without its keys", show, true, settings)
       ->footer("Example:\n  nacelle devices show Client_001");
   add_verb(*devices, outcome, "delete", "Delete a device with its modules, or a module", remove, true, settings)

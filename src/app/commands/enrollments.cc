@@ -17,6 +17,7 @@ struct EnrollmentSettings {
   std::string device;
   std::string file;
   std::string certificate;
+  std::string authority;
   std::string registration;
   bool group = false;
   bool edge = false;
@@ -71,6 +72,11 @@ Result<json::Value> read_enrollment(const EnrollmentSettings& settings) {
     object.set("attestation",
                json::Object{{"type", "x509"},
                             {"x509", json::Object{{slot, json::Object{{"primary", json::Object{{"certificate", pem}}}}}}}});
+  }
+  if (!settings.authority.empty()) {
+    if (!settings.group) return fail(Fault::invalid_input, "--authority: only a group registers by authority; add --group");
+    const json::Object references{{"caReferences", json::Object{{"primary", settings.authority}}}};
+    object.set("attestation", json::Object{{"type", "x509"}, {"x509", references}});
   }
   if (!object.contains("attestation")) object.set("attestation", json::Object{{"type", "symmetricKey"}});
   return document;
@@ -144,7 +150,10 @@ void add_enrollments(CLI::App& root, Outcome& outcome) {
   CLI::App* creates = enrollments->add_subcommand("create", "Let a device, or a group of them, register");
   const Settings settings = add_common(*creates, true);
   creates->add_option("--device", settings->device, "the device id it gets (default: the registration id)");
-  creates->add_option("--certificate", settings->certificate, "PEM: the device's own certificate (default: keys, made by the hub)");
+  creates
+      ->add_option("--certificate", settings->certificate,
+                   "PEM: the device's own certificate, or a group's authority (default: keys, made by the hub)")
+      ->excludes(creates->add_option("--authority", settings->authority, "of a group: an authority the hub has (nacelle certs)"));
   creates->add_option("--file", settings->file, "the rest as JSON: initialTwin, reprovisionPolicy, ..");
   creates->add_flag("--edge", settings->edge, "it becomes an edge device");
   run_on_hub(*creates, outcome, settings, create);
