@@ -1,3 +1,5 @@
+// The tables of a TreeEnsemble: made, written, read back and checked.
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -5,7 +7,7 @@
 #include <limits>
 
 #include "ml/model/detail/binary.h"
-#include "ml/model/regressor.h"
+#include "ml/model/tree_ensemble.h"
 
 namespace nacelle::model {
 
@@ -13,12 +15,11 @@ namespace {
 
 constexpr std::size_t max_tree_nodes = 65535;
 constexpr std::size_t max_depth = 255;
-/// Trees walked side by side: their steps do not wait for each other's memory. More than 8 gain nothing on x86-64.
-constexpr std::size_t group = 8;
 
 struct FlatTree {
   std::vector<TreeEnsemble::Node> nodes;
   std::vector<float> values;
+  std::vector<float> covers;
   std::size_t depth = 0;
 };
 
@@ -36,6 +37,8 @@ Result<FlatTree> flatten(const std::vector<TreeEnsemble::PlainNode>& plain, std:
     const auto [index, depth] = queue[at];
     const TreeEnsemble::PlainNode& node = plain[static_cast<std::size_t>(index)];
     flat.depth = std::max(flat.depth, depth);
+    if (!(node.cover >= 0 && std::isfinite(node.cover))) return wrong("expected covers of 0 or more");
+    flat.covers.push_back(node.cover);
     if (node.left < 0) {
       flat.nodes.push_back({std::numeric_limits<float>::quiet_NaN(), 0, static_cast<std::uint16_t>(at - 1)});
       flat.values.push_back(node.value);
@@ -65,60 +68,49 @@ Result<TreeEnsemble> TreeEnsemble::build(float base_score, std::size_t feature_c
   TreeEnsemble ensemble;
   ensemble.base_score_ = base_score;
   ensemble.feature_count_ = feature_count;
+  const auto append = [](auto& all, const auto& more) { all.insert(all.end(), more.begin(), more.end()); };
   for (const auto& plain : trees) {
     TRY_LET(const FlatTree flat, flatten(plain, feature_count));
     ensemble.roots_.push_back(static_cast<std::uint32_t>(ensemble.nodes_.size()));
     ensemble.depths_.push_back(static_cast<std::uint8_t>(flat.depth));
-    ensemble.nodes_.insert(ensemble.nodes_.end(), flat.nodes.begin(), flat.nodes.end());
-    ensemble.values_.insert(ensemble.values_.end(), flat.values.begin(), flat.values.end());
+    append(ensemble.nodes_, flat.nodes);
+    append(ensemble.values_, flat.values);
+    append(ensemble.covers_, flat.covers);
   }
+  const auto none = [](float cover) { return cover == 0; };
+  if (std::all_of(ensemble.covers_.begin(), ensemble.covers_.end(), none)) ensemble.covers_.clear();
+  ensemble.choose_engines();
   return ensemble;
 }
 
-float TreeEnsemble::predict(const float* row) const {
-  for (std::size_t f = 0; f < feature_count_; ++f)
-    if (std::isnan(row[f])) return predict_with_silence(row);
-  constexpr std::uint16_t feature_bits = silent_goes_left - 1;
-  float sum = base_score_;
-  std::size_t tree = 0;
-  for (; tree + group <= roots_.size(); tree += group) {
-    const std::size_t steps = *std::max_element(&depths_[tree], &depths_[tree] + group);
-    const Node* roots[group];
-    std::uint16_t at[group] = {};
-    for (std::size_t g = 0; g < group; ++g) roots[g] = &nodes_[roots_[tree + g]];
-    for (std::size_t step = 0; step < steps; ++step)
-      for (std::size_t g = 0; g < group; ++g) {
-        const Node& node = roots[g][at[g]];
-        at[g] = static_cast<std::uint16_t>(node.left + !(row[node.feature & feature_bits] < node.threshold));
-      }
-    for (std::size_t g = 0; g < group; ++g) sum += values_[roots_[tree + g] + at[g]];
-  }
-  for (; tree < roots_.size(); ++tree) {
-    const Node* root = &nodes_[roots_[tree]];
-    std::uint16_t at = 0;
-    for (std::size_t step = 0; step < depths_[tree]; ++step)
-      at = static_cast<std::uint16_t>(root[at].left + !(row[root[at].feature & feature_bits] < root[at].threshold));
-    sum += values_[roots_[tree] + at];
-  }
-  return sum;
+TreeEnsemble::View TreeEnsemble::tree(std::size_t index) const {
+  const std::size_t begin = roots_[index];
+  const std::size_t end = index + 1 < roots_.size() ? roots_[index + 1] : nodes_.size();
+  return {
+      .nodes = &nodes_[begin], .values = &values_[begin], .covers = has_covers() ? &covers_[begin] : nullptr, .count = end - begin};
 }
 
-float TreeEnsemble::predict_with_silence(const float* row) const {
-  float sum = base_score_;
-  for (std::size_t tree = 0; tree < roots_.size(); ++tree) {
-    const Node* root = &nodes_[roots_[tree]];
-    std::uint16_t at = 0;
-    for (std::size_t step = 0; step < depths_[tree]; ++step) {
-      const Node& node = root[at];
-      const float x = row[node.feature & (silent_goes_left - 1)];
-      const bool inner = !std::isnan(node.threshold);
-      const bool left = inner && (std::isnan(x) ? (node.feature & silent_goes_left) != 0 : x < node.threshold);
-      at = static_cast<std::uint16_t>(node.left + !left);
+std::vector<std::vector<TreeEnsemble::PlainNode>> TreeEnsemble::plain_trees() const {
+  std::vector<std::vector<PlainNode>> all;
+  for (std::size_t t = 0; t < tree_count(); ++t) {
+    const View view = tree(t);
+    std::vector<PlainNode> plain(view.count);
+    for (std::size_t n = 0; n < view.count; ++n) {
+      if (view.covers) plain[n].cover = view.covers[n];
+      plain[n].value = view.values[n];
+      if (view.is_leaf(n)) continue;
+      plain[n].left = view.nodes[n].left;
+      plain[n].right = view.nodes[n].left + 1;
+      plain[n].feature = static_cast<std::uint32_t>(view.feature(n));
+      plain[n].threshold = view.nodes[n].threshold;
+      plain[n].silent_left = (view.nodes[n].feature & silent_goes_left) != 0;
     }
-    sum += values_[roots_[tree] + at];
+    all.push_back(std::move(plain));
   }
-  return sum;
+  return all;
 }
+
+std::size_t TreeEnsemble::depth() const { return depths_.empty() ? 0 : *std::max_element(depths_.begin(), depths_.end()); }
 
 void TreeEnsemble::encode(Bytes& out) const {
   put(out, static_cast<std::uint32_t>(feature_count_));
@@ -133,6 +125,7 @@ void TreeEnsemble::encode(Bytes& out) const {
     put(out, node.left);
   }
   put_all(out, values_);
+  put_all(out, covers_);
 }
 
 Result<TreeEnsemble> TreeEnsemble::decode(BytesView bytes) {
@@ -147,31 +140,80 @@ Result<TreeEnsemble> TreeEnsemble::decode(BytesView bytes) {
   static_assert(sizeof(Node) == 8, "a node is as it is written");
   in.take_all(trees.nodes_, node_count);
   in.take_all(trees.values_, node_count);
+  if (!in.rest.empty()) in.take_all(trees.covers_, node_count);  // left out where they are not known
   if (!in.good || !in.rest.empty()) return fail(Fault::corrupt, "trees: their length does not fit their counts");
   TRY(trees.check());
+  trees.choose_engines();
   return trees;
 }
 
-Result<> TreeEnsemble::check() const {
+/// Trees must be as flatten() makes them: then every walk stays within its tree and ends in a leaf.
+Result<> TreeEnsemble::check() {
   const auto corrupt = [](std::size_t tree, std::string_view what) {
     return fail(Fault::corrupt, fmt::format("tree {}: {}", tree, what));
   };
   if (feature_count_ >= silent_goes_left) return fail(Fault::corrupt, "trees: too many features");
+  if (roots_.empty() ? !nodes_.empty() : roots_[0] != 0) return corrupt(0, "its root is out of place");
+  std::vector<std::uint16_t> depth;
   for (std::size_t tree = 0; tree < roots_.size(); ++tree) {
     const std::size_t begin = roots_[tree];
     const std::size_t end = tree + 1 < roots_.size() ? roots_[tree + 1] : nodes_.size();
     if (begin >= end || end > nodes_.size() || end - begin > max_tree_nodes) return corrupt(tree, "its root is out of place");
+    depth.assign(end - begin, 0);
+    std::size_t children = 1;  // where those of the next inner node must be
     for (std::size_t at = 0; at < end - begin; ++at) {
       const Node& node = nodes_[begin + at];
-      const bool leaf = std::isnan(node.threshold);
-      // Every step lands within the tree: a leaf on itself, an inner node on one of two later ones.
-      if (leaf ? node.left != static_cast<std::uint16_t>(at - 1) : (node.left <= at || node.left + 1u >= end - begin))
+      if (std::isnan(node.threshold)) {
+        if (node.left != static_cast<std::uint16_t>(at - 1) || node.feature != 0)
+          return corrupt(tree, fmt::format("node {} leads nowhere", at));
+        continue;
+      }
+      if (node.left != children || children <= at || children + 1 >= end - begin)
         return corrupt(tree, fmt::format("node {} leads nowhere", at));
-      if ((node.feature & (silent_goes_left - 1)) >= std::max<std::size_t>(feature_count_, 1))
-        return corrupt(tree, "a feature is not there");
+      if ((node.feature & (silent_goes_left - 1u)) >= feature_count_) return corrupt(tree, "a feature is not there");
+      depth[children] = depth[children + 1] = static_cast<std::uint16_t>(depth[at] + 1);
+      children += 2;
     }
+    if (children != end - begin) return corrupt(tree, "a node is nobody's child");
+    if (depth.back() != depths_[tree]) return corrupt(tree, "its depth is told wrongly");
   }
+  for (const float cover : covers_)
+    if (!(cover >= 0 && std::isfinite(cover))) return fail(Fault::corrupt, "trees: expected covers of 0 or more");
   return {};
+}
+
+/// Puts the subtree of `from` at `at` of a complete tree that has `levels` more levels.
+template <class Put>
+void fill_subtree(const TreeEnsemble::View& tree, std::size_t from, std::size_t at, std::size_t levels, const Put& put) {
+  if (levels == 0) return put(from, at);
+  put(from, at);
+  const bool leaf = tree.is_leaf(from);  // goes on below itself: every way leads to its value
+  const std::size_t left = leaf ? from : tree.nodes[from].left;
+  fill_subtree(tree, left, 2 * at + 1, levels - 1, put);
+  fill_subtree(tree, leaf ? from : left + 1, 2 * at + 2, levels - 1, put);
+}
+
+void TreeEnsemble::fill_up() {
+  // Beyond, evaluating every node costs more than walking; and a bushy minority must not blow up a sparse majority.
+  constexpr std::size_t deepest = 6;
+  constexpr std::size_t most_growth = 8;
+  complete_ = {};
+  const std::size_t levels = std::max<std::size_t>(depth(), 1);
+  const std::size_t leaf_count = std::size_t{1} << std::min(levels, deepest);
+  if (roots_.empty() || feature_count_ == 0 || levels > deepest || tree_count() * leaf_count > most_growth * nodes_.size()) return;
+  complete_.depth = levels;
+  complete_.nodes.resize(tree_count() * (leaf_count - 1));
+  complete_.leaves.resize(tree_count() * leaf_count);
+  for (std::size_t t = 0; t < tree_count(); ++t) {
+    const View view = tree(t);
+    fill_subtree(view, 0, 0, levels, [&](std::size_t from, std::size_t at) {
+      if (at >= leaf_count - 1)
+        complete_.leaves[t * leaf_count + at - (leaf_count - 1)] = view.values[from];
+      else if (!view.is_leaf(from))
+        complete_.nodes[t * (leaf_count - 1) + at] = {view.nodes[from].threshold, static_cast<std::uint16_t>(view.feature(from)),
+                                                      static_cast<std::uint16_t>(view.nodes[from].feature / silent_goes_left)};
+    });
+  }
 }
 
 }  // namespace nacelle::model

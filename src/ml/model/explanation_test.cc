@@ -1,0 +1,122 @@
+#include "ml/model/explanation.h"
+
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <random>
+
+namespace nacelle::model {
+namespace {
+
+using Plain = TreeEnsemble::PlainNode;
+constexpr std::size_t features = 5;
+
+class Random {
+ public:
+  explicit Random(std::uint64_t seed) : engine_(seed) {}
+  std::size_t below(std::size_t bound) { return static_cast<std::size_t>(engine_() % bound); }
+  float number() { return static_cast<float>(static_cast<double>(engine_() % 2001) / 100.0 - 10.0); }
+
+ private:
+  std::mt19937_64 engine_;
+};
+
+/// A random tree whose covers add up, as training leaves them; now and then a node that no row came to.
+int grow(Random& random, std::vector<Plain>& tree, std::size_t depth, float cover) {
+  const auto index = static_cast<int>(tree.size());
+  tree.push_back({.value = random.number(), .cover = cover});
+  if (depth == 0 || random.below(5) == 0) return index;
+  const float left_cover = std::floor(cover * static_cast<float>(random.below(11)) / 10.0f);
+  const auto feature = static_cast<std::uint32_t>(random.below(features));
+  const float threshold = random.number();
+  const bool silent_left = random.below(2) == 0;
+  const int left = grow(random, tree, depth - 1, left_cover);
+  const int right = grow(random, tree, depth - 1, cover - left_cover);
+  tree[static_cast<std::size_t>(index)] = {.left = left,
+                                           .right = right,
+                                           .feature = feature,
+                                           .threshold = threshold,
+                                           .value = 0,
+                                           .silent_left = silent_left,
+                                           .cover = cover};
+  return index;
+}
+
+/// What is expected of a row of which only the features in `known` are told.
+double expected(const std::vector<Plain>& tree, std::size_t at, const float* row, unsigned known) {
+  const Plain& node = tree[at];
+  if (node.left < 0) return static_cast<double>(node.value);
+  const auto left = static_cast<std::size_t>(node.left), right = static_cast<std::size_t>(node.right);
+  if (known >> node.feature & 1) {
+    const float x = row[node.feature];
+    return expected(tree, (std::isnan(x) ? node.silent_left : x < node.threshold) ? left : right, row, known);
+  }
+  const double both = static_cast<double>(tree[left].cover) + static_cast<double>(tree[right].cover);
+  const double share = both > 0 ? static_cast<double>(tree[left].cover) / both : 0.5;
+  return share * expected(tree, left, row, known) + (1 - share) * expected(tree, right, row, known);
+}
+
+double expected(const std::vector<std::vector<Plain>>& trees, const float* row, unsigned known) {
+  double sum = 0;
+  for (const auto& tree : trees) sum += expected(tree, 0, row, known);
+  return sum;
+}
+
+/// Shapley's own sum, over all subsets of the other features.
+double shapley(const std::vector<std::vector<Plain>>& trees, const float* row, std::size_t feature) {
+  const auto factorial = [](int n) { return std::tgamma(n + 1.0); };
+  double sum = 0;
+  for (unsigned known = 0; known < 1u << features; ++known) {
+    if (known >> feature & 1) continue;
+    const int size = std::popcount(known);
+    const double weight =
+        factorial(size) * factorial(static_cast<int>(features) - size - 1) / factorial(static_cast<int>(features));
+    sum += weight * (expected(trees, row, known | 1u << feature) - expected(trees, row, known));
+  }
+  return sum;
+}
+
+TEST(Explain, equals_shapleys_sum_over_all_subsets_on_random_trees) {
+  for (std::uint64_t seed = 1; seed <= 150; ++seed) {
+    Random random(seed);
+    std::vector<std::vector<Plain>> plain(1 + random.below(4));
+    for (auto& tree : plain) grow(random, tree, random.below(8), 1000);  // features repeat along a path
+    const auto trees = TreeEnsemble::build(3, features, plain).value();
+    for (int r = 0; r < 4; ++r) {
+      std::vector<float> row(features);
+      for (float& x : row) x = random.below(6) == 0 ? std::numeric_limits<float>::quiet_NaN() : random.number();
+      const auto told = explain(trees, row);
+      ASSERT_TRUE(told) << told.error().message;
+      EXPECT_NEAR(told->base, 3 + expected(plain, row.data(), 0), 1e-9) << "seed " << seed;
+      double sum = told->base;
+      for (std::size_t f = 0; f < features; ++f) {
+        EXPECT_NEAR(told->features[f], shapley(plain, row.data(), f), 1e-9) << "seed " << seed << ", feature " << f;
+        sum += told->features[f];
+      }
+      EXPECT_NEAR(sum, static_cast<double>(trees.predict(row.data())), 1e-4) << "seed " << seed;
+    }
+  }
+}
+
+TEST(Explain, a_line_is_weight_times_distance_and_sums_to_the_prediction) {
+  const Regressor line = LinearModel{.intercept = 70, .centre = {1, 2}, .scale = {0.5, 2}, .weight = {3, -4}};
+  const float row[] = {3, 3};
+  const auto told = explain(line, row);
+  ASSERT_TRUE(told);
+  EXPECT_EQ(told->base, 70);
+  EXPECT_EQ(told->features, (std::vector<double>{3, -8}));
+  EXPECT_EQ(told->base + told->features[0] + told->features[1], predict(line, row));
+}
+
+TEST(Explain, trees_without_weights_are_refused) {
+  const auto trees = TreeEnsemble::build(0, 1, {{{.value = 2}}}).value();
+  const float row[] = {1};
+  const auto told = explain(trees, row);
+  ASSERT_FALSE(told);
+  EXPECT_EQ(told.error().fault, Fault::unavailable);
+}
+
+}  // namespace
+}  // namespace nacelle::model
