@@ -1,12 +1,14 @@
-// One prediction: our tables against XGBoost's own call for one row, and a whole step from reading to prediction. On generated
-// data.
+// Inference, 400 trees of depth 4: one row and many by our engines, against XGBoost's in-place call (its fastest) in the same run;
+// a whole step from reading to prediction; an explanation. On generated data. One thread: XGBoost is told nthread=1.
 
 #include <benchmark/benchmark.h>
+#include <fmt/format.h>
 
 #include <cmath>
 
 #include "ml/dataset/synthetic.h"
 #include "ml/model/estimator.h"
+#include "ml/model/explanation.h"
 #include "ml/model/xgboost_json.h"
 #include "ml/trainer/detail/xgboost_api.h"
 #include "ml/trainer/experiment.h"
@@ -52,31 +54,54 @@ const Setting& setting() {
   return made;
 }
 
-void own_trees(benchmark::State& state) {
+void rows_per_second(benchmark::State& state, std::size_t rows) {
+  state.counters["rows/s"] =
+      benchmark::Counter(static_cast<double>(rows) * static_cast<double>(state.iterations()), benchmark::Counter::kIsRate);
+}
+
+void one_row(benchmark::State& state, model::Engine engine) {
   const Setting& s = setting();
   std::size_t row = 0;
   for (auto _ : state) {
-    benchmark::DoNotOptimize(s.trees.predict(s.features.row(row)));
+    benchmark::DoNotOptimize(s.trees.predict(engine, s.features.row(row)));
     row = (row + 37) % s.features.rows;
   }
 }
 
-/// XGBoost's call for one row, through a matrix made for it (its fastest in-place call needs a proxy matrix and JSON arguments).
-void xgboost_one_row(benchmark::State& state) {
+void all_rows(benchmark::State& state, model::Engine engine) {
+  const Setting& s = setting();
+  std::vector<float> out(s.features.rows);
+  for (auto _ : state) {
+    s.trees.predict_rows(engine, s.features.values.data(), s.features.rows, out.data());
+    benchmark::DoNotOptimize(out.data());
+  }
+  rows_per_second(state, s.features.rows);
+}
+
+/// XGBoost's prediction of `rows` rows where they lie. Its arguments are JSON documents, made outside the measured loop.
+void xgboost_in_place(benchmark::State& state, std::size_t rows) {
   const Setting& s = setting();
   const trainer::XgboostApi& api = **trainer::xgboost_api();
-  std::size_t row = 0;
+  const std::string config = R"({"type":0,"iteration_begin":0,"iteration_end":0,"strict_shape":false,"missing":NaN,"cache_id":0})";
+  std::vector<std::string> arrays;
+  for (std::size_t row = 0; row + rows <= s.features.rows && arrays.size() < 64; row += 37)
+    arrays.push_back(fmt::format(R"({{"data":[{},true],"shape":[{},{}],"typestr":"<f4","version":3}})",
+                                 reinterpret_cast<std::uintptr_t>(s.features.row(row)), rows, s.features.features));
+  std::size_t at = 0;
   for (auto _ : state) {
-    DMatrixHandle one = nullptr;
-    api.matrix_create(s.features.row(row), 1, s.features.features, NAN, &one);
-    bst_ulong count = 0;
+    const bst_ulong* shape = nullptr;
+    bst_ulong dims = 0;
     const float* out = nullptr;
-    api.booster_predict(s.booster, one, 0, 0, 0, &count, &out);
+    if (api.booster_predict_in_place(s.booster, arrays[at].c_str(), config.c_str(), nullptr, &shape, &dims, &out) != 0)
+      return state.SkipWithError(api.last_error());
     benchmark::DoNotOptimize(out[0]);
-    api.matrix_free(one);
-    row = (row + 37) % s.features.rows;
+    at = (at + 1) % arrays.size();
   }
+  rows_per_second(state, rows);
 }
+
+void xgboost_one_row(benchmark::State& state) { xgboost_in_place(state, 1); }
+void xgboost_all_rows(benchmark::State& state) { xgboost_in_place(state, setting().features.rows); }
 
 void reading_to_prediction(benchmark::State& state) {
   const Setting& s = setting();
@@ -89,8 +114,27 @@ void reading_to_prediction(benchmark::State& state) {
   }
 }
 
-BENCHMARK(own_trees);
+void explanation(benchmark::State& state) {
+  const Setting& s = setting();
+  std::size_t row = 0;
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(model::explain(s.trees, {s.features.row(row), s.features.features}).value());
+    row = (row + 37) % s.features.rows;
+  }
+}
+
+BENCHMARK_CAPTURE(one_row, reference, model::Engine::reference);
+BENCHMARK_CAPTURE(one_row, interleaved, model::Engine::interleaved);
+BENCHMARK_CAPTURE(one_row, complete, model::Engine::complete);
 BENCHMARK(xgboost_one_row);
+BENCHMARK_CAPTURE(all_rows, reference, model::Engine::reference);
+BENCHMARK_CAPTURE(all_rows, interleaved, model::Engine::interleaved);
+BENCHMARK_CAPTURE(all_rows, lanes, model::Engine::lanes);
+#if defined(__x86_64__)
+BENCHMARK_CAPTURE(all_rows, avx2, model::Engine::avx2);
+#endif
+BENCHMARK(xgboost_all_rows);
 BENCHMARK(reading_to_prediction);
+BENCHMARK(explanation);
 
 }  // namespace

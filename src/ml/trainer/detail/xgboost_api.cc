@@ -42,6 +42,7 @@ Result<XgboostApi> load() {
   find(api.booster_save, "XGBoosterSaveModelToBuffer");
   find(api.booster_load, "XGBoosterLoadModelFromBuffer");
   find(api.booster_predict, "XGBoosterPredict");
+  find(api.booster_predict_in_place, "XGBoosterPredictFromDense");
   if (!missing.empty())
     return fail(Fault::unavailable, fmt::format("the XGBoost library has no function {}; expected version 1.6 or later", missing));
   return api;

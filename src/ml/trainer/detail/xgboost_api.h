@@ -19,6 +19,7 @@ struct XgboostApi {
   decltype(&XGBoosterSaveModelToBuffer) booster_save = nullptr;
   decltype(&XGBoosterLoadModelFromBuffer) booster_load = nullptr;
   decltype(&XGBoosterPredict) booster_predict = nullptr;
+  decltype(&XGBoosterPredictFromDense) booster_predict_in_place = nullptr;
 
   /// A call's failure as ours; its text without the stack trace.
   Result<> check(int code) const;
