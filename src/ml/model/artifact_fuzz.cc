@@ -9,7 +9,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace nacelle;
   const BytesView bytes(reinterpret_cast<const char*>(data), size);
   (void)model::decode_artifact(bytes);
-  for (const char* kind : {"trees", "linear"}) {
+  for (const char* kind : {"trees", "linear", "network", "kernel", "trajectories", "log-life", "blend"}) {
     const auto regressor = model::decode(kind, bytes);
     if (!regressor || model::feature_count(*regressor) > feature::max_features) continue;
     const std::array<float, feature::max_features> row{};

@@ -36,7 +36,7 @@ Result<> check_columns(const feature::Recipe& recipe, const FleetTable& table) {
 Result<Fitted> fit(const FleetTable& table, const Plan& plan, std::size_t stride, const std::function<bool(double)>& progress) {
   TRY_LET(const Trainer* trainer, find_trainer(plan.trainer));
   feature::Recipe recipe = plan.recipe;
-  trainer->prepare(recipe);
+  TRY(trainer->prepare(recipe, plan.parameters));
   TRY(check_columns(recipe, table));
   const FleetTable ended = table.select(engines_of(table, false));
   const std::vector<double> rul = dataset::label_rul(ended);

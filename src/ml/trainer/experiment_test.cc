@@ -296,7 +296,7 @@ TEST(Trainers, every_parameter_has_a_meaning_and_a_range_that_holds_its_default_
 }
 
 TEST(Trainers, unknown_names_and_parameters_are_refused_with_what_there_is) {
-  EXPECT_NE(find_trainer("oracle").error().message.find("xgboost, ridge"), std::string::npos);
+  EXPECT_NE(find_trainer("oracle").error().message.find("xgboost, random_forest, extra_trees, ridge"), std::string::npos);
   const Trainer& xgboost = *find_trainer("xgboost").value();
   EXPECT_FALSE(merge_parameters(xgboost, json::Object{{"depth", 3}}));
   EXPECT_FALSE(merge_parameters(xgboost, json::Object{{"eta", "0.1"}}));

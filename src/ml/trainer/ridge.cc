@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "ml/trainer/detail/all.h"
+#include "ml/trainer/detail/rows.h"
 
 namespace nacelle::trainer {
 
@@ -31,6 +32,7 @@ class RidgeTrainer final : public Trainer {
 
   Result<model::Regressor> fit(const TrainingSet& set, const FitOptions& options) const override {
     TRY_LET(const json::Value parameters, merge_parameters(*this, options.parameters));
+    TRY(check_set(set, name()));
     const double penalty = number(parameters, "l2");
     const FeatureRows& rows = set.rows;
     const std::vector<float>& target = set.target;

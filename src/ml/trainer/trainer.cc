@@ -11,7 +11,9 @@ namespace nacelle::trainer {
 const std::vector<const Trainer*>& trainers() {
   static const std::vector<std::unique_ptr<Trainer>> made = [] {
     std::vector<std::unique_ptr<Trainer>> list;
-    for (const auto make : {make_xgboost, make_ridge}) list.push_back(make());
+    for (const auto make : {make_xgboost, make_random_forest, make_extra_trees, make_ridge, make_svr, make_mlp, make_lstm, make_cnn,
+                            make_similarity, make_survival, make_blend})
+      list.push_back(make());
     return list;
   }();
   static const std::vector<const Trainer*> all = [] {

@@ -65,8 +65,10 @@ class Trainer {
   virtual std::string_view name() const = 0;
   virtual std::string_view description() const = 0;
   virtual std::vector<Parameter> parameters() const = 0;
-  /// Asks for the features that it learns from and that the recipe does not have.
-  virtual void prepare(feature::Recipe& /*recipe*/) const {}
+  /// Asks for the features that it learns from with these parameters and that the recipe does not have. Fault::invalid_input.
+  virtual Result<> prepare(feature::Recipe& /*recipe*/, const json::Value& /*parameters*/) const { return {}; }
+  /// True if it learns from the sequence of fused channels. In a blend, the others are not shown it.
+  virtual bool reads_sequence() const { return false; }
   /// True if it learns from rows whose life is only known to be longer than something; others are not shown such rows.
   virtual bool takes_censored() const { return false; }
   /// Fault::invalid_input names a bad parameter, or says what the set lacks. Fault::conflict: cancelled.

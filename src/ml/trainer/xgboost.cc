@@ -3,6 +3,7 @@
 #include "ml/model/xgboost_json.h"
 #include "ml/trainer/detail/all.h"
 #include "ml/trainer/detail/boosting.h"
+#include "ml/trainer/detail/rows.h"
 
 namespace nacelle::trainer {
 
@@ -67,6 +68,7 @@ class XgboostTrainer final : public Trainer {
 
   Result<model::Regressor> fit(const TrainingSet& set, const FitOptions& options) const override {
     TRY_LET(const json::Value parameters, merge_parameters(*this, options.parameters));
+    TRY(check_set(set, name()));
     Growth growth{.rounds = parameters.find("rounds")->as_integer(),
                   .base_score = mean_of(set.target),
                   .settings = {{"objective", "reg:squarederror"}}};

@@ -1,0 +1,47 @@
+#pragma once
+// Independent tasks of a fit on several threads. Private to ml/trainer. What comes of a task depends on its number only, so that
+// the number of threads has no say in the result.
+
+#include <algorithm>
+#include <atomic>
+#include <functional>
+#include <thread>
+#include <vector>
+
+namespace nacelle::trainer {
+
+/// Counts steps of work done by several threads; tells the caller's progress function from the caller's own thread only.
+class Work {
+ public:
+  Work(std::size_t steps, std::function<bool(double)> progress) : steps_(steps), progress_(std::move(progress)) {}
+
+  /// One more step is done. False: cancelled.
+  bool step() {
+    const std::size_t done = ++done_;
+    if (progress_ && std::this_thread::get_id() == caller_ &&
+        !progress_(std::min(1.0, static_cast<double>(done) / static_cast<double>(steps_))))
+      cancelled_ = true;
+    return !cancelled_;
+  }
+  bool cancelled() const { return cancelled_; }
+
+ private:
+  const std::size_t steps_;
+  const std::function<bool(double)> progress_;
+  const std::thread::id caller_ = std::this_thread::get_id();
+  std::atomic<std::size_t> done_ = 0;
+  std::atomic<bool> cancelled_ = false;
+};
+
+/// task(0) .. task(count - 1), on the caller's thread and up to `threads` - 1 more.
+inline void run_tasks(std::size_t count, int threads, const std::function<void(std::size_t)>& task) {
+  std::atomic<std::size_t> next = 0;
+  const auto take = [&] {
+    for (std::size_t at = next++; at < count; at = next++) task(at);
+  };
+  std::vector<std::jthread> others;  // joined when they leave
+  for (std::size_t t = 1; t < std::min(count, static_cast<std::size_t>(std::max(threads, 1))); ++t) others.emplace_back(take);
+  take();
+}
+
+}  // namespace nacelle::trainer
