@@ -99,7 +99,12 @@ void print(const Flags& flags, const Loaded& model, const Judged& judged) {
           horizon.metrics.rmse, horizon.metrics.bias, 100 * horizon.late, horizon.interval_width, 100 * horizon.interval_coverage);
   if (judged.robustness) {
     fmt::print("on worse data:\n");
-    print_stresses(judged.robustness->late_joins, 4);
+    for (const evaluation::LateJoin& join : judged.robustness->late_joins)
+      fmt::print(
+          "  {:<44} RMSE {:6.2f}  ({:+.0f} %); only the {} engines that ran so long: {:.2f} ({:+.0f} %), of these {:.2f} for "
+          "{:.2f}\n",
+          join.all.name, join.all.capped.rmse, 100 * join.all.loss, join.engines, join.rmse_mixed, 100 * join.loss_mixed,
+          join.rmse_cut, join.rmse_whole);
     print_stresses(judged.robustness->dead, 3);
     print_stresses(judged.robustness->stuck, 3);
     print_stresses(judged.robustness->noisy, 2);

@@ -34,6 +34,16 @@ struct Flags {
 /// An experiment's folds; a model trained alone is judged more cheaply.
 constexpr std::size_t experiment_folds = 5;
 constexpr std::size_t single_folds = 3;
+/// Its folds are asked about engines whose first so many cycles were not seen, too.
+constexpr std::size_t late_cycles = 100;
+
+json::Value late_json(const trainer::LateCuts& late) {
+  return json::Object{{"cycles", late_cycles},
+                      {"cuts", late.truth.size()},
+                      {"rmseWhole", evaluation::measure(late.truth, late.whole).rmse},
+                      {"rmseCounted", evaluation::measure(late.truth, late.counted).rmse},
+                      {"rmseCountUnknown", evaluation::measure(late.truth, late.unknown).rmse}};
+}
 
 Result<json::Value> read_document(const std::string& path) {
   TRY_LET(const Bytes text, storage::read_file(storage::real_file_system(), path, 1_MiB));
@@ -46,6 +56,7 @@ Result<trainer::Plan> make_plan(const Flags& flags, const dataset::FleetSchema& 
   TRY(registry::check_name(plan.model_name, "model"));
   plan.seed = flags.seed.value_or(1);
   plan.threads = flags.threads;
+  plan.judge_late = late_cycles;
   plan.folds = flags.folds != 0 ? flags.folds : single_folds;
   plan.recipe = workbench::default_recipe(schema);
   plan.code_version = NACELLE_VERSION;
@@ -83,6 +94,7 @@ void tell(const Flags& flags, const trainer::Plan& plan, const dataset::FleetTab
                                                 {"rows", table.row_count()},
                                                 {"folds", plan.folds},
                                                 {"metrics", workbench::metrics_json(judged)},
+                                                {"lateJoins", late_json(judged.late)},
                                                 {"seconds", seconds}}));
     return;
   }
@@ -91,6 +103,11 @@ void tell(const Flags& flags, const trainer::Plan& plan, const dataset::FleetTab
       "cross-validation over {} folds of engines: RMSE {:.2f} (capped at {:.0f}), {:.2f} raw; intervals {:.0f} cycles wide hold "
       "{:.0f} %\n",
       plan.folds, judged.capped.rmse, plan.cap, judged.raw.rmse, judged.interval_width, 100 * judged.interval_coverage);
+  if (!judged.late.truth.empty())
+    fmt::print("engines whose first {} cycles were not seen: RMSE {:.2f}, cycle count unknown {:.2f}; with them {:.2f} ({} cuts)\n",
+               late_cycles, evaluation::measure(judged.late.truth, judged.late.counted).rmse,
+               evaluation::measure(judged.late.truth, judged.late.unknown).rmse,
+               evaluation::measure(judged.late.truth, judged.late.whole).rmse, judged.late.truth.size());
   fmt::print("written to {}, SHA-256 {}\n", path, sha256);
 }
 

@@ -8,7 +8,8 @@
 
 namespace nacelle::evaluation {
 
-Result<std::vector<EnginePrediction>> predict_fleet(const model::Estimator& estimator, const dataset::FleetTable& table) {
+Result<std::vector<EnginePrediction>> predict_fleet(const model::Estimator& estimator, const dataset::FleetTable& table,
+                                                    bool tell_cycles) {
   std::vector<std::size_t> columns;
   for (const std::string& name : estimator.pipeline().input_names()) {
     const auto at = table.find_column(name);
@@ -22,7 +23,7 @@ Result<std::vector<EnginePrediction>> predict_fleet(const model::Estimator& esti
     feature::EngineState state;
     double rul = 0;
     for (std::size_t row = engine.begin; row < engine.end; ++row) {
-      reading.cycle = table.cycle[row];
+      reading.cycle = tell_cycles || estimator.pipeline().needs_cycle() ? table.cycle[row] : 0;
       for (std::size_t i = 0; i < columns.size(); ++i) reading.values[i] = table.columns[columns[i]][row];
       TRY_LET(rul, in(estimator.step(state, reading), fmt::format("engine {}", engine.unit)));
     }

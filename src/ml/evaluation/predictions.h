@@ -19,8 +19,10 @@ struct EnginePrediction {
   model::Interval interval;
 };
 
-/// One a engine, in the table's order. Fault::invalid_input: the table lacks a column that the model needs.
-Result<std::vector<EnginePrediction>> predict_fleet(const model::Estimator& estimator, const dataset::FleetTable& table);
+/// One a engine, in the table's order; `tell_cycles` false: readings do not tell their cycle, where the model allows it.
+/// Fault::invalid_input: the table lacks a column that the model needs.
+Result<std::vector<EnginePrediction>> predict_fleet(const model::Estimator& estimator, const dataset::FleetTable& table,
+                                                    bool tell_cycles = true);
 
 /// The engines whose true remaining life lies in low .. high: how well they are told.
 struct Horizon {

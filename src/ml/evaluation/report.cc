@@ -220,7 +220,13 @@ std::string stress_table(const Robustness& robustness) {
       "<h2>On worse data</h2><p class=\"soft\">RMSE on whole data {:.2f}. Of dead and stuck sensors the {} worst.</p><div "
       "class=\"scroll\"><table><tr><th>what</th><th>RMSE</th><th>loss</th></tr>",
       robustness.whole.rmse, shown);
-  for (const auto* stresses : {&robustness.late_joins, &robustness.dead, &robustness.stuck, &robustness.noisy})
+  for (const LateJoin& join : robustness.late_joins)
+    out += fmt::format(
+        "<tr><td>{}</td><td>{:.2f}; {:.2f} if only the {} engines that ran so long join late</td><td>{:+.0f} %; {:+.0f} "
+        "%</td></tr>",
+        escape_markup(join.all.name), join.all.capped.rmse, join.rmse_mixed, join.engines, 100 * join.all.loss,
+        100 * join.loss_mixed);
+  for (const auto* stresses : {&robustness.dead, &robustness.stuck, &robustness.noisy})
     for (std::size_t i = 0; i < std::min(shown, stresses->size()); ++i)
       out += fmt::format("<tr><td>{}</td><td>{:.2f}</td><td>{:+.0f} %</td></tr>", escape_markup((*stresses)[i].name),
                          (*stresses)[i].capped.rmse, 100 * (*stresses)[i].loss);

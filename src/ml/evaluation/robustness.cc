@@ -31,6 +31,15 @@ double noise_of(const FleetTable& table, std::size_t column) {
   return differences[differences.size() / 2] / normal_median / std::sqrt(2.0);
 }
 
+std::string_view count_text(Count count) {
+  switch (count) {
+    case Count::not_told: return "not told";
+    case Count::begun_again: return "begun again";
+    case Count::kept: break;
+  }
+  return "kept";
+}
+
 void worst_first(std::vector<Stress>& stresses) {
   std::stable_sort(stresses.begin(), stresses.end(),
                    [](const Stress& a, const Stress& b) { return a.capped.rmse > b.capped.rmse; });
@@ -41,11 +50,42 @@ class Judge {
   Judge(const model::Estimator& estimator, const std::vector<double>& truth, double cap)
       : estimator_(estimator), truth_(capped(truth, cap)) {}
 
-  Result<Metrics> metrics(const FleetTable& table) const {
-    TRY_LET(const auto engines, predict_fleet(estimator_, table));
+  Result<std::vector<double>> predict(const FleetTable& table, bool tell_cycles = true) const {
+    TRY_LET(const auto engines, predict_fleet(estimator_, table, tell_cycles));
     std::vector<double> predicted;
     for (const EnginePrediction& engine : engines) predicted.push_back(engine.rul);
+    return predicted;
+  }
+
+  Result<Metrics> metrics(const FleetTable& table) const {
+    TRY_LET(const std::vector<double> predicted, predict(table));
     return measure(truth_, predicted);
+  }
+
+  /// `whole`: what is said of the engines of `table` with all their readings.
+  Result<LateJoin> late_join(const FleetTable& table, const std::vector<double>& whole, std::size_t cycles, Count count) const {
+    LateJoin join{.cycles = cycles, .count = count, .all = {}};
+    const FleetTable cut = cut_beginnings(table, cycles, count == Count::begun_again, join.least);
+    TRY_LET(const std::vector<double> predicted, predict(cut, count != Count::not_told));
+    const double whole_rmse = measure(truth_, whole).rmse;
+    const auto loss = [whole_rmse](double rmse) { return whole_rmse > 0 ? rmse / whole_rmse - 1 : 0; };
+    join.all = {.name = fmt::format("first {} cycles cut, counter {}", cycles, count_text(count)),
+                .capped = measure(truth_, predicted)};
+    join.all.loss = loss(join.all.capped.rmse);
+    std::vector<double> truth, before, after, mixed = whole;
+    for (std::size_t e = 0; e < table.engines.size(); ++e) {
+      if (table.engines[e].size() < cycles + join.least) continue;
+      truth.push_back(truth_[e]);
+      before.push_back(whole[e]);
+      after.push_back(predicted[e]);
+      mixed[e] = predicted[e];
+    }
+    join.engines = truth.size();
+    join.rmse_whole = measure(truth, before).rmse;
+    join.rmse_cut = measure(truth, after).rmse;
+    join.rmse_mixed = measure(truth_, mixed).rmse;
+    join.loss_mixed = loss(join.rmse_mixed);
+    return join;
   }
 
   Result<Stress> stress(std::string name, const FleetTable& table, const Metrics& whole) const {
@@ -94,12 +134,12 @@ Result<Robustness> judge_robustness(const model::Estimator& estimator, const Fle
                                     double cap, std::uint64_t seed) {
   const Judge judge(estimator, truth, cap);
   Robustness result;
-  TRY_LET(result.whole, judge.metrics(table));
+  TRY_LET(const std::vector<double> whole, judge.predict(table));
+  result.whole = measure(capped(truth, cap), whole);
   for (const std::size_t cycles : {50u, 100u})
-    for (const bool again : {false, true}) {
-      TRY_LET(Stress stress, judge.stress(fmt::format("first {} cycles cut, counter {}", cycles, again ? "begun again" : "kept"),
-                                          cut_beginnings(table, cycles, again), result.whole));
-      result.late_joins.push_back(std::move(stress));
+    for (const Count count : {Count::kept, Count::not_told, Count::begun_again}) {
+      TRY_LET(LateJoin join, judge.late_join(table, whole, cycles, count));
+      result.late_joins.push_back(std::move(join));
     }
   const std::vector<std::size_t> sensors = sensors_of(estimator, table);
   FleetTable worse = table;
@@ -140,8 +180,19 @@ json::Value to_json(const Robustness& robustness) {
           json::Object{{"name", stress.name}, {"rmse", stress.capped.rmse}, {"phm08", stress.capped.phm08}, {"loss", stress.loss}});
     return all;
   };
+  json::Array joins;
+  for (const LateJoin& join : robustness.late_joins)
+    joins.emplace_back(json::Object{{"name", join.all.name},
+                                    {"rmse", join.all.capped.rmse},
+                                    {"phm08", join.all.capped.phm08},
+                                    {"loss", join.all.loss},
+                                    {"engines", join.engines},
+                                    {"rmseWholeOfThese", join.rmse_whole},
+                                    {"rmseOfThese", join.rmse_cut},
+                                    {"rmseMixed", join.rmse_mixed},
+                                    {"lossMixed", join.loss_mixed}});
   return json::Object{{"rmse", robustness.whole.rmse},
-                      {"lateJoins", list(robustness.late_joins)},
+                      {"lateJoins", std::move(joins)},
                       {"dead", list(robustness.dead)},
                       {"stuck", list(robustness.stuck)},
                       {"noisy", list(robustness.noisy)}};

@@ -22,6 +22,7 @@ EngineState& EngineState::operator=(const EngineState& other) {
 EngineState& EngineState::operator=(EngineState&&) noexcept = default;
 
 std::int64_t EngineState::last_cycle() const { return data_ ? data_->last_cycle : 0; }
+bool EngineState::count_known() const { return !data_ || data_->counted; }
 
 namespace {
 
@@ -72,7 +73,7 @@ Bytes EngineState::serialise(const Pipeline& pipeline) const {
   put(out, last_cycle());
   put(out, data_ ? data_->count : std::uint32_t{0});
   if (data_) {
-    put(out, data_->first_cycle);
+    put(out, data_->counted ? data_->first_cycle : 0);
     const std::size_t capacity = data_->cycles.size();
     const std::size_t channels = data_->values.size() / capacity;
     for (std::size_t i = 0; i < data_->count; ++i) {
@@ -111,6 +112,8 @@ Result<EngineState> EngineState::parse(BytesView bytes, const Pipeline& pipeline
   state.data_ = std::make_unique<Data>(tables);
   Data& data = *state.data_;
   data.first_cycle = in.take<std::int64_t>();
+  data.counted = data.first_cycle != 0;
+  if (!data.counted) data.first_cycle = 1;
   data.last_cycle = last_cycle;
   data.count = count;
   std::int64_t before = 0;

@@ -23,6 +23,7 @@ double power(double rate, std::int64_t times) {
 }
 
 void take_in(const Pipeline::Tables& tables, std::int64_t cycle, std::span<const double> values, EngineState::Data& state);
+std::int64_t begin_count(EngineState::Data& state, std::int64_t cycle);
 void write_row(const Pipeline::Tables& tables, const EngineState::Data& state, float* row);
 
 }  // namespace
@@ -62,10 +63,15 @@ Result<bool> Pipeline::step(EngineState& state, std::int64_t cycle, std::span<co
                 fmt::format("reading: expected {} values, found {}", tables.input_names.size(), values.size()));
   if (state.data_ && state.data_->pipeline_id != tables.id)
     return fail(Fault::conflict, "the engine's state was made by another feature pipeline");
-  if (cycle == 0 && !needs_cycle()) cycle = state.last_cycle() + 1;
+  const bool told = cycle != 0 || needs_cycle();
+  if (!told) cycle = state.last_cycle() + 1;
   if (cycle < 1 || cycle > max_cycle)
     return fail(Fault::invalid_input, fmt::format("reading: expected a cycle from 1 to {}, found {}", max_cycle, cycle));
-  if (!state.data_) state.data_ = std::make_unique<EngineState::Data>(tables);
+  if (!state.data_) {
+    state.data_ = std::make_unique<EngineState::Data>(tables);
+    state.data_->counted = told;
+  }
+  if (told && !state.data_->counted) cycle = begin_count(*state.data_, cycle);
   const bool fresh = cycle > state.data_->last_cycle;
   if (fresh) take_in(tables, cycle, values, *state.data_);
   write_row(tables, *state.data_, row.data());
@@ -73,6 +79,19 @@ Result<bool> Pipeline::step(EngineState& state, std::int64_t cycle, std::span<co
 }
 
 namespace {
+
+/// The first reading that tells its cycle: those before it were the cycles just before. A count lower than what was seen already
+/// has begun again somewhere and tells nothing: the engine's count stays unknown. The cycle under which the reading is to be taken
+/// in.
+std::int64_t begin_count(EngineState::Data& state, std::int64_t cycle) {
+  const std::int64_t next = state.last_cycle + 1;
+  if (cycle < next) return next;
+  for (std::int64_t& seen : state.cycles) seen += cycle - next;
+  state.first_cycle += cycle - next;
+  state.last_cycle = cycle - 1;
+  state.counted = true;
+  return cycle;
+}
 
 void take_in(const Pipeline::Tables& tables, std::int64_t cycle, std::span<const double> values, EngineState::Data& state) {
   const std::size_t settings = tables.settings();
@@ -193,6 +212,8 @@ void write_row(const Pipeline::Tables& tables, const EngineState::Data& state, f
   float* tail = row + channels * (tables.block + tables.recipe.sequence_steps);
   if (tables.recipe.cycle_count) *tail++ = static_cast<float>(state.last_cycle);
   if (tables.recipe.history_length) *tail++ = static_cast<float>(state.last_cycle - state.first_cycle + 1);
+  const Joined joined = !state.counted ? Joined::count_unknown : state.first_cycle > 1 ? Joined::late : Joined::new_engine;
+  if (tables.recipe.joined) *tail++ = static_cast<float>(joined);
 }
 
 }  // namespace
@@ -203,7 +224,7 @@ const Recipe& Pipeline::recipe() const { return tables_->recipe; }
 const std::vector<std::string>& Pipeline::input_names() const { return tables_->input_names; }
 const std::vector<std::string>& Pipeline::feature_names() const { return tables_->feature_names; }
 std::size_t Pipeline::feature_count() const { return tables_->feature_names.size(); }
-bool Pipeline::needs_cycle() const { return tables_->recipe.cycle_count; }
+bool Pipeline::needs_cycle() const { return tables_->recipe.cycle_count && !tables_->recipe.joined; }
 json::Value Pipeline::to_json() const { return tables_->to_json(); }
 
 Reading make_reading(const Pipeline& pipeline, std::int64_t cycle, const std::function<double(std::string_view name)>& value_of) {

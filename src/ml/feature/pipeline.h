@@ -28,6 +28,14 @@ struct Reading {
   std::vector<double> values;
 };
 
+/// How an engine came to be known: the values of the feature "joined".
+enum class Joined : std::uint8_t {
+  new_engine = 0,     ///< its first reading was of its first cycle
+  late = 1,           ///< it had run before; its cycle count says how long
+  count_unknown = 2,  ///< its readings do not tell their cycle: nobody knows how long it has run
+};
+constexpr std::string_view joined_feature = "joined";
+
 class Pipeline;
 
 /// What the pipeline remembers of one engine: bounded (a few KiB), serialisable. A default-made state is a new engine.
@@ -42,7 +50,8 @@ class EngineState {
   EngineState& operator=(const EngineState&);
   EngineState& operator=(EngineState&&) noexcept;
 
-  std::int64_t last_cycle() const;  ///< 0: none seen
+  std::int64_t last_cycle() const;  ///< 0: none seen. Of an engine whose count is not known: counted from its first reading
+  bool count_known() const;         ///< false: readings came, and none told its cycle
   /// The state as bytes, and back (docs/formats/engine-state.md); Fault::corrupt; Fault::conflict if it was made by another
   /// pipeline: then start from a new state.
   Bytes serialise(const Pipeline& pipeline) const;
@@ -81,13 +90,15 @@ class Pipeline {
   const std::vector<std::string>& input_names() const;
   const std::vector<std::string>& feature_names() const;
   std::size_t feature_count() const;
-  /// True if a reading must tell its cycle (JSON: CycleTime).
+  /// True if a reading must tell its cycle (JSON: CycleTime): recipe.cycle_count without recipe.joined.
   bool needs_cycle() const;
 
   /// Takes one reading in and writes the features of the engine's state to row[0 .. feature_count()); all finite.
   /// A repeated or late reading (cycle <= last_cycle) changes nothing, and the row is that of the newest reading.
-  /// Cycles may be skipped. True if the reading was taken in. Fault::invalid_input (wrong number of values, no cycle,
-  /// cycle below 0 or above 10^9) leaves the state as it was. Allocates nothing but a new engine's state.
+  /// Cycles may be skipped. A reading that does not tell its cycle is the next one; as long as an engine has told none, its count
+  /// is unknown, and once it tells one, what was seen before were the cycles just before that. True if the reading was taken in.
+  /// Fault::invalid_input (wrong number of values, no cycle where one is needed, cycle below 0 or above 10^9) leaves the state as
+  /// it was. Allocates nothing but a new engine's state.
   Result<bool> step(EngineState& state, const Reading& reading, std::span<float> row) const;
   /// The same with the values borrowed.
   Result<bool> step(EngineState& state, std::int64_t cycle, std::span<const double> values, std::span<float> row) const;

@@ -64,11 +64,11 @@ TEST(Recipe, reads_back_from_its_json_and_refuses_what_it_does_not_know) {
   }
 }
 
-TEST(Pipeline, recipe_a_has_62_features_of_the_sensors_that_move) {
-  EXPECT_EQ(pipeline().feature_count(), 62u);
+TEST(Pipeline, recipe_a_has_63_features_of_the_sensors_that_move) {
+  EXPECT_EQ(pipeline().feature_count(), 63u);
   EXPECT_EQ(pipeline().input_names().size(), 24u);
   EXPECT_EQ(pipeline().input_names()[3], "Sensor1");
-  EXPECT_TRUE(pipeline().needs_cycle());
+  EXPECT_FALSE(pipeline().needs_cycle());
   // The synthetic fleet's sensors 1, 6, 11, 16 and 21 are blind to wear.
   EXPECT_EQ(pipeline().to_json().find("kept_sensors")->as_array().size(), 16u);
   EXPECT_EQ(pipeline().to_json().find("regimes")->as_integer(), 3);
@@ -111,9 +111,10 @@ TEST(Pipeline, windows_hold_what_their_names_say) {
   const auto& names = small.feature_names();
   EXPECT_EQ(names[0], "health.mean5");
   EXPECT_EQ(names[block], "drift1.mean5");
-  EXPECT_EQ(names[names.size() - 2], "cycle");
-  EXPECT_EQ(names.back(), "history");
-  EXPECT_EQ(row[names.size() - 2], 12.0f);
+  EXPECT_EQ(names[names.size() - 3], "cycle");
+  EXPECT_EQ(names[names.size() - 2], "history");
+  EXPECT_EQ(names.back(), joined_feature);
+  EXPECT_EQ(row[names.size() - 3], 12.0f);
   double mean = 0;
   for (std::size_t i = 7; i < 12; ++i) mean += last[i] / 5;
   EXPECT_NEAR(row[0], mean, 1e-4 * std::abs(mean) + 1e-6);
@@ -154,8 +155,44 @@ TEST(Pipeline, an_engine_that_joins_late_has_a_short_history_and_its_own_count) 
   EngineState state;
   step(state, {101, fleet().row(0)});
   const Row row = step(state, {104, fleet().row(1)});
-  EXPECT_EQ(row[row.size() - 2], 104.0f);
-  EXPECT_EQ(row.back(), 4.0f);
+  EXPECT_EQ(row[row.size() - 3], 104.0f);
+  EXPECT_EQ(row[row.size() - 2], 4.0f);
+  EXPECT_EQ(row.back(), static_cast<float>(Joined::late));
+  EngineState young;
+  EXPECT_EQ(step(young, {1, fleet().row(0)}).back(), static_cast<float>(Joined::new_engine));
+}
+
+TEST(Pipeline, an_engine_that_never_tells_its_cycle_is_counted_from_where_it_was_first_seen) {
+  EngineState state;
+  step(state, {0, fleet().row(0)});
+  const Row row = step(state, {0, fleet().row(1)});
+  EXPECT_FALSE(state.count_known());
+  EXPECT_EQ(row[row.size() - 3], 2.0f);
+  EXPECT_EQ(row.back(), static_cast<float>(Joined::count_unknown));
+  const auto restored = EngineState::parse(state.serialise(pipeline()), pipeline());
+  ASSERT_TRUE(restored) << restored.error().message;
+  EXPECT_FALSE(restored->count_known());
+  // A count that is lower than what was seen has begun again somewhere, and tells nothing.
+  const Row after = step(state, {1, fleet().row(2)});
+  EXPECT_EQ(after[after.size() - 2], 3.0f);
+  EXPECT_EQ(after.back(), static_cast<float>(Joined::count_unknown));
+}
+
+TEST(Pipeline, without_the_feature_a_reading_must_tell_its_cycle) {
+  Recipe recipe;
+  recipe.joined = false;
+  const Pipeline strict = learned(fleet(), recipe);
+  EXPECT_TRUE(strict.needs_cycle());
+  EngineState state;
+  Row row(strict.feature_count());
+  const auto refused = strict.step(state, {0, fleet().row(0)}, row);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().fault, Fault::invalid_input);
+  EXPECT_FALSE(reading_from_json(strict, *json::parse(R"({"Sensor1":1})")));
+  // Saved before there was such a feature.
+  json::Value document = strict.to_json();
+  document.as_object().find("recipe")->as_object().erase("joined");
+  EXPECT_TRUE(Pipeline::from_json(document)->needs_cycle());
 }
 
 TEST(Pipeline, repeated_and_late_readings_change_nothing) {
@@ -178,8 +215,7 @@ TEST(Pipeline, refused_readings_leave_the_state_as_it_was) {
   step(state, {1, fleet().row(0)});
   const Bytes before = state.serialise(pipeline());
   Row row(pipeline().feature_count());
-  for (const Reading& wrong :
-       {Reading{2, {1, 2, 3}}, Reading{0, fleet().row(1)}, Reading{-3, fleet().row(1)}, Reading{2'000'000'000, fleet().row(1)}}) {
+  for (const Reading& wrong : {Reading{2, {1, 2, 3}}, Reading{-3, fleet().row(1)}, Reading{2'000'000'000, fleet().row(1)}}) {
     const auto taken = pipeline().step(state, wrong, row);
     ASSERT_FALSE(taken);
     EXPECT_EQ(taken.error().fault, Fault::invalid_input);
@@ -263,9 +299,10 @@ TEST(ReadingFromJson, takes_members_by_name_and_lets_absent_ones_be_silent) {
   EXPECT_EQ(reading->cycle, 4);
   EXPECT_EQ(reading->values[4], 7);
   EXPECT_TRUE(std::isnan(reading->values[3]));
-  for (const char* wrong : {"[]", "{}", R"({"Sensor1":1})", R"({"CycleTime":1})", R"({"CycleTime":"1","Sensor1":1})",
-                            R"({"CycleTime":1.5,"Sensor1":1})", R"({"CycleTime":0,"Sensor1":1})",
-                            R"({"CycleTime":1,"Sensor1":"1"})", R"({"CycleTime":1e300,"Sensor1":1})"}) {
+  EXPECT_EQ(reading_from_json(pipeline(), *json::parse(R"({"Sensor1":1})"))->cycle, 0);
+  for (const char* wrong :
+       {"[]", "{}", R"({"CycleTime":1})", R"({"CycleTime":"1","Sensor1":1})", R"({"CycleTime":1.5,"Sensor1":1})",
+        R"({"CycleTime":0,"Sensor1":1})", R"({"CycleTime":1,"Sensor1":"1"})", R"({"CycleTime":1e300,"Sensor1":1})"}) {
     const auto refused = reading_from_json(pipeline(), *json::parse(wrong));
     ASSERT_FALSE(refused) << wrong;
     EXPECT_EQ(refused.error().fault, Fault::invalid_input);

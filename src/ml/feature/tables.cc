@@ -42,6 +42,7 @@ void Pipeline::Tables::complete() {
       feature_names.push_back(c == 0 ? fmt::format("health.step{}", step) : fmt::format("drift{}.step{}", c, step));
   if (recipe.cycle_count) feature_names.push_back("cycle");
   if (recipe.history_length) feature_names.push_back("history");
+  if (recipe.joined) feature_names.emplace_back(joined_feature);
 
   hash = digest::sha256_hex(json::print(to_json()));
   id = 0;
@@ -108,6 +109,7 @@ Result<Pipeline> Pipeline::from_json(const json::Value& document) {
   auto recipe = Recipe::from_json(*declared);
   if (!recipe) return fail(Fault::corrupt, recipe.error().message);
   tables->recipe = std::move(recipe).value();
+  if (!declared->find("joined")) tables->recipe.joined = false;  // made before there was such a feature
 
   const json::Value* regimes = document.find("regimes");
   if (!regimes || !regimes->is_integer() || regimes->as_integer() < 1 || regimes->as_integer() > 256)

@@ -8,6 +8,7 @@
 
 #include "ml/dataset/labels.h"
 #include "ml/dataset/seeded.h"
+#include "ml/trainer/detail/intervals.h"
 #include "ml/trainer/detail/training_set.h"
 
 namespace nacelle::trainer {
@@ -33,15 +34,17 @@ Result<> check_columns(const feature::Recipe& recipe, const FleetTable& table) {
 }
 
 /// `progress` is told the part of this fit that is done.
-Result<Fitted> fit(const FleetTable& table, const Plan& plan, std::size_t stride, const std::function<bool(double)>& progress) {
-  TRY_LET(const Trainer* trainer, find_trainer(plan.trainer));
+Result<Fitted> fit(const FleetTable& table, const Plan& plan, const Trainer* trainer, std::size_t stride,
+                   const std::function<bool(double)>& progress) {
   feature::Recipe recipe = plan.recipe;
   TRY(trainer->prepare(recipe, plan.parameters));
   TRY(check_columns(recipe, table));
   const FleetTable ended = table.select(engines_of(table, false));
   const std::vector<double> rul = dataset::label_rul(ended);
   TRY_LET(feature::Pipeline pipeline, feature::Pipeline::learn(recipe, training_rows(ended, recipe, rul)));
-  TRY_LET(const TrainingSet set, make_training_set(pipeline, table, plan, stride, trainer->takes_censored()));
+  TRY_LET(const TrainingSet set,
+          make_training_set(pipeline, table, plan,
+                            {.stride = stride, .censored = trainer->takes_censored(), .late_apart = trainer->learns_late_apart()}));
   const FitOptions options{.parameters = plan.parameters, .seed = plan.seed, .threads = plan.threads, .progress = progress};
   TRY_LET(model::Regressor regressor, trainer->fit(set, options));
   return Fitted{std::move(pipeline), std::move(regressor)};
@@ -76,6 +79,34 @@ Result<> predict_cuts(const Fitted& fitted, const FleetTable& table, const std::
   return {};
 }
 
+/// The same cuts, asked of engines whose first cycles were not seen.
+Result<> predict_late_cuts(const Fitted& fitted, const FleetTable& table, const std::vector<Cut>& cuts, const Plan& plan,
+                           LateCuts& late) {
+  TRY_LET(const TableColumns columns, TableColumns::of(fitted.pipeline, table));
+  std::vector<float> row(fitted.pipeline.feature_count());
+  const auto say = [&] { return std::clamp(model::predict(fitted.regressor, row), 0.0, plan.cap); };
+  for (std::size_t c = 0; c < cuts.size();) {
+    const EngineRows& engine = table.engines[cuts[c].engine];
+    const std::size_t begin = engine.begin + plan.judge_late;
+    feature::EngineState counted, unknown;
+    for (std::size_t at = begin; c < cuts.size() && table.engines[cuts[c].engine].begin == engine.begin; ++c) {
+      if (cuts[c].row + 1 < begin + min_late_rows) continue;
+      for (; at < cuts[c].row; ++at) {
+        TRY(fitted.pipeline.step(counted, table.cycle[at], columns.row(at), row));
+        TRY(fitted.pipeline.step(unknown, fitted.pipeline.needs_cycle() ? table.cycle[at] : 0, columns.row(at), row));
+      }
+      late.truth.push_back(std::min(cuts[c].truth, plan.cap));
+      late.whole.push_back(cuts[c].predicted);
+      TRY(fitted.pipeline.step(counted, table.cycle[at], columns.row(at), row));
+      late.counted.push_back(say());
+      TRY(fitted.pipeline.step(unknown, fitted.pipeline.needs_cycle() ? table.cycle[at] : 0, columns.row(at), row));
+      late.unknown.push_back(say());
+      ++at;
+    }
+  }
+  return {};
+}
+
 evaluation::Metrics measure_cuts(std::span<const Cut> cuts, double cap) {
   std::vector<double> truth, predicted;
   for (const Cut& cut : cuts) {
@@ -83,29 +114,6 @@ evaluation::Metrics measure_cuts(std::span<const Cut> cuts, double cap) {
     predicted.push_back(cut.predicted);
   }
   return evaluation::measure(truth, predicted);
-}
-
-/// Coverage and width of intervals, each engine's made from the cuts of the other folds' engines.
-void judge_intervals(CrossValidation& result, const Plan& plan) {
-  double covered = 0, width = 0;
-  for (const Fold& fold : result.folds) {
-    const auto held = [&fold](const Cut& cut) {
-      return std::find(fold.held_out.begin(), fold.held_out.end(), cut.engine) != fold.held_out.end();
-    };
-    std::vector<Cut> inside, outside;
-    for (const Cut& cut : result.cuts) (held(cut) ? inside : outside).push_back(cut);
-    const model::ConformalBins bins = learn_intervals(outside, plan.cap, plan.coverage);
-    for (const Cut& cut : inside) {
-      const std::size_t bin = bins.bin_of(cut.predicted);
-      const double low = std::clamp(cut.predicted + bins.low[bin], 0.0, plan.cap);
-      const double high = std::clamp(cut.predicted + bins.high[bin], 0.0, plan.cap);
-      const double truth = std::min(cut.truth, plan.cap);
-      covered += truth >= low && truth <= high ? 1 : 0;
-      width += high - low;
-    }
-  }
-  result.interval_coverage = covered / static_cast<double>(result.cuts.size());
-  result.interval_width = width / static_cast<double>(result.cuts.size());
 }
 
 }  // namespace
@@ -124,33 +132,6 @@ Result<std::vector<std::vector<std::size_t>>> deal_folds(std::size_t engines, st
   return dealt;
 }
 
-model::ConformalBins learn_intervals(const std::vector<Cut>& cuts, double cap, double coverage) {
-  constexpr std::size_t bin_count = 5;
-  constexpr std::size_t min_in_bin = 20;
-  model::ConformalBins bins{.coverage = coverage, .edges = {}, .low = {}, .high = {}};
-  if (cuts.empty()) return bins;  // nobody was judged: no intervals
-  std::vector<Cut> sorted = cuts;
-  std::stable_sort(sorted.begin(), sorted.end(), [](const Cut& a, const Cut& b) { return a.predicted < b.predicted; });
-  for (std::size_t b = 1; b < bin_count; ++b) bins.edges.push_back(cap * static_cast<double>(b) / bin_count);
-  for (std::size_t b = 0; b < bin_count; ++b) {
-    std::vector<double> residuals;
-    for (const Cut& cut : sorted)
-      if (bins.bin_of(cut.predicted) == b) residuals.push_back(std::min(cut.truth, cap) - cut.predicted);
-    if (residuals.size() < min_in_bin) {  // too few to tell apart: those of all bins
-      residuals.clear();
-      for (const Cut& cut : sorted) residuals.push_back(std::min(cut.truth, cap) - cut.predicted);
-    }
-    std::sort(residuals.begin(), residuals.end());
-    // The finite-sample rank of split conformal prediction: ceil((n + 1)(1 - a)), here for each of the two sides.
-    const auto n = static_cast<double>(residuals.size());
-    const double tail = (1 - coverage) / 2;
-    const auto rank = static_cast<std::size_t>(std::clamp(std::ceil((n + 1) * (1 - tail)), 1.0, n));
-    bins.high.push_back(residuals[rank - 1]);
-    bins.low.push_back(residuals[residuals.size() - rank]);
-  }
-  return bins;
-}
-
 Result<JudgedFold> judge_fold(const FleetTable& table, const Plan& plan, std::size_t index) {
   TRY_LET(const auto dealt, deal_folds(table.engines.size(), plan.folds, plan.seed));
   if (index >= dealt.size())
@@ -164,9 +145,13 @@ Result<JudgedFold> judge_fold(const FleetTable& table, const Plan& plan, std::si
                   (static_cast<double>(index) + done) / static_cast<double>(dealt.size()));
   };
   if (!progress(0)) return fail(Fault::conflict, "training was cancelled");
-  TRY_LET(const Fitted fitted, fit(table.select(learning), plan, plan.fold_row_stride, progress));
-  JudgedFold judged{.fold = {.held_out = dealt[index], .metrics = {}}, .cuts = {}};
+  TRY_LET(const Trainer* trainer, find_trainer(plan.trainer));
+  Plan of_fold = plan;
+  if (plan.judge_late == 0 && trainer->learns_late_apart()) of_fold.late_joins = 0;  // nobody will ask about late joins
+  TRY_LET(const Fitted fitted, fit(table.select(learning), of_fold, trainer, plan.fold_row_stride, progress));
+  JudgedFold judged{.fold = {.held_out = dealt[index], .metrics = {}}, .cuts = {}, .late = {}};
   TRY(predict_cuts(fitted, table, dealt[index], plan, judged.cuts));
+  if (plan.judge_late > 0) TRY(predict_late_cuts(fitted, table, judged.cuts, plan, judged.late));
   judged.fold.metrics = measure_cuts(judged.cuts, plan.cap);
   return judged;
 }
@@ -175,6 +160,10 @@ CrossValidation combine(std::vector<JudgedFold> folds, const Plan& plan) {
   CrossValidation result;
   for (JudgedFold& judged : folds) {
     result.cuts.insert(result.cuts.end(), judged.cuts.begin(), judged.cuts.end());
+    for (const auto part : {&LateCuts::truth, &LateCuts::whole, &LateCuts::counted, &LateCuts::unknown}) {
+      auto& all = result.late.*part;
+      all.insert(all.end(), (judged.late.*part).begin(), (judged.late.*part).end());
+    }
     result.folds.push_back(std::move(judged.fold));
   }
   result.capped = measure_cuts(result.cuts, plan.cap);
@@ -197,7 +186,7 @@ Result<model::Artifact> train(const FleetTable& table, const Plan& plan, const C
   TRY_LET(const Trainer* trainer, find_trainer(plan.trainer));
   TRY_LET(const json::Value parameters, merge_parameters(*trainer, plan.parameters));
   const auto progress = [&plan](double done) { return report(plan, fmt::format("{}: final model", plan.trainer), done); };
-  TRY_LET(Fitted fitted, fit(table, plan, 1, progress));
+  TRY_LET(Fitted fitted, fit(table, plan, trainer, 1, progress));
   json::Value provenance = json::Object{
       {"code_version", plan.code_version},
       {"trainer", plan.trainer},

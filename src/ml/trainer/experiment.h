@@ -35,7 +35,9 @@ struct Plan {
   std::size_t folds = 5;
   std::size_t fold_row_stride =
       3;  ///< fold models learn from every n-th row of an engine: a third of the time; CV RMSE moves by 0.02 to 0.13
-  std::size_t late_joins = 2;  ///< for each engine, so many histories that begin late are learned from, too: docs/decisions/0053
+  std::size_t late_joins = 16;  ///< for each engine, at most so many histories that begin late are learned from, too: a trainer
+                                ///< that does not keep them apart takes two (docs/decisions/0270)
+  std::size_t judge_late = 0;  ///< folds are asked about engines whose first so many cycles were not seen, too; 0: they are not
   CutProtocol cuts;
   double coverage = 0.9;  ///< nominal, of the intervals
   std::uint64_t seed = 1;
@@ -58,6 +60,15 @@ struct Fold {
   evaluation::Metrics metrics;        ///< against capped truth
 };
 
+/// Cuts asked again after the engine's first plan.judge_late cycles are taken away, those that leave min_late_rows readings.
+struct LateCuts {
+  std::vector<double> truth;    ///< capped
+  std::vector<double> whole;    ///< what is said with the whole history
+  std::vector<double> counted;  ///< with the rest of it, the cycle count known
+  std::vector<double> unknown;  ///< and not known
+};
+constexpr std::size_t min_late_rows = 10;
+
 struct CrossValidation {
   std::vector<Fold> folds;
   std::vector<Cut> cuts;       ///< of all folds
@@ -65,6 +76,7 @@ struct CrossValidation {
   evaluation::Metrics raw;
   double interval_coverage = 0;  ///< of intervals made from the other folds' residuals
   double interval_width = 0;     ///< mean
+  LateCuts late;                 ///< empty unless plan.judge_late
 };
 
 /// Engine indices of each fold: shuffled by the seed, dealt in turn. Fault::invalid_input: fewer engines than folds, or folds < 2.
@@ -74,6 +86,7 @@ Result<std::vector<std::vector<std::size_t>>> deal_folds(std::size_t engines, st
 struct JudgedFold {
   Fold fold;
   std::vector<Cut> cuts;
+  LateCuts late;
 };
 /// Fits to the engines of all other folds and asks those of fold `index` (below plan.folds). A whole cross-validation is combine()
 /// of all folds in order, wherever and whenever each was judged: successive halving judges a few first. Fault::invalid_input.

@@ -11,6 +11,7 @@
 
 #include "ml/dataset/cmapss.h"
 #include "ml/dataset/labels.h"
+#include "ml/dataset/seeded.h"
 #include "ml/dataset/synthetic.h"
 #include "ml/evaluation/predictions.h"
 #include "ml/evaluation/report.h"
@@ -149,6 +150,60 @@ TEST(Train, an_engine_that_joins_late_near_failure_is_not_taken_for_new) {
   };
   EXPECT_LT(rmse_of_last_readings(2), 25);
   EXPECT_LT(rmse_of_last_readings(2), rmse_of_last_readings(0));
+}
+
+/// Trees of their own: what is said of engines seen from their first cycle has the bits it would have without any late joins.
+TEST(Train, late_joins_cost_whole_lives_nothing_where_they_are_kept_apart) {
+  const FleetTable table = dataset::make_synthetic_fleet({.engines = 20});
+  Plan plan = quick();
+  const auto predictions = [&](std::size_t late_joins, bool first_cycles_seen) {
+    plan.late_joins = late_joins;
+    const auto artifact = train(table, plan, {}).value();
+    const FeatureRows rows =
+        make_features(artifact.pipeline, first_cycles_seen ? table : evaluation::cut_beginnings(table, 50, false)).value();
+    std::vector<double> said;
+    for (std::size_t row = 0; row < rows.rows; ++row)
+      said.push_back(model::predict(artifact.regressor, {rows.row(row), rows.features}));
+    return said;
+  };
+  EXPECT_EQ(predictions(16, true), predictions(0, true));
+  EXPECT_NE(predictions(16, false), predictions(0, false));
+  // A fold that nobody asks about late joins does not learn from them, and says the same.
+  plan.late_joins = 16;
+  const auto without = cross_validate(table, plan);
+  plan.judge_late = 50;
+  const auto with = cross_validate(table, plan);
+  ASSERT_TRUE(without && with);
+  EXPECT_EQ(without->capped.rmse, with->capped.rmse);
+  EXPECT_TRUE(without->late.truth.empty());
+  ASSERT_GT(with->late.truth.size(), 100u);
+  EXPECT_EQ(with->late.truth.size(), with->late.unknown.size());
+  const auto rmse = [&with](const std::vector<double>& said) { return evaluation::measure(with->late.truth, said).rmse; };
+  EXPECT_LT(rmse(with->late.counted), 0.6 * constant_rmse(*with, 125));
+  EXPECT_LT(rmse(with->late.unknown), 0.8 * constant_rmse(*with, 125));
+}
+
+TEST(Intervals, hold_what_they_promise_and_spend_no_width_where_the_cap_ends_them) {
+  dataset::Seeded random(11);
+  std::vector<Cut> cuts, others;
+  for (std::size_t i = 0; i < 4000; ++i) {
+    const double truth = 200 * random.uniform();
+    const double predicted = std::clamp(std::min(truth, 125.0) + 8 * random.normal(), 0.0, 125.0);
+    (i % 2 ? cuts : others).push_back({.engine = i, .row = 0, .truth = truth, .predicted = predicted});
+  }
+  const model::ConformalBins bins = learn_intervals(cuts, 125, 0.9);
+  ASSERT_EQ(bins.low.size(), bins.edges.size() + 1);
+  double inside = 0;
+  for (const Cut& cut : others) {
+    const std::size_t bin = bins.bin_of(cut.predicted);
+    const double truth = std::min(cut.truth, 125.0);
+    const double low = std::clamp(cut.predicted + bins.low[bin], 0.0, 125.0);
+    inside += truth >= low && truth <= std::clamp(cut.predicted + bins.high[bin], 0.0, 125.0);
+  }
+  EXPECT_NEAR(inside / static_cast<double>(others.size()), 0.9, 0.025);
+  // At the cap nothing lies above: the whole error may be on the lower side.
+  EXPECT_GT(bins.low.back(), -8 * 1.645);
+  EXPECT_TRUE(learn_intervals({}, 125, 0.9).low.empty());
 }
 
 TEST(Train, beats_the_naive_floor_and_the_line_by_far) {

@@ -71,6 +71,8 @@ class Trainer {
   virtual bool reads_sequence() const { return false; }
   /// True if it learns from rows whose life is only known to be longer than something; others are not shown such rows.
   virtual bool takes_censored() const { return false; }
+  /// True if what it says of engines seen from their first cycle does not depend on the rows of others (feature::joined_feature).
+  virtual bool learns_late_apart() const { return false; }
   /// Fault::invalid_input names a bad parameter, or says what the set lacks. Fault::conflict: cancelled.
   virtual Result<model::Regressor> fit(const TrainingSet& set, const FitOptions& options) const = 0;
 

@@ -2,6 +2,7 @@
 
 #include "ml/model/xgboost_json.h"
 #include "ml/trainer/detail/all.h"
+#include "ml/trainer/detail/apart.h"
 #include "ml/trainer/detail/boosting.h"
 #include "ml/trainer/detail/rows.h"
 
@@ -14,6 +15,8 @@ class XgboostTrainer final : public Trainer {
   std::string_view name() const override { return "xgboost"; }
   std::string_view description() const override { return "gradient-boosted trees (XGBoost, hist)"; }
 
+  bool learns_late_apart() const override { return true; }
+
   std::vector<Parameter> parameters() const override {
     // Chosen by engine-grouped cross-validation on the training sets: docs/decisions/0050-recipe.md.
     return {{.name = "rounds",
@@ -24,7 +27,7 @@ class XgboostTrainer final : public Trainer {
              .search_high = 1000,
              .logarithmic = true,
              .meaning = "number of trees"},
-            {.name = "max_depth", .standard = 4, .low = 1, .high = 16, .search_low = 3, .search_high = 6, .meaning = "of a tree"},
+            {.name = "max_depth", .standard = 5, .low = 1, .high = 16, .search_low = 3, .search_high = 6, .meaning = "of a tree"},
             {.name = "eta",
              .standard = 0.03,
              .low = 1e-6,
@@ -70,11 +73,11 @@ class XgboostTrainer final : public Trainer {
     TRY_LET(const json::Value parameters, merge_parameters(*this, options.parameters));
     TRY(check_set(set, name()));
     Growth growth{.rounds = parameters.find("rounds")->as_integer(),
-                  .base_score = mean_of(set.target),
+                  .base_score = mean_of_whole(set),
                   .settings = {{"objective", "reg:squarederror"}}};
     for (const auto& [key, value] : parameters.as_object())
       if (key != "rounds") growth.settings.emplace_back(key, as_text(value));
-    TRY_LET(const json::Value document, grow(set, options, growth));
+    TRY_LET(const json::Value document, grow_apart(set, options, growth));
     TRY_LET(model::TreeEnsemble trees, model::read_xgboost(document));
     return model::Regressor(std::move(trees));
   }

@@ -56,6 +56,7 @@ struct EngineState::Data {
   std::uint64_t pipeline_id = 0;
   std::int64_t first_cycle = 0;
   std::int64_t last_cycle = 0;
+  bool counted = true;  ///< false: no reading told its cycle; they are counted from 1
   std::uint32_t first = 0;
   std::uint32_t count = 0;
   std::vector<std::int64_t> cycles;   ///< [capacity]

@@ -13,8 +13,15 @@ namespace {
 using dataset::EngineRows;
 using dataset::FleetTable;
 
-/// Of the rows of late histories; more of them cost whole histories more than they gain.
-constexpr std::size_t late_join_stride = 12;
+/// Histories of an engine that begin late, and how many of their rows are taken.
+struct LateJoins {
+  std::size_t histories;
+  std::size_t stride;
+};
+/// Of trainers that keep them apart from whole lives the more the better, but for the time; with others more of them cost whole
+/// histories more than they gain. Measured: docs/decisions/0053 and 0270.
+constexpr LateJoins apart{.histories = 16, .stride = 6};
+constexpr LateJoins together{.histories = 2, .stride = 12};
 
 /// Takes the rows of engines in.
 class SetBuilder {
@@ -27,10 +34,10 @@ class SetBuilder {
   }
 
   struct History {
-    std::size_t engine = 0;       ///< index into the table's
-    std::size_t begin = 0;        ///< its first row
-    std::int64_t count_base = 0;  ///< taken off each cycle
-    std::size_t stride = 1;       ///< every so manieth row is kept
+    std::size_t engine = 0;  ///< index into the table's
+    std::size_t begin = 0;   ///< its first row
+    bool counted = true;     ///< its cycle count is known
+    std::size_t stride = 1;  ///< every so manieth row is kept
     bool censored = false;
   };
 
@@ -38,8 +45,11 @@ class SetBuilder {
   Result<> add(const History& history, const std::vector<double>& rul, const TableColumns& columns) {
     feature::EngineState state;
     const EngineRows& engine = table_.engines[history.engine];
+    // A pipeline that must be told the cycle is told one that begins with the history.
+    const std::int64_t begun = table_.cycle[history.begin] - 1;
     for (std::size_t row = history.begin; row < engine.end; ++row) {
-      TRY(pipeline_.step(state, table_.cycle[row] - history.count_base, columns.row(row), row_));
+      const std::int64_t cycle = table_.cycle[row];
+      TRY(pipeline_.step(state, history.counted ? cycle : pipeline_.needs_cycle() ? cycle - begun : 0, columns.row(row), row_));
       // Whole lives are counted from failure; late ones from their first reading, which is the hardest.
       const std::size_t at = history.begin == engine.begin ? engine.end - 1 - row : row - history.begin;
       if (at % history.stride != 0) continue;
@@ -75,33 +85,30 @@ std::vector<std::size_t> engines_of(const FleetTable& table, bool running) {
 }
 
 Result<TrainingSet> make_training_set(const feature::Pipeline& pipeline, const FleetTable& table, const Plan& plan,
-                                      std::size_t stride, bool censored) {
+                                      const LearnsFrom& from) {
   TRY_LET(const TableColumns columns, TableColumns::of(pipeline, table));
   SetBuilder builder(pipeline, table, plan.cap);
   const std::vector<std::size_t> whole = engines_of(table, false);
   const std::vector<double> rul = dataset::label_rul(table);
   for (const std::size_t e : whole)
-    TRY(builder.add({.engine = e, .begin = table.engines[e].begin, .stride = stride}, rul, columns));
+    TRY(builder.add({.engine = e, .begin = table.engines[e].begin, .stride = from.stride}, rul, columns));
   // Engines as they look when they join the fleet late: the history begins at a random cycle, and in every second of them the cycle
-  // count begins there, too.
+  // count is not known.
+  const LateJoins joins = from.late_apart ? apart : together;
   for (const std::size_t e : whole) {
     const EngineRows& engine = table.engines[e];
     dataset::Seeded random(plan.seed * 0xd1342543de82ef95 + static_cast<std::uint64_t>(engine.unit));
-    for (std::size_t join = 0; join < plan.late_joins; ++join) {
+    for (std::size_t join = 0; join < std::min(plan.late_joins, joins.histories); ++join) {
       const std::size_t begin = engine.begin + random.below(engine.size());
-      TRY(builder.add({.engine = e,
-                       .begin = begin,
-                       .count_base = join % 2 == 0 ? 0 : table.cycle[begin] - 1,
-                       .stride = late_join_stride * stride},
-                      rul, columns));
+      TRY(builder.add({.engine = e, .begin = begin, .counted = join % 2 == 0, .stride = joins.stride * from.stride}, rul, columns));
     }
   }
-  if (censored) {
+  if (from.censored) {
     FleetTable seen = table;
     seen.end_rul.clear();
     const std::vector<double> lived = dataset::label_rul(seen);
     for (const std::size_t e : engines_of(table, true))
-      TRY(builder.add({.engine = e, .begin = table.engines[e].begin, .stride = stride, .censored = true}, lived, columns));
+      TRY(builder.add({.engine = e, .begin = table.engines[e].begin, .stride = from.stride, .censored = true}, lived, columns));
   }
   return std::move(builder).finish();
 }

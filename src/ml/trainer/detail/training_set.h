@@ -5,9 +5,14 @@
 
 namespace nacelle::trainer {
 
-/// Every `stride`-th row of each engine of `table`, and rows of late joins; of engines still running only if `censored`.
+struct LearnsFrom {
+  std::size_t stride = 1;   ///< every so manieth row of an engine
+  bool censored = false;    ///< engines still running, too
+  bool late_apart = false;  ///< the trainer keeps late joins apart (Trainer::learns_late_apart)
+};
+/// Rows of each engine of `table`, and of late joins.
 Result<TrainingSet> make_training_set(const feature::Pipeline& pipeline, const dataset::FleetTable& table, const Plan& plan,
-                                      std::size_t stride, bool censored);
+                                      const LearnsFrom& from);
 
 /// Indices of the engines whose end is known, or of those still running.
 std::vector<std::size_t> engines_of(const dataset::FleetTable& table, bool running);
