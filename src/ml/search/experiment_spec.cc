@@ -137,6 +137,7 @@ Result<Experiment> Experiment::from_json(const json::Value& document) {
     TRY(halving.whole("keep_one_in", e.keep_one_in, 1, 100));
     return halving.whole("finalists", e.finalists, 1, 1000);
   }));
+  TRY(members.whole("blend", e.blend, 0, 32));
   TRY(read_metric(members.take("metric"), e));
   TRY(members.whole("folds", e.folds, 2, 100));
   TRY(members.whole("fold_row_stride", e.fold_row_stride, 1, 100));
@@ -174,6 +175,7 @@ json::Value Experiment::to_json() const {
       {"spaces", std::move(space_list)},
       {"budget", std::move(budget)},
       {"halving", json::Object{{"keep_one_in", keep_one_in}, {"finalists", finalists}}},
+      {"blend", blend},
       {"metric", metric_name(metric)},
       {"folds", folds},
       {"fold_row_stride", fold_row_stride},

@@ -27,6 +27,8 @@ struct Experiment {
   std::size_t keep_one_in = 3;    ///< of each rung, successive halving; 1: every trial is judged on all folds
   std::size_t finalists = 3;      ///< judged on all folds, at least
 
+  std::size_t blend = 0;  ///< the best of so many trainers are offered to a blend, which takes part; 0: none is
+
   Metric metric = Metric::rmse;
   std::size_t folds = 5;
   std::size_t fold_row_stride = 3;

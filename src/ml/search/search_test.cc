@@ -106,13 +106,14 @@ TEST(Promote, the_best_go_on_failures_never_and_the_order_of_arrival_does_not_co
 
 TEST(Experiment, what_was_declared_reads_back_and_mistakes_are_named) {
   const char* text = R"({"name":"x","data":["FD001","more.csv"],"seed":9,"spaces":["ridge",{"trainer":"xgboost","parameters":{"eta":
-    {"log":[0.01,0.3]}}}],"budget":{"trials":12,"seconds":60},"halving":{"keep_one_in":4,"finalists":2},"metric":"phm08PerEngine","folds":4,
+    {"log":[0.01,0.3]}}}],"budget":{"trials":12,"seconds":60},"halving":{"keep_one_in":4,"finalists":2},"metric":"phm08PerEngine","folds":4,"blend":3,
     "cuts":{"per_engine":5,"max_rul":200,"min_rows":30},"keep":2,"register":"m","trial":{"memory_mb":512,"seconds":9,"threads":2}})";
   const auto read = Experiment::from_json(json::parse(text).value());
   ASSERT_TRUE(read) << read.error().message;
   EXPECT_EQ(read->trials, 12u);
   EXPECT_EQ(read->metric, Metric::phm08_per_engine);
   EXPECT_EQ(read->cut_min_rows, 30u);
+  EXPECT_EQ(read->blend, 3u);
   const json::Value once = read->to_json();
   EXPECT_EQ(Experiment::from_json(once)->to_json(), once);
   const std::pair<const char*, const char*> wrong[] = {{R"({})", "spaces"},
@@ -122,6 +123,7 @@ TEST(Experiment, what_was_declared_reads_back_and_mistakes_are_named) {
                                                        {R"({"spaces":["ridge"],"budget":{"hours":1}})", "'hours'"},
                                                        {R"({"spaces":["ridge"],"metric":"accuracy"})", "metric"},
                                                        {R"({"spaces":["ridge"],"data":7})", "data"},
+                                                       {R"({"spaces":["ridge"],"blend":99})", "blend"},
                                                        {R"({"spaces":[{"trainer":"ridge","weight":0}]})", "weight"},
                                                        {R"([])", "object"}};
   for (const auto& [document, named] : wrong) {

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "ml/search/halving.h"
+#include "service/workbench/finalist_blend.h"
 
 namespace nacelle::workbench {
 
@@ -106,6 +107,8 @@ class SweepRunner {
       if (!state.failed) TRY(set_status(state, "waiting"));
       states_.push_back(std::move(state));
     }
+    if (const auto found = known.find(static_cast<std::int64_t>(trials.size())); found != known.end())
+      former_blend_ = found->second;
     return {};
   }
 
@@ -222,13 +225,74 @@ class SweepRunner {
       });
       alive = std::move(chosen);
     }
-    for (const std::size_t trial : alive) {
-      State& state = states_[trial];
-      state.run.metrics = metrics_of(state, state.folds.size());
-      TRY(store_.finish_run(state.run.id, state.run.metrics, *score_of(state, state.folds.size())));
-      state.run.status = "finished";
-    }
+    for (const std::size_t trial : alive) TRY(finish(states_[trial]));
     return alive;
+  }
+
+  Result<> finish(State& state) {
+    state.run.metrics = metrics_of(state, state.folds.size());
+    TRY(store_.finish_run(state.run.id, state.run.metrics, *score_of(state, state.folds.size())));
+    state.run.status = "finished";
+    return {};
+  }
+
+  /// The best of each of so many trainers, best first; those that halving left behind are judged to the end now.
+  Result<std::vector<std::size_t>> best_of_trainers(const std::vector<std::size_t>& best_first) {
+    const auto rungs = search::plan_rungs(states_.size(), experiment_.folds, experiment_.keep_one_in, experiment_.finalists);
+    std::vector<std::size_t> others;
+    for (std::size_t t = 0; t < states_.size(); ++t)
+      if (std::find(best_first.begin(), best_first.end(), t) == best_first.end() && score_of(states_[t], rungs[0].folds))
+        others.push_back(t);
+    std::stable_sort(others.begin(), others.end(), [&](std::size_t a, std::size_t b) {
+      return score_of(states_[a], rungs[0].folds) < score_of(states_[b], rungs[0].folds);
+    });
+    std::vector<std::size_t> order = best_first, chosen;
+    order.insert(order.end(), others.begin(), others.end());
+    for (const std::size_t trial : order) {
+      const auto same = [&](std::size_t other) { return states_[other].run.trainer == states_[trial].run.trainer; };
+      const bool taken = std::any_of(chosen.begin(), chosen.end(), same) || states_[trial].run.trainer == "blend";
+      if (!taken && chosen.size() < experiment_.blend) chosen.push_back(trial);
+    }
+    TRY(judge(chosen, rungs.size() - 1, rungs));
+    std::erase_if(chosen, [this](std::size_t trial) { return !score_of(states_[trial], experiment_.folds); });
+    for (const std::size_t trial : chosen)
+      if (states_[trial].run.status != "finished") TRY(finish(states_[trial]));
+    return chosen;
+  }
+
+  /// A blend of the best of several trainers goes to the front if it is better than they are, on engines that neither its members
+  /// nor its weights were learned from.
+  Result<> blend(std::vector<std::size_t>& best_first) {
+    if (experiment_.blend < 2) return {};
+    TRY_LET(const std::vector<std::size_t> chosen, best_of_trainers(best_first));
+    std::vector<Finalist> finalists;
+    for (const std::size_t trial : chosen)
+      finalists.push_back({states_[trial].run.trainer, states_[trial].run.parameters, &states_[trial].folds});
+    TRY_LET(std::optional<FinalistBlend> made, blend_finalists(finalists, experiment_.cap));
+    if (!made) return {};
+    State state;
+    for (std::size_t fold = 0; fold < made->folds.size(); ++fold) {
+      state.documents.push_back(judged_to_json(made->folds[fold], fold));
+      state.folds.push_back(std::move(made->folds[fold]));
+    }
+    if (!(*score_of(state, experiment_.folds) < *score_of(states_[best_first.front()], experiment_.folds))) return {};
+    TRY(store_.together([&]() -> Result<> {
+      if (former_blend_) {
+        state.run = *former_blend_;
+      } else {
+        TRY_LET(state.run, store_.add_run(sweep_, static_cast<std::int64_t>(states_.size()), "blend",
+                                          static_cast<std::int64_t>(experiment_.seed), made->parameters));
+        for (std::size_t fold = 0; fold < state.documents.size(); ++fold)
+          TRY(store_.keep_fold(state.run.id, static_cast<std::int64_t>(fold), state.documents[fold]));
+      }
+      state.run.folds = static_cast<std::int64_t>(state.folds.size());
+      return finish(state);
+    }));
+    tell_ = fmt::format("blend of {} trainers: {} {:.2f}", made->parameters.find("members")->as_array().size(),
+                        search::metric_name(experiment_.metric), *score_of(state, experiment_.folds));
+    best_first.insert(best_first.begin(), states_.size());
+    states_.push_back(std::move(state));
+    return {};
   }
 
   /// Fits the best `keep` to all engines.
@@ -269,7 +333,8 @@ class SweepRunner {
 
   Result<SweepResult> run_to_the_end() {
     TRY(store_.together([this] { return prepare(); }));
-    TRY_LET(const std::vector<std::size_t> best_first, halve());
+    TRY_LET(std::vector<std::size_t> best_first, halve());
+    TRY(blend(best_first));
     TRY(fit(best_first));
     TRY(leave_behind("pruned"));  // those for which the time was not enough
     SweepResult result;
@@ -295,6 +360,7 @@ class SweepRunner {
   const SweepOptions& options_;
   const double began_;
   std::vector<State> states_;
+  std::optional<Run> former_blend_;  ///< of a process before this one
   std::optional<Error> first_failure_;
   std::string tell_;
 };

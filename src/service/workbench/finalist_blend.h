@@ -1,0 +1,28 @@
+#pragma once
+// Finalists of an experiment laid together: their predictions of held-out engines are there already, so a blend of them is judged
+// without another fit.
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ml/trainer/experiment.h"
+
+namespace nacelle::workbench {
+
+/// A configuration that was judged on all folds.
+struct Finalist {
+  std::string trainer;
+  json::Value parameters;
+  const std::vector<trainer::JudgedFold>* folds = nullptr;
+};
+
+struct FinalistBlend {
+  json::Value parameters;                  ///< of the trainer `blend`: members and their weights
+  std::vector<trainer::JudgedFold> folds;  ///< how it does: each fold's weights were learned from the other folds
+};
+
+/// None if fewer than two of them have a say. Fault::corrupt if they were not asked at the same points.
+Result<std::optional<FinalistBlend>> blend_finalists(const std::vector<Finalist>& finalists, double cap);
+
+}  // namespace nacelle::workbench
