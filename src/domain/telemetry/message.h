@@ -45,6 +45,8 @@ struct Message {
   Properties application;
   Bytes body;
   Timestamp enqueued_at{};
+  /// How it was published, if that was in the open namespace: a broker's business, kept with the record and shown to nobody.
+  Bytes published{};
 
   std::string_view device_id() const { return system.get("connectionDeviceId"); }
   std::string_view module_id() const { return system.get("connectionModuleId"); }

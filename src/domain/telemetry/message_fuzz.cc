@@ -12,7 +12,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (const auto message = telemetry::decode_record(bytes)) {
     const auto again = telemetry::decode_record(telemetry::encode_record(*message));
     INVARIANT(
-        again && again->system == message->system && again->application == message->application && again->body == message->body,
+        again && again->system == message->system && again->application == message->application && again->body == message->body &&
+            again->published == message->published,
         "a decoded record survives a round trip");
   }
   telemetry::Message message;

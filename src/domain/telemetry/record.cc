@@ -11,6 +11,8 @@ namespace nacelle::telemetry {
 namespace {
 
 constexpr char record_version = 1;
+/// The same, with how it was published behind the body.
+constexpr char published_version = 2;
 
 // Codes 1, 2, ... of the system names seen on nearly every message. Append only: the codes lie in files.
 constexpr auto known_names = std::to_array<std::string_view>({
@@ -159,15 +161,21 @@ Bytes encode_record(const Message& message) {
   Bytes out;
   out.reserve(static_cast<std::size_t>(message.size_in_bytes()) + 32);
   append_record(out, message.source, message.enqueued_at, parts, message.body);
+  if (!message.published.empty()) {
+    out[0] = published_version;
+    put_text(out, message.published);
+  }
   return out;
 }
+
+bool was_published(BytesView record) { return !record.empty() && record[0] == published_version; }
 
 Result<Message> decode_record(BytesView record) {
   Reader reader(record);
   TRY_LET(const BytesView head, reader.take(10, "the head"));
-  if (head[0] != record_version)
-    return fail(Fault::corrupt, fmt::format("message record: version is {}, this program reads {}",
-                                            int(static_cast<std::uint8_t>(head[0])), int(record_version)));
+  if (head[0] != record_version && head[0] != published_version)
+    return fail(Fault::corrupt, fmt::format("message record: version is {}, this program reads {} and {}",
+                                            int(static_cast<std::uint8_t>(head[0])), int(record_version), int(published_version)));
   if (static_cast<std::uint8_t>(head[1]) > static_cast<std::uint8_t>(Source::connection_state))
     return fail(Fault::corrupt, fmt::format("message record: source {} is not known", int(static_cast<std::uint8_t>(head[1]))));
   Message message;
@@ -179,6 +187,10 @@ Result<Message> decode_record(BytesView record) {
   TRY_LET(message.application, read_properties(reader, false));
   TRY_LET(const BytesView body, reader.text("the body"));
   message.body = body;
+  if (head[0] == published_version) {
+    TRY_LET(const BytesView published, reader.text("how it was published"));
+    message.published = published;
+  }
   if (reader.left() > 0) return fail(Fault::corrupt, fmt::format("message record: {} bytes after the body", reader.left()));
   return message;
 }

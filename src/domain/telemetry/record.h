@@ -28,4 +28,7 @@ RecordProperties encode_properties(const Properties& system, const Properties& a
 void append_record(Bytes& out, Source source, Timestamp enqueued_at, std::span<const RecordProperties* const> parts,
                    BytesView body);
 
+/// Whether a record says how it was published (Message::published); looks at its first byte only.
+bool was_published(BytesView record);
+
 }  // namespace nacelle::telemetry

@@ -1,9 +1,8 @@
 #include "net/mqtt/message.h"
 
 namespace nacelle::net {
-namespace {
 
-/// Section numbers are those of MQTT 5.0. Null if nothing of it is passed on.
+/// Section numbers are those of MQTT 5.0.
 mqtt::PropertiesPtr passed_on(const mqtt::Properties& from) {
   mqtt::Properties kept;
   kept.payload_format = from.payload_format;      // [MQTT-3.3.2-4]
@@ -15,9 +14,7 @@ mqtt::PropertiesPtr passed_on(const mqtt::Properties& from) {
   return std::make_shared<const mqtt::Properties>(std::move(kept));
 }
 
-}  // namespace
-
-MqttMessagePtr make_message(const mqtt::Publish& publish, Timestamp now) {
+std::shared_ptr<MqttMessage> make_message(const mqtt::Publish& publish, Timestamp now) {
   auto message = std::make_shared<MqttMessage>();
   message->topic = publish.topic;
   message->payload = publish.payload;

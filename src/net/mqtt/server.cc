@@ -23,7 +23,7 @@ class Server final : public MqttServer {
         max_connections_(options.limits.max_connections),
         registry_(std::make_shared<Registry>(policy, std::move(options))),
         tasks_(executor_) {
-    registry_->load_kept_sessions();
+    registry_->load_kept();
     tasks_.spawn(sweep_for_ever(registry_));
   }
 

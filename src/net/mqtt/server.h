@@ -12,6 +12,7 @@
 
 #include "codec/mqtt/packet.h"
 #include "net/mqtt/message.h"
+#include "net/mqtt/message_store.h"
 #include "net/socket/stream.h"
 
 namespace nacelle::net {
@@ -25,6 +26,9 @@ class MqttConnection {
   virtual const std::string& user_name() const = 0;
   virtual std::string peer_address() const = 0;
   virtual void close(std::string reason) = 0;  ///< logged once
+  /// When its session began, if that outlives the connection: with the session's name, which session it is. In calls of the
+  /// policy about this connection only.
+  virtual std::optional<Timestamp> kept_since() const = 0;
   /// Whatever the policy wants to keep with the connection (set in accept).
   std::shared_ptr<void> context;
 };
@@ -79,13 +83,18 @@ class MqttPolicy {
   virtual void will(const MqttConnectionPtr& connection, const mqtt::Publish& packet, std::function<void(Result<>)> done) {
     publish(connection, packet, std::move(done));
   }
+  /// What is kept of a connection whose will is to be published after its delay, perhaps by another process; no secrets.
+  virtual std::string describe(const MqttConnectionPtr& connection) { return static_cast<void>(connection), std::string(); }
+  /// The context of a connection that was described so. Null: it cannot be had any more, and its will is not published.
+  virtual std::shared_ptr<void> recall(const std::string& description) { return static_cast<void>(description), nullptr; }
 };
 
 /// A session that outlives its connection.
 struct MqttKeptSession {
   std::vector<mqtt::Subscription> subscriptions;
   std::uint32_t expiry_seconds = mqtt::never_expires;
-  std::optional<Timestamp> left_at;  ///< of a session that expires: when its connection ended
+  std::optional<Timestamp> left_at{};  ///< of a session that expires: when its connection ended
+  Timestamp began_at{};                ///< no two sessions of a client have the same
 };
 
 /// Sessions that outlive a connection, kept by someone durable. Any thread.
@@ -123,6 +132,7 @@ class MqttServer {
   struct Options {
     MqttLimits limits;
     std::shared_ptr<MqttSessionStore> sessions;  ///< null: kept in memory only
+    std::shared_ptr<MqttMessageStore> messages;  ///< null: in memory only; it needs `sessions`, and is closed by close()
     const Clock* clock = nullptr;                ///< for all that expires; null: the system's
     /// Whether a subscription to this filter takes part in publish(). Empty: none does.
     std::function<bool(std::string_view filter)> broadcasts;

@@ -12,6 +12,7 @@
 #include "service/endpoint/detail/batcher.h"
 #include "service/endpoint/detail/client.h"
 #include "service/endpoint/detail/twin_call.h"
+#include "service/endpoint/published.h"
 
 namespace nacelle::endpoint {
 namespace {
@@ -347,17 +348,29 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
     auto message = read_open_message(client, packet, now);
     if (!message) return done(fail(std::move(message).error()));
     if (is_will) message->application.set("iothub-MessageType", "Will");
+    const auto since = is_will ? std::nullopt : connection->kept_since();
+    message->published = print_published(packet, client.client_id, since);
+    net::MqttKeptIdentifier identifier{client.client_id, since.value_or(Timestamp{}), 0};
+    if (since && packet.qos == mqtt::QoS::exactly_once) identifier.packet_id = packet.packet_id;
     // Not on the log's thread, which everyone's messages wait for; and the log may answer after the endpoint has gone.
-    backend_.telemetry(*std::move(message),
-                       [weak = std::weak_ptr(server_), strand = fan_out_, shared = net::make_message(packet, now),
-                        from = client.client_id, done = std::move(done)](Result<> stored) {
-                         if (stored) {
-                           asio::post(strand, [weak, shared, from] {
-                             if (const auto server = weak.lock()) server->publish(shared, from);
-                           });
-                         }
-                         done(std::move(stored));
-                       });
+    backend_.open_message(*std::move(message), identifier,
+                          [weak = std::weak_ptr(server_), strand = fan_out_, shared = net::make_message(packet, now),
+                           from = client.client_id, done = std::move(done)](Result<std::optional<net::MqttPlace>> kept) {
+                            if (!kept) return done(fail(std::move(kept).error()));
+                            shared->kept_at = *kept;
+                            asio::post(strand, [weak, shared, from] {
+                              if (const auto server = weak.lock()) server->publish(shared, from);
+                            });
+                            done({});
+                          });
+  }
+
+  std::string describe(const MqttConnectionPtr& connection) override { return print_client(client_of(connection)); }
+
+  std::shared_ptr<void> recall(const std::string& description) override {
+    auto client = read_client(description);
+    if (!client) return nullptr;
+    return *std::move(client);
   }
 
   /// No coroutine and no queue: the backend is called on the connection's strand with the message.

@@ -40,6 +40,15 @@ class DeviceBackend {
   /// A telemetry message, fully stamped (connectionDeviceId, auth method, generation id, enqueuedTime; wire facts 1.6).
   /// `done` once durable. Any thread.
   virtual void telemetry(telemetry::Message message, std::function<void(Result<>)> done) = 0;
+  /// A message of the open namespace, with how it was published (published.h) in Message::published. `done` once durable, with
+  /// its place if it can be had again from there. Default: as telemetry, and it cannot.
+  using Kept = std::function<void(Result<std::optional<net::MqttPlace>>)>;
+  virtual void open_message(telemetry::Message message, const net::MqttKeptIdentifier& identifier, Kept done) {
+    static_cast<void>(identifier);
+    telemetry(std::move(message), [done = std::move(done)](Result<> stored) {
+      done(stored ? Result<std::optional<net::MqttPlace>>(std::nullopt) : fail(std::move(stored).error()));
+    });
+  }
   /// A backend that keeps messages as records (docs/formats/message-record.md) takes those of one connection together; then
   /// telemetry() gets only what needs a closer look. `device_id` says the partition; `done` as in EventLog::append.
   virtual bool stores_batches() const { return false; }

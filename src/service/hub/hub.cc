@@ -132,6 +132,8 @@ Result<> Hub::listen_for_devices(const std::shared_ptr<net::TlsServerContext>& t
   if (options_.open_namespace) {
     TRY_LET(options.open_namespace, read_open_namespace());
   }
+  TRY(open_kept_messages());
+  options.server.messages = kept_;
   endpoint_ = endpoint::DeviceEndpoint::make(executor_, *ingest_, clock_, std::move(options));
   device_authorities_->on_withdrawn([this](const device::IdentityName& who) {
     endpoint_->disconnect(who, "the authority of its certificate is trusted no more");
@@ -140,6 +142,16 @@ Result<> Hub::listen_for_devices(const std::shared_ptr<net::TlsServerContext>& t
   if (options_.mqtt) {
     TRY_LET(file_.mqtt, endpoint_->listen({"127.0.0.1", *options_.mqtt, {}}, nullptr));
   }
+  return {};
+}
+
+/// Also for a hub that was once a broker and is none now: what waits there keeps its place in the log.
+Result<> Hub::open_kept_messages() {
+  TRY_LET(const bool was_broker, files_.exists(options_.directory / "broker.db"));
+  if (!options_.open_namespace && !was_broker) return {};
+  TRY_LET(storage::Database tables, open_broker_tables(options_.directory));
+  TRY_LET(kept_, KeptMessages::open(std::move(tables), *log_));
+  ingest_->keep_in(kept_);
   return {};
 }
 

@@ -52,6 +52,7 @@ class Hub {
   Result<> open_stores();
   Result<> open_parts();
   Result<> listen();
+  Result<> open_kept_messages();
   Result<> listen_for_devices(const std::shared_ptr<net::TlsServerContext>& tls);
   Result<endpoint::OpenNamespace> read_open_namespace() const;
   Result<> listen_for_calls(const std::shared_ptr<net::TlsServerContext>& tls);
@@ -91,6 +92,7 @@ class Hub {
   std::unique_ptr<Webhooks> webhooks_;
   std::unique_ptr<Events> events_;
   std::unique_ptr<Methods> methods_;
+  std::shared_ptr<KeptMessages> kept_;  // the log's answers hold it too
   std::unique_ptr<Ingest> ingest_;
   std::unique_ptr<endpoint::DeviceEndpoint> endpoint_;
   std::unique_ptr<Services> services_;

@@ -33,16 +33,37 @@ void Ingest::disconnected(const IdentityName& who) {
 
 void Ingest::telemetry(telemetry::Message message, std::function<void(Result<>)> done) {
   ++counters_.received;
-  // All of one sender in one partition: that keeps their order. Plain MQTT clients may be nobody's device.
-  const std::string_view sender = message.device_id().empty() ? message.system.get("mqttClientId") : message.device_id();
-  const auto partition = storage::partition_of(sender, log_.partitions());
-  log_.append(partition, telemetry::encode_record(message),
+  log_.append(partition_of(message), telemetry::encode_record(message),
               [&counters = counters_, done = std::move(done)](Result<storage::Offset> at) {
                 ++(at ? counters.acked : counters.refused_messages);
                 if (at)
                   done({});
                 else
                   done(fail(std::move(at).error()));
+              });
+}
+
+/// All of one sender in one partition: that keeps their order. Plain MQTT clients may be nobody's device.
+storage::Partition Ingest::partition_of(const telemetry::Message& message) const {
+  const std::string_view sender = message.device_id().empty() ? message.system.get("mqttClientId") : message.device_id();
+  return storage::partition_of(sender, log_.partitions());
+}
+
+void Ingest::open_message(telemetry::Message message, const net::MqttKeptIdentifier& identifier, Kept done) {
+  if (!kept_) return DeviceBackend::open_message(std::move(message), identifier, std::move(done));
+  ++counters_.received;
+  const auto partition = partition_of(message);
+  kept_->begin(partition);
+  log_.append(partition, telemetry::encode_record(message),
+              [&counters = counters_, kept = kept_, partition, identifier, done = std::move(done)](Result<storage::Offset> at) {
+                ++(at ? counters.acked : counters.refused_messages);
+                if (!at) {
+                  kept->refused(partition);
+                  return done(fail(std::move(at).error()));
+                }
+                const net::MqttPlace place{partition, *at};
+                kept->stored(identifier, place);
+                done(std::optional(place));
               });
 }
 

@@ -8,6 +8,7 @@
 #include "service/hub/cloud_to_device.h"
 #include "service/hub/counters.h"
 #include "service/hub/disk.h"
+#include "service/hub/kept_messages.h"
 #include "service/hub/methods.h"
 #include "storage/log/event_log.h"
 
@@ -36,6 +37,9 @@ class Ingest final : public endpoint::DeviceBackend {
 
   /// To the event log; `done` after the sync. Also the way in for telemetry over HTTPS.
   void telemetry(telemetry::Message message, std::function<void(Result<>)> done) override;
+  /// Where what the open namespace's broker must not forget is kept; none: it forgets. Before the first connection.
+  void keep_in(std::shared_ptr<KeptMessages> kept) { kept_ = std::move(kept); }
+  void open_message(telemetry::Message message, const net::MqttKeptIdentifier& identifier, Kept done) override;
   bool stores_batches() const override { return true; }
   void store(std::string_view device_id, storage::RecordBatch batch, storage::EventLog::BatchDone done) override;
   /// Itself; and an edge's $edgeHub for the edge's modules and for the devices in its scope.
@@ -51,6 +55,8 @@ class Ingest final : public endpoint::DeviceBackend {
   void subscriptions_changed(const device::IdentityName& who) override;
 
  private:
+  storage::Partition partition_of(const telemetry::Message& message) const;
+
   Registry& registry_;
   const Access& access_;
   storage::EventLog& log_;
@@ -59,6 +65,7 @@ class Ingest final : public endpoint::DeviceBackend {
   CloudToDevice& cloud_to_device_;
   Counters& counters_;
   const Clock& clock_;
+  std::shared_ptr<KeptMessages> kept_;
 };
 
 /// Stamps a message that came in over HTTPS as the MQTT endpoint stamps its own (wire facts 1.6).

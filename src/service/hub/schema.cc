@@ -88,6 +88,24 @@ CREATE TABLE authority (
 const std::vector<std::string> session_migrations{
     "CREATE TABLE session (client TEXT PRIMARY KEY, subscriptions TEXT NOT NULL) STRICT;"};
 
+const std::vector<std::string> broker_migrations{R"sql(
+CREATE TABLE cursor (partition INTEGER PRIMARY KEY, next INTEGER NOT NULL) STRICT;
+CREATE TABLE retained (
+  topic TEXT PRIMARY KEY, partition INTEGER NOT NULL, record INTEGER NOT NULL, expires_at INTEGER, packet BLOB NOT NULL
+) STRICT;
+CREATE TABLE delivery (
+  id INTEGER PRIMARY KEY, session TEXT NOT NULL, partition INTEGER NOT NULL, record INTEGER NOT NULL, qos INTEGER NOT NULL,
+  retain INTEGER NOT NULL, subscription_ids TEXT NOT NULL, packet_id INTEGER NOT NULL, received INTEGER NOT NULL
+) STRICT;
+CREATE INDEX delivery_session ON delivery (session);
+CREATE TABLE identifier (
+  session TEXT NOT NULL, packet_id INTEGER NOT NULL, since INTEGER NOT NULL, partition INTEGER NOT NULL, record INTEGER NOT NULL,
+  released INTEGER NOT NULL, PRIMARY KEY (session, packet_id)
+) STRICT;
+CREATE INDEX identifier_released ON identifier (released) WHERE released = 1;
+CREATE TABLE will (id INTEGER PRIMARY KEY, session TEXT NOT NULL, due INTEGER NOT NULL, sender TEXT NOT NULL, packet BLOB NOT NULL) STRICT;
+)sql"};
+
 const std::vector<std::string> capture_migrations{
     R"sql(
 CREATE TABLE cursor (
@@ -124,6 +142,9 @@ Result<Database> open_registry_tables(const fs::path& directory) {
 }
 Result<Database> open_session_tables(const fs::path& directory) {
   return in(open_or_begin_anew(directory / "sessions.db", session_migrations), "opening the MQTT sessions");
+}
+Result<Database> open_broker_tables(const fs::path& directory) {
+  return in(open_or_begin_anew(directory / "broker.db", broker_migrations), "opening what waits for MQTT clients");
 }
 Result<Database> open_capture_tables(const fs::path& directory) {
   return in(open_or_begin_anew(directory / "capture.db", capture_migrations), "opening capture's cursors");

@@ -50,7 +50,7 @@ json::Value print_subscription(const Subscription& one) {
 
 }  // namespace
 
-/// docs/formats/hub-tables.md: an array for a session that never expires, else an object.
+/// docs/formats/hub-tables.md: an object; an array is what earlier versions wrote for a session that never expires.
 Result<std::optional<MqttKeptSession>> Sessions::load(const std::string& client_id) {
   TRY_LET(const auto rows, tables_.query("SELECT subscriptions FROM session WHERE client = ?", client_id));
   if (rows.empty()) return std::optional<MqttKeptSession>{};
@@ -58,8 +58,14 @@ Result<std::optional<MqttKeptSession>> Sessions::load(const std::string& client_
   MqttKeptSession session;
   const json::Value* subscriptions = &kept;
   if (kept.is_object()) {
-    TRY_LET(const std::int64_t expiry, number(kept, "expirySeconds", mqtt::never_expires));
-    session.expiry_seconds = static_cast<std::uint32_t>(expiry);
+    if (kept.find("expirySeconds") != nullptr) {
+      TRY_LET(const std::int64_t expiry, number(kept, "expirySeconds", mqtt::never_expires));
+      session.expiry_seconds = static_cast<std::uint32_t>(expiry);
+    }
+    if (kept.find("beganAt") != nullptr) {
+      TRY_LET(const std::string began_at, json::get_string(kept, "beganAt", "session"));
+      TRY_LET(session.began_at, parse_iso8601(began_at));
+    }
     if (kept.find("leftAt") != nullptr) {
       TRY_LET(const std::string left_at, json::get_string(kept, "leftAt", "session"));
       TRY_LET(session.left_at, parse_iso8601(left_at));
@@ -78,14 +84,13 @@ Result<std::optional<MqttKeptSession>> Sessions::load(const std::string& client_
 Result<> Sessions::save(const std::string& client_id, const MqttKeptSession& session) {
   json::Array subscriptions;
   for (const auto& one : session.subscriptions) subscriptions.push_back(print_subscription(one));
-  json::Value kept = std::move(subscriptions);
+  json::Object kept{{"subscriptions", std::move(subscriptions)}, {"beganAt", format_iso8601(session.began_at, 6)}};
   if (session.expiry_seconds != mqtt::never_expires) {
-    json::Object with_end{{"subscriptions", std::move(kept)}, {"expirySeconds", static_cast<std::int64_t>(session.expiry_seconds)}};
-    if (session.left_at) with_end.set("leftAt", format_iso8601(*session.left_at, 6));
-    kept = std::move(with_end);
+    kept.set("expirySeconds", static_cast<std::int64_t>(session.expiry_seconds));
+    if (session.left_at) kept.set("leftAt", format_iso8601(*session.left_at, 6));
   }
   // A client that comes back with the session it left changes nothing: no write, no sync.
-  const std::string text = json::print(kept);
+  const std::string text = json::print(json::Value(std::move(kept)));
   TRY(
       tables_.run("INSERT INTO session VALUES (?, ?) ON CONFLICT (client) DO UPDATE SET subscriptions = excluded.subscriptions "
                   "WHERE subscriptions <> excluded.subscriptions",

@@ -156,7 +156,7 @@ bool Broker::retain(const MqttMessagePtr& message) {
   return true;
 }
 
-std::vector<MqttMessagePtr> Broker::retained(std::string_view filter, Timestamp now) {
+std::vector<MqttMessagePtr> Broker::retained(std::string_view filter, Timestamp now, std::vector<std::string>& forgotten) {
   std::vector<MqttMessagePtr> found;
   const std::lock_guard lock(mutex_);
   // Everything before the first wild card stands in every topic that matches; `a/#` matches `a` too.
@@ -164,10 +164,12 @@ std::vector<MqttMessagePtr> Broker::retained(std::string_view filter, Timestamp 
   if (prefix.size() < filter.size() && prefix.ends_with('/') && filter.ends_with("/#")) prefix.remove_suffix(1);
   for (auto at = retained_.lower_bound(prefix); at != retained_.end() && at->first.starts_with(prefix);) {
     const auto current = at++;
-    if (current->second->expires_at && *current->second->expires_at <= now)
+    if (current->second->expires_at && *current->second->expires_at <= now) {
+      forgotten.push_back(current->first);
       forget(current);
-    else if (mqtt::topic_matches(filter, current->first))
+    } else if (mqtt::topic_matches(filter, current->first)) {
       found.push_back(current->second);
+    }
   }
   return found;
 }

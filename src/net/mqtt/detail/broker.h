@@ -44,8 +44,9 @@ class Broker {
   /// Keeps the message for its topic, or forgets the topic's one if the payload is empty. False: there is no room, and the
   /// topic's older one is forgotten too.
   bool retain(const MqttMessagePtr& message);
-  /// The retained messages that match, in the order of their topics; expired ones are forgotten.
-  std::vector<MqttMessagePtr> retained(std::string_view filter, Timestamp now);
+  /// The retained messages that match, in the order of their topics; expired ones are forgotten, and their topics added to
+  /// `forgotten`.
+  std::vector<MqttMessagePtr> retained(std::string_view filter, Timestamp now, std::vector<std::string>& forgotten);
   std::size_t retained_count() const;
 
  private:

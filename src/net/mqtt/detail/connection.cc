@@ -51,16 +51,14 @@ bool meant_as_mqtt_5(BytesView frame) {
   return !frame.empty() && static_cast<unsigned char>(frame[0]) == 0x10 && at != BytesView::npos && at <= 5;
 }
 
-/// What stays of a connection whose will is still to be published.
 class Former final : public MqttConnection {
  public:
-  explicit Former(const MqttConnection& gone)
-      : client_id_(gone.client_id()), user_name_(gone.user_name()), peer_(gone.peer_address()) {
-    context = gone.context;
-  }
+  Former(std::string client_id, std::string user_name, std::string peer)
+      : client_id_(std::move(client_id)), user_name_(std::move(user_name)), peer_(std::move(peer)) {}
   const std::string& client_id() const override { return client_id_; }
   const std::string& user_name() const override { return user_name_; }
   std::string peer_address() const override { return peer_; }
+  std::optional<Timestamp> kept_since() const override { return std::nullopt; }
   void close(std::string) override {}
 
  private:
@@ -70,6 +68,12 @@ class Former final : public MqttConnection {
 };
 
 }  // namespace
+
+MqttConnectionPtr former_connection(std::string client_id, std::string user_name, std::string peer, std::shared_ptr<void> context) {
+  const auto former = std::make_shared<Former>(std::move(client_id), std::move(user_name), std::move(peer));
+  former->context = std::move(context);
+  return former;
+}
 
 Connection::Connection(ConnectionHost& host, StreamPtr stream)
     : host_(host),
@@ -257,7 +261,7 @@ awaitable<void> Connection::serve(std::shared_ptr<Session> session, bool session
   const auto self = shared_from_this();
   session_ = std::move(session);
   session_->set_expiry(session_expiry_);
-  outbound_.begin(version_, bounds_, *session_);
+  outbound_.begin(version_, bounds_, *session_, session_->persistent() ? host_.messages() : nullptr, mailbox_);
   writer_running_ = true;
   asio::co_spawn(stream_->executor(), writer_.run(), [self](std::exception_ptr failure) {
     if (failure) std::rethrow_exception(failure);
@@ -356,20 +360,26 @@ void Connection::publish_will() {
   // The session's end publishes it too, whichever is first (MQTT 5.0 section 3.1.2.5).
   const std::uint32_t asked = properties != nullptr ? properties->will_delay.value_or(0) : 0;
   const std::uint32_t delay = std::min(asked, session_->expiry_seconds());
-  if (delay > 0) return host_.hold_will(client_id(), {will, std::make_shared<Former>(*this)}, std::chrono::seconds{delay});
+  if (delay > 0) {
+    const auto former = former_connection(client_id(), user_name_, peer_, context);
+    return host_.hold_will(client_id(), {will, former}, std::chrono::seconds{delay});
+  }
   publish_will_of(host_.policy(), will, shared_from_this());
 }
 
-void publish_will_of(MqttPolicy& policy, const mqtt::Will& will, const MqttConnectionPtr& from) {
+void publish_will_of(MqttPolicy& policy, const mqtt::Will& will, const MqttConnectionPtr& from,
+                     std::function<void(const Result<>&)> published) {
   mqtt::Publish publish;
   publish.topic = will.topic;
   publish.payload = will.payload;
   publish.qos = will.qos;
   publish.retain = will.retain;
   publish.properties = will.properties;
-  policy.will(from, publish, [peer = from->peer_address(), id = from->client_id()](const Result<>& published) {
-    if (!published) log::warn("mqtt", "{} {}: its will was not published: {}", peer, id, published.error().message);
-  });
+  policy.will(from, publish,
+              [peer = from->peer_address(), id = from->client_id(), published = std::move(published)](const Result<>& result) {
+                if (!result) log::warn("mqtt", "{} {}: its will was not published: {}", peer, id, result.error().message);
+                if (published) published(result);
+              });
 }
 
 /// What could not be handed to the client any more: messages for its subscriptions wait in a session that is kept.
@@ -398,6 +408,7 @@ void Connection::collect() {
   for (auto& refusal : mail_.refusals) refusals_.push_back(std::move(refusal));
   answer_in_order();
   for (auto& delivery : mail_.deliveries) send(std::move(delivery));
+  for (const auto& call : mail_.calls) call();
   if (mail_.close) begin_close(mail_.close->why, mail_.close->reason);
 }
 

@@ -17,9 +17,14 @@ namespace nacelle::net {
 struct HeldWill {
   mqtt::Will will;
   MqttConnectionPtr from;
+  std::uint64_t kept_id = 0;  ///< in the MqttMessageStore; 0: it is not kept
 };
 
-void publish_will_of(MqttPolicy& policy, const mqtt::Will& will, const MqttConnectionPtr& from);
+/// `published` is called with the outcome.
+void publish_will_of(MqttPolicy& policy, const mqtt::Will& will, const MqttConnectionPtr& from,
+                     std::function<void(const Result<>&)> published = {});
+/// What stays of a connection whose will is still to be published.
+MqttConnectionPtr former_connection(std::string client_id, std::string user_name, std::string peer, std::shared_ptr<void> context);
 
 /// What a connection needs of its server. It outlives its connections. Any thread.
 class ConnectionHost {
@@ -29,11 +34,14 @@ class ConnectionHost {
   virtual const MqttLimits& limits() const = 0;
   virtual const Clock& clock() const = 0;
   virtual Budget& budget() = 0;
+  virtual MqttMessageStore* messages() = 0;  ///< or null
 
   virtual bool broadcasts(std::string_view filter) const = 0;
   virtual void subscribed(const std::string& client_id, const mqtt::Subscription& subscription) = 0;
   virtual void unsubscribed(const std::string& client_id, const std::string& filter) = 0;
   virtual std::vector<MqttMessagePtr> retained(const std::string& filter) = 0;
+  /// Gives a delivery outside of a publish its place among what is kept.
+  virtual void keep(const std::string& client_id, Mailbox::Delivery& delivery) = 0;
   virtual void hold_will(const std::string& client_id, HeldWill will, std::chrono::seconds delay) = 0;
   virtual void count_dropped() = 0;
 };
@@ -47,6 +55,9 @@ class Connection final : public MqttConnection, public std::enable_shared_from_t
   const std::string& client_id() const override { return connect_.client_id; }
   const std::string& user_name() const override { return user_name_; }
   std::string peer_address() const override { return peer_; }
+  std::optional<Timestamp> kept_since() const override {
+    return session_ && session_->persistent() ? std::optional(session_->began_at()) : std::nullopt;
+  }
   void close(std::string reason) override { close_for(std::move(reason), mqtt::Reason::administrative_action); }
   void close_for(std::string why, mqtt::Reason reason) { mailbox_->close(std::move(why), reason); }
 

@@ -116,8 +116,22 @@ Result<> Connection::on(const mqtt::Pubrel& packet) {
   const auto at = session_->incoming().find(packet.packet_id);
   const bool known = at != session_->incoming().end();
   if (known && at->second->state() == Incoming::State::pending) return violation(Reason::protocol_error, "PUBREL before PUBREC");
-  if (known) session_->incoming().erase(at);
-  writer_.send(mqtt::Pubcomp{packet.packet_id, known ? Reason::success : Reason::packet_identifier_not_found, {}});
+  if (!known) {
+    writer_.send(mqtt::Pubcomp{packet.packet_id, Reason::packet_identifier_not_found, {}});
+    return {};
+  }
+  const auto release = [this, id = packet.packet_id, released = at->second] {
+    auto& incoming = session_->incoming();
+    const auto there = incoming.find(id);
+    if (there != incoming.end() && there->second == released) incoming.erase(there);
+    writer_.send(mqtt::Pubcomp{id});
+  };
+  MqttMessageStore* const kept = session_->persistent() ? host_.messages() : nullptr;
+  if (kept == nullptr) return release(), Result<>{};
+  // Once it is released the client may use the identifier again: that must not be taken for a repetition after a crash.
+  kept->released(client_id(), packet.packet_id, [mailbox = mailbox_, release](const Result<>& done) {
+    if (done) mailbox->call(release);  // else the client asks again on its next connection
+  });
   return {};
 }
 
@@ -200,8 +214,10 @@ void Connection::send_retained(const mqtt::Subscription& subscription, bool fres
     delivery.for_subscription = true;
     delivery.retain = true;
     if (options.id != 0) delivery.subscription_ids.push_back(options.id);
-    delivery.done = [&host = host_](const Result<>& sent) {
+    host_.keep(client_id(), delivery);
+    delivery.done = [&host = host_, kept_id = delivery.kept_id](const Result<>& sent) {
       if (!sent && sent.error().fault == Fault::exhausted) host.count_dropped();
+      if (kept_id != 0) host.messages()->settled(kept_id);
     };
     outbound_.send(std::move(delivery));
   }

@@ -47,6 +47,13 @@ Result<> Mailbox::deliver(Delivery& delivery) {
   return {};
 }
 
+void Mailbox::call(std::function<void()> call) {
+  const std::lock_guard lock(mutex_);
+  if (shut_) return;
+  mail_.calls.push_back(std::move(call));
+  schedule();
+}
+
 void Mailbox::close(std::string why, mqtt::Reason reason) {
   const std::lock_guard lock(mutex_);
   if (shut_) return;
@@ -66,6 +73,7 @@ void Mailbox::take(Mail& mail) {
   mail.completions.clear();
   mail.refusals.clear();
   mail.deliveries.clear();
+  mail.calls.clear();
   mail.close.reset();
   const std::lock_guard lock(mutex_);
   std::swap(mail, mail_);

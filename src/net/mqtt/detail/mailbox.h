@@ -35,6 +35,7 @@ class Mailbox : public std::enable_shared_from_this<Mailbox> {
     bool retain = false;
     std::vector<std::uint32_t> subscription_ids;
     std::function<void(Result<>)> done;  ///< may be empty with `for_subscription`
+    std::uint64_t kept_id = 0;           ///< its number in the MqttMessageStore; 0: it is not kept
 
     void answer(Result<> result) const {
       if (done) done(std::move(result));
@@ -49,6 +50,7 @@ class Mailbox : public std::enable_shared_from_this<Mailbox> {
     std::vector<Completion> completions;
     std::vector<Refusal> refusals;  // of completions with `withhold`
     std::vector<Delivery> deliveries;
+    std::vector<std::function<void()>> calls;
     std::optional<Close> close;
   };
 
@@ -64,6 +66,8 @@ class Mailbox : public std::enable_shared_from_this<Mailbox> {
   void poke();  ///< `collect` is called soon. Any thread.
   /// Fault::exhausted or unavailable, and then `delivery` is untouched. Any thread.
   Result<> deliver(Delivery& delivery);
+  /// `call` is called on the strand while the connection lives. Any thread.
+  void call(std::function<void()> call);
   void close(std::string why, mqtt::Reason reason);  ///< Any thread.
   /// A client of MQTT 5 is told why its publish was not taken; one of 3.1.1 can only be closed. Before the first promise.
   void tell_refusals() { tells_refusals_ = true; }

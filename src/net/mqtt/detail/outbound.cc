@@ -15,11 +15,14 @@ constexpr std::size_t least_aliased = 8;
 
 }  // namespace
 
-void Outbound::begin(mqtt::Version version, const ClientBounds& bounds, Session& session) {
+void Outbound::begin(mqtt::Version version, const ClientBounds& bounds, Session& session, MqttMessageStore* kept,
+                     std::shared_ptr<Mailbox> mailbox) {
   version_ = version;
   bounds_ = bounds;
   bounds_.topic_alias_maximum = std::min(bounds.topic_alias_maximum, most_aliases);
   session_ = &session;
+  kept_ = kept;
+  mailbox_ = std::move(mailbox);
 }
 
 std::size_t Outbound::window() const { return std::min<std::size_t>(bounds_.receive_maximum, limits_.max_deliveries); }
@@ -66,9 +69,43 @@ bool Outbound::fits(const Delivery& delivery) {
   return mqtt::encoded_size(publish, version_) + alias_bytes <= bounds_.max_packet_bytes;
 }
 
-void Outbound::send_now(Delivery delivery) {
-  auto& sent = session_->remember(std::move(delivery));
-  write(sent.delivery, sent.id, false);
+void Outbound::send_now(Delivery delivery) { transmit(session_->remember(std::move(delivery)), false); }
+
+Session::Unacknowledged* Outbound::find_kept(mqtt::PacketId id, std::uint64_t kept_id) {
+  auto* sent = session_->find(id);
+  return sent != nullptr && sent->delivery.kept_id == kept_id ? sent : nullptr;
+}
+
+/// A kept QoS 2 message leaves once its identifier is on disk: sent again after a crash, it has the same one, and the client
+/// knows that it has it (section 4.3.3).
+void Outbound::transmit(Session::Unacknowledged& sent, bool duplicate) {
+  const std::uint64_t kept_id = sent.delivery.kept_id;
+  if (sent.delivery.qos != QoS::exactly_once || kept_ == nullptr || kept_id == 0 || sent.id_kept)
+    return write(sent.delivery, sent.id, duplicate);
+  auto go_on = [this, id = sent.id, kept_id, duplicate] {
+    auto* waiting = find_kept(id, kept_id);
+    if (waiting == nullptr || waiting->id_kept) return;
+    waiting->id_kept = true;
+    write(waiting->delivery, id, duplicate);
+  };
+  kept_->sent(kept_id, sent.id, [mailbox = mailbox_, go_on](const Result<>& kept) {
+    if (kept) mailbox->call(go_on);  // else it is sent on the next connection
+  });
+}
+
+/// PUBREL, once it is on disk that PUBREC has come: the message is not sent again from then on.
+void Outbound::release(Session::Unacknowledged& sent) {
+  const std::uint64_t kept_id = sent.delivery.kept_id;
+  if (kept_ == nullptr || kept_id == 0 || sent.received_kept) return writer_.send(mqtt::Pubrel{sent.id});
+  auto go_on = [this, id = sent.id, kept_id] {
+    auto* waiting = find_kept(id, kept_id);
+    if (waiting == nullptr || waiting->received_kept) return;
+    waiting->received_kept = true;
+    writer_.send(mqtt::Pubrel{id});
+  };
+  kept_->received(kept_id, [mailbox = mailbox_, go_on](const Result<>& kept) {
+    if (kept) mailbox->call(go_on);
+  });
 }
 
 void Outbound::pump() {
@@ -95,9 +132,9 @@ void Outbound::pump() {
 
 void Outbound::resend(Session::Unacknowledged& sent) {
   if (sent.received)
-    writer_.send(mqtt::Pubrel{sent.id});
+    release(sent);
   else
-    write(sent.delivery, sent.id, true);
+    transmit(sent, true);
 }
 
 bool Outbound::acknowledged(mqtt::PacketId id, mqtt::Reason reason) {
@@ -121,7 +158,7 @@ void Outbound::received(mqtt::PacketId id, mqtt::Reason reason) {
     return pump();
   }
   sent->received = true;
-  writer_.send(mqtt::Pubrel{id});
+  release(*sent);
 }
 
 bool Outbound::completed(mqtt::PacketId id) {

@@ -23,7 +23,9 @@ class Outbound {
  public:
   Outbound(PacketWriter& writer, const MqttLimits& limits, const Clock& clock) : writer_(writer), limits_(limits), clock_(clock) {}
 
-  void begin(mqtt::Version version, const ClientBounds& bounds, Session& session);
+  /// `kept` (or null) and `mailbox` outlive it: they are asked while the session is one that is kept.
+  void begin(mqtt::Version version, const ClientBounds& bounds, Session& session, MqttMessageStore* kept,
+             std::shared_ptr<Mailbox> mailbox);
   /// On a resumed session: what was not settled is sent once more (section 4.4), then what waits.
   void resume();
 
@@ -40,7 +42,10 @@ class Outbound {
   bool fits(const Mailbox::Delivery& delivery);
   void pump();
   void send_now(Mailbox::Delivery delivery);
+  void transmit(Session::Unacknowledged& sent, bool duplicate);
+  void release(Session::Unacknowledged& sent);
   void resend(Session::Unacknowledged& sent);
+  Session::Unacknowledged* find_kept(mqtt::PacketId id, std::uint64_t kept_id);
   void write(const Mailbox::Delivery& delivery, mqtt::PacketId id, bool duplicate);
   mqtt::PropertiesPtr properties_for(const Mailbox::Delivery& delivery) const;
   void apply_alias(mqtt::Publish& publish);
@@ -52,7 +57,9 @@ class Outbound {
   mqtt::Version version_ = mqtt::Version::v3_1_1;
   ClientBounds bounds_;
   Session* session_ = nullptr;
-  std::deque<mqtt::PacketId> to_resend_;  // not yet sent on this connection
+  MqttMessageStore* kept_ = nullptr;
+  std::shared_ptr<Mailbox> mailbox_;
+  std::list<mqtt::PacketId> to_resend_;  // not yet sent on this connection
   std::unordered_map<std::string, std::uint16_t> aliases_;
 };
 

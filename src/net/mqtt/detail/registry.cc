@@ -106,7 +106,7 @@ awaitable<void> Registry::take_over(ConnectionPtr previous) {
 Registry::OpenSession Registry::open_session(const ConnectionPtr& connection) {
   const auto& id = connection->client_id();
   std::shared_ptr<Session> kept;
-  std::deque<Delivery> offline;
+  std::list<Delivery> offline;
   std::optional<HeldWill> will;
   bool over = connection->clean_start();
   {
@@ -120,19 +120,23 @@ Registry::OpenSession Registry::open_session(const ConnectionPtr& connection) {
     client.forgotten = false;
   }
   if (over && kept) end_session(id, *std::exchange(kept, nullptr), "the client's session has ended");
-  if (over && will) publish_will(*std::move(will));  // else its delay was not over: section 3.1.3.2.2
+  if (over && will)
+    publish_will(*std::move(will));
+  else
+    drop_will(will);  // its delay was not over: section 3.1.3.2.2
   const bool persistent = connection->session_expiry() != 0;
   OpenSession open;
   if (!over && !kept) kept = load(id);
   open.present = !over && kept;
-  open.session = open.present ? kept : std::make_shared<Session>(connection->session_expiry(), Session::Subscriptions{});
-  for (auto& delivery : open.present ? offline : std::deque<Delivery>{}) {
+  open.session = open.present ? kept : make_session(connection->session_expiry());
+  for (auto& delivery : open.present ? offline : std::list<Delivery>{}) {
     open.session->bytes += delivery.bytes();
     open.session->waiting().push_back(std::move(delivery));
   }
   if (options_.sessions && persistent) {
-    connection->save_subscriptions = [store = options_.sessions, id, expiry = connection->session_expiry()](const auto& all) {
-      return store->save(id, {all, expiry, std::nullopt});
+    connection->save_subscriptions = [store = options_.sessions, id, expiry = connection->session_expiry(),
+                                      began_at = open.session->began_at()](const auto& all) {
+      return store->save(id, {all, expiry, std::nullopt, began_at});
     };
     const auto saved = connection->save_subscriptions(open.session->subscriptions());
     if (!saved) log::error("mqtt", "{}: its session will not be kept: {}", id, saved.error().message);
@@ -146,6 +150,12 @@ Registry::OpenSession Registry::open_session(const ConnectionPtr& connection) {
   return open;
 }
 
+std::shared_ptr<Session> Registry::make_session(std::uint32_t expiry_seconds) {
+  const std::lock_guard lock(mutex_);
+  last_begun_ = std::max(clock_.now(), last_begun_ + std::chrono::microseconds{1});
+  return std::make_shared<Session>(expiry_seconds, Session::Subscriptions{}, last_begun_);
+}
+
 /// Null if there is none, or if it is over.
 std::shared_ptr<Session> Registry::load(const std::string& id) {
   if (!options_.sessions) return nullptr;
@@ -157,28 +167,7 @@ std::shared_ptr<Session> Registry::load(const std::string& id) {
   if (!*kept) return nullptr;
   MqttKeptSession& session = **kept;
   if (session.left_at && *session.left_at + std::chrono::seconds{session.expiry_seconds} <= clock_.now()) return nullptr;
-  return std::make_shared<Session>(session.expiry_seconds, std::move(session.subscriptions));
-}
-
-void Registry::load_kept_sessions() {
-  if (!options_.sessions || !options_.broadcasts) return;
-  const auto ids = options_.sessions->clients();
-  if (!ids) return log::error("mqtt", "the kept sessions cannot be read: {}", ids.error().message);
-  for (const std::string& id : *ids) {
-    const auto session = load(id);
-    if (!session) {
-      forget_stored(id);
-      continue;
-    }
-    for (const auto& subscription : session->subscriptions())
-      if (broadcasts(subscription.filter)) broker_.subscribe(id, subscription);
-    const std::lock_guard lock(mutex_);
-    auto& client = clients_[id];
-    client.session = session;
-    if (session->expiry_seconds() == mqtt::never_expires) continue;
-    client.ends_at = clock_.now() + std::chrono::seconds{session->expiry_seconds()};
-    due_.emplace(*client.ends_at, id);
-  }
+  return std::make_shared<Session>(session.expiry_seconds, std::move(session.subscriptions), session.began_at);
 }
 
 void Registry::forget_stored(const std::string& id) {
@@ -191,6 +180,7 @@ void Registry::forget_stored(const std::string& id) {
 void Registry::end_session(const std::string& id, Session& session, const char* why) {
   for (const auto& subscription : session.subscriptions())
     if (broadcasts(subscription.filter)) broker_.unsubscribe(id, subscription.filter);
+  if (options_.messages && session.was_persistent()) options_.messages->forget_session(id);
   session.abandon(why);
 }
 
@@ -210,7 +200,7 @@ void Registry::release(const ConnectionPtr& connection) {
     if (client.session && (!client.session->persistent() || client.forgotten)) {
       dropped = std::move(client.session);
       take_offline(client);
-      client.will.reset();
+      drop_will(client.will);
     } else if (client.session && client.session->expiry_seconds() != mqtt::never_expires) {
       kept = client.session;
       client.ends_at = clock_.now() + std::chrono::seconds{kept->expiry_seconds()};
@@ -227,7 +217,8 @@ void Registry::release(const ConnectionPtr& connection) {
 /// For a server that is started again before the session is over.
 void Registry::note_left(const std::string& id, const Session& session) {
   if (!options_.sessions) return;
-  const auto saved = options_.sessions->save(id, {session.subscriptions(), session.expiry_seconds(), clock_.now()});
+  const auto saved =
+      options_.sessions->save(id, {session.subscriptions(), session.expiry_seconds(), clock_.now(), session.began_at()});
   if (!saved) log::error("mqtt", "{}: its session will not be kept: {}", id, saved.error().message);
 }
 
@@ -244,7 +235,7 @@ void Registry::forget(const std::string& client_id) {
     const auto at = clients_.find(client_id);
     if (at != clients_.end()) {
       at->second.forgotten = true;
-      at->second.will.reset();
+      drop_will(at->second.will);
       if (at->second.connection) {
         at->second.connection->close("its session was forgotten");
       } else {
@@ -280,47 +271,68 @@ bool Registry::online(const std::string& client_id) const {
   return at != clients_.end() && at->second.serving;
 }
 
-void Registry::publish(const MqttMessagePtr& message, const std::string& from) {
-  if (message->retain && !broker_.retain(message))
-    log::warn("mqtt", "no room to retain a message for '{}': it is only passed on", message->topic);
+void Registry::publish(const MqttMessagePtr& message, const std::string& from, std::optional<Timestamp> replayed_from) {
+  auto retained = MqttMessageStore::Retained::unchanged;
+  if (message->retain) {
+    const bool room = broker_.retain(message);
+    if (!room) log::warn("mqtt", "no room to retain a message for '{}': it is only passed on", message->topic);
+    retained = room && !message->payload.empty() ? MqttMessageStore::Retained::set : MqttMessageStore::Retained::cleared;
+  }
+  auto deliveries = address(message, from, replayed_from);
+  if (options_.messages && message->kept_at) keep(message, retained, deliveries);
+  for (auto& [client, delivery] : deliveries) offer(client, std::move(delivery));
+}
+
+/// A message's deliveries to all whose subscriptions match.
+std::vector<Registry::Addressed> Registry::address(const MqttMessagePtr& message, const std::string& from,
+                                                   std::optional<Timestamp> replayed_from) {
   const auto is_online = [this](const std::string& client) { return online(client); };
+  std::vector<Addressed> deliveries;
   for (auto& match : broker_.match(message->topic, from, is_online)) {
+    if (replayed_from && began_after(match.client, *replayed_from)) continue;
     Delivery delivery;
     delivery.message = message;
     delivery.qos = std::min(message->qos, match.qos);
     delivery.for_subscription = true;
     delivery.retain = message->retain && match.retain_as_published;
     delivery.subscription_ids = std::move(match.subscription_ids);
-    offer(match.client, std::move(delivery));
+    deliveries.push_back({std::move(match.client), std::move(delivery)});
   }
+  return deliveries;
 }
 
 /// To the client's connection, or to its session until it is back.
 void Registry::offer(const std::string& client_id, Delivery delivery) {
+  if (const auto taken = place(client_id, delivery); !taken) delivery.answer(taken);
+}
+
+Result<> Registry::place(const std::string& client_id, Delivery& delivery) {
   const std::lock_guard lock(mutex_);
   const auto at = clients_.find(client_id);
-  if (at == clients_.end()) return;
+  if (at == clients_.end()) return fail(Fault::unavailable, "the client has left");
   Client& client = at->second;
   if (client.serving) {
-    const auto taken = client.serving->mailbox().deliver(delivery);
-    if (taken) return;
+    auto taken = client.serving->mailbox().deliver(delivery);
+    if (taken) return {};
     if (taken.error().fault == Fault::exhausted) {
       ++dropped_;
-      return;
+      return taken;
     }
   }
-  if (delivery.qos == mqtt::QoS::at_most_once || !client.session || !client.session->persistent()) return;
+  if (delivery.qos == mqtt::QoS::at_most_once || !client.session || !client.session->persistent())
+    return fail(Fault::unavailable, "the client is away");
   const ByteCount size = delivery.bytes();
   if (client.offline.size() >= options_.limits.max_waiting || offline_bytes_ + size > options_.limits.max_offline_bytes) {
     ++dropped_;
-    return;
+    return fail(Fault::exhausted, "too much waits for the client");
   }
   offline_bytes_ += size;
   client.offline.push_back(std::move(delivery));
+  return {};
 }
 
-std::deque<Registry::Delivery> Registry::take_offline(Client& client) {
-  std::deque<Delivery> taken;
+std::list<Registry::Delivery> Registry::take_offline(Client& client) {
+  std::list<Delivery> taken;
   taken.swap(client.offline);
   for (const auto& delivery : taken) offline_bytes_ -= delivery.bytes();
   return taken;
@@ -329,14 +341,26 @@ std::deque<Registry::Delivery> Registry::take_offline(Client& client) {
 // What is due later.
 
 void Registry::hold_will(const std::string& client_id, HeldWill will, std::chrono::seconds delay) {
+  const Timestamp due = clock_.now() + delay;
+  if (options_.messages) will.kept_id = options_.messages->hold_will({0, client_id, due, will.will, policy_.describe(will.from)});
   const std::lock_guard lock(mutex_);
   Client& client = clients_[client_id];
   client.will = std::move(will);
-  client.will_due = clock_.now() + delay;
-  due_.emplace(client.will_due, client_id);
+  client.will_due = due;
+  due_.emplace(due, client_id);
 }
 
-void Registry::publish_will(HeldWill held) { publish_will_of(policy_, held.will, held.from); }
+/// It is kept until it is published for good: a crash in between publishes it twice rather than never.
+void Registry::publish_will(HeldWill held) {
+  std::function<void(const Result<>&)> published;
+  if (held.kept_id != 0) published = [store = options_.messages, id = held.kept_id](const Result<>&) { store->drop_will(id); };
+  publish_will_of(policy_, held.will, held.from, std::move(published));
+}
+
+void Registry::drop_will(std::optional<HeldWill>& will) {
+  if (will && will->kept_id != 0) options_.messages->drop_will(will->kept_id);
+  will.reset();
+}
 
 void Registry::sweep() {
   const Timestamp now = clock_.now();
@@ -401,6 +425,7 @@ void Registry::abandon_sessions() {
     clients.swap(clients_);
     due_.clear();
   }
+  if (options_.messages) options_.messages->close();  // what is given up now is there at the next start
   for (auto& [id, client] : clients)
     if (client.session) client.session->abandon("the server ends");
 }

@@ -58,6 +58,18 @@ Session::Unacknowledged& Session::remember(Delivery delivery) {
   return unacknowledged_.back();
 }
 
+void Session::restore(Unacknowledged sent) {
+  if (find(sent.id) != nullptr) sent.id = next_id();
+  bytes += sent.delivery.bytes();
+  unacknowledged_.push_back(std::move(sent));
+}
+
+void Session::restore_incoming(mqtt::PacketId id) {
+  const auto stored = std::make_shared<Incoming>();
+  stored->finish({});
+  incoming_[id] = stored;
+}
+
 Session::Unacknowledged* Session::find(mqtt::PacketId id) {
   const auto at = std::find_if(unacknowledged_.begin(), unacknowledged_.end(), [id](const auto& sent) { return sent.id == id; });
   return at == unacknowledged_.end() ? nullptr : &*at;
@@ -73,8 +85,8 @@ Session::Delivery Session::settle(mqtt::PacketId id) {
 }
 
 void Session::abandon(const char* why) {
-  std::deque<Unacknowledged> sent;
-  std::deque<Delivery> waiting;
+  std::list<Unacknowledged> sent;
+  std::list<Delivery> waiting;
   sent.swap(unacknowledged_);
   waiting.swap(waiting_);
   bytes = 0;

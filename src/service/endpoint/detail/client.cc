@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "codec/json/value.h"
 #include "codec/text/encoding.h"
 #include "service/endpoint/detail/batcher.h"
 
@@ -21,6 +22,39 @@ void stamp(telemetry::Message& message, const Sender& sender, Timestamp now) {
                                  module ? "module" : "device", sender.authentication));
   message.system.set("enqueuedTime", format_iso8601(now, 7));
   message.enqueued_at = now;
+}
+
+std::string print_client(const Client& client) {
+  json::Object kept{{"clientId", client.client_id},
+                    {"generationId", client.generation_id},
+                    {"authentication", client.authentication},
+                    {"principal", client.principal.text()}};
+  if (!client.who.device.str().empty()) kept.set("identity", client.who.client_id());
+  if (client.plain) kept.set("plainId", client.plain_id);
+  return json::print(json::Value(std::move(kept)));
+}
+
+Result<ClientPtr> read_client(const std::string& text) {
+  TRY_LET(const json::Value kept, json::parse(text));
+  auto client = std::make_shared<Client>();
+  TRY_LET(client->client_id, json::get_string(kept, "clientId", "client"));
+  TRY_LET(client->generation_id, json::get_string(kept, "generationId", "client"));
+  TRY_LET(client->authentication, json::get_string(kept, "authentication", "client"));
+  TRY_LET(const std::string principal, json::get_string(kept, "principal", "client"));
+  const std::size_t colon = principal.find(':');
+  if (colon != std::string::npos) {
+    client->principal.kind = principal.starts_with("device:") ? Principal::Kind::device : Principal::Kind::policy;
+    client->principal.name = principal.substr(colon + 1);
+  }
+  if (kept.find("identity") != nullptr) {
+    TRY_LET(const std::string identity, json::get_string(kept, "identity", "client"));
+    TRY_LET(client->who, device::parse_client_id(identity));
+  }
+  client->plain = kept.find("plainId") != nullptr;
+  if (client->plain) {
+    TRY_LET(client->plain_id, json::get_string(kept, "plainId", "client"));
+  }
+  return client;
 }
 
 namespace {

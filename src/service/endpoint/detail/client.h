@@ -36,6 +36,10 @@ struct Client {
 };
 using ClientPtr = std::shared_ptr<Client>;
 
+/// What is kept of a client whose will is to be published later, as JSON; read_client makes one that can publish it.
+std::string print_client(const Client& client);
+Result<ClientPtr> read_client(const std::string& text);
+
 /// Who a message is from, as the hub has established it.
 struct Sender {
   device::IdentityName who;
