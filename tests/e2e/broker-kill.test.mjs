@@ -31,17 +31,21 @@ test('mosquitto: a retained message and those for who is away are there after ki
   const dir = folder(t);
   let hub = await start(t, dir);
   const common = () => ['-h', 'localhost', '-p', String(hub.ready.mqtts), '--cafile', hub.ready.ca];
-  const away = ['-V', '311', '-c', '-i', 'away', '-q', '2', '-t', 'm/#'];
+  const away = ['-V', '311', '-c', '-i', 'away', '-q', '2', '-t', 'q/#'];
   const subscribed = await run('/usr/bin/mosquitto_sub', [...common(), ...away, '-E']);
   assert.equal(subscribed.code, 0, subscribed.stderr);
   for (const [qos, topic, text] of [['1', 'm/1', 'one'], ['2', 'm/2', 'two']]) {
     const sent = await run('/usr/bin/mosquitto_pub', [...common(), '-V', '5', '-q', qos, '-r', '-t', topic, '-m', text, '-D', 'publish', 'user-property', 'k', text]);
     assert.equal(sent.code, 0, sent.stderr);
   }
+  for (const [qos, topic, text] of [['1', 'q/1', 'one'], ['2', 'q/2', 'two']]) {
+    const sent = await run('/usr/bin/mosquitto_pub', [...common(), '-V', '311', '-q', qos, '-t', topic, '-m', text]);
+    assert.equal(sent.code, 0, sent.stderr);
+  }
   await hub.service.kill('SIGKILL');  // at once after the last acknowledgement
   hub = await start(t, dir, hub.ready);
   const read = await run('/usr/bin/mosquitto_sub', [...common(), ...away, '-C', '2', '-F', '%t %q %p', '-W', '60']);
-  assert.deepEqual(read.stdout.trim().split('\n').sort(), ['m/1 1 one', 'm/2 2 two']);
+  assert.deepEqual(read.stdout.trim().split('\n').sort(), ['q/1 1 one', 'q/2 2 two']);
   await hub.service.kill('SIGKILL');
   hub = await start(t, dir, hub.ready);
   const fresh = await run('/usr/bin/mosquitto_sub', [...common(), '-V', '5', '-q', '1', '-t', 'm/#', '-C', '2', '-F', '%t %r %p %P', '-W', '60']);
@@ -59,8 +63,8 @@ test(`kill -9 while QoS 1 and 2 flow, ${rounds} times: nothing acknowledged is m
   await first.endAsync();
 
   const acked = [];
-  const store = new mqtt.Store();  // of the publisher: MQTT.js sends from it again what was not acknowledged
-  const incoming = new mqtt.Store();
+  const store = new mqtt.Store({ clean: false });  // of the publisher: MQTT.js sends from it again what was not acknowledged
+  const incoming = new mqtt.Store({ clean: false });
   let sent = 0;
   for (let round = 0; round < rounds; ++round) {
     const publisher = await connect(t, hub, 'publisher', { outgoingStore: store, incomingStore: incoming });
