@@ -5,26 +5,81 @@
 
 #include <fmt/format.h>
 #include <boost/asio/ip/address.hpp>
+#include <cstring>
 
 #include "net/socket/wake.h"
 #include "net/tls/detail/openssl.h"
 
-// OpenSSL works on two memory buffers here and this file moves bytes between them and the inner stream, instead of
+// OpenSSL works on two pieces of memory here and this file moves bytes between them and the inner stream, instead of
 // boost::asio::ssl: one read from the socket may bring dozens of TLS records and one write may send them, where
 // asio::ssl moves 17 KB at most; and it compiles in a tenth of the time (docs/decisions/0030-tls-over-memory.md).
 
 namespace nacelle::net {
 namespace {
 
-constexpr std::size_t small_read = 4 * 1024;    // a quiet connection's cost
+constexpr std::size_t small_read = 1024;        // a quiet connection's cost: one reading, or a ping
 constexpr std::size_t large_read = 64 * 1024;   // a busy one's: many records at once
+constexpr unsigned quiet_reads = 4;             // so many small ones in a row make a connection quiet again
 constexpr std::size_t write_piece = 64 * 1024;  // encrypted before it is sent, so bounds the copy
+
+/// What OpenSSL reads and writes: our own buffers. OpenSSL's memory BIOs would copy all of it once more, and keep room for the
+/// largest flight of the handshake as long as the connection lives.
+struct Wire {
+  BytesView incoming;  // read from the peer, not yet taken by OpenSSL
+  Bytes outgoing;
+};
+
+Wire& wire_of(BIO* bio) { return *static_cast<Wire*>(BIO_get_data(bio)); }
+
+int take_incoming(BIO* bio, char* into, std::size_t size, std::size_t* taken) {
+  BIO_clear_retry_flags(bio);
+  Wire& wire = wire_of(bio);
+  *taken = std::min(size, wire.incoming.size());
+  if (*taken == 0) {
+    BIO_set_retry_read(bio);
+    return 0;
+  }
+  std::memcpy(into, wire.incoming.data(), *taken);
+  wire.incoming.remove_prefix(*taken);
+  return 1;
+}
+
+int put_outgoing(BIO* bio, const char* from, std::size_t size, std::size_t* put) {
+  BIO_clear_retry_flags(bio);
+  wire_of(bio).outgoing.append(from, size);
+  *put = size;
+  return 1;
+}
+
+long control(BIO* bio, int command, long, void*) {
+  switch (command) {
+    case BIO_CTRL_FLUSH: return 1;
+    case BIO_CTRL_PENDING: return static_cast<long>(wire_of(bio).incoming.size());
+    case BIO_CTRL_WPENDING: return static_cast<long>(wire_of(bio).outgoing.size());
+    default: return 0;
+  }
+}
+
+BIO_METHOD* wire_method() {
+  static BIO_METHOD* const method = [] {
+    BIO_METHOD* made = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "nacelle stream");
+    INVARIANT(made != nullptr, "there is memory for one method at the start");
+    BIO_meth_set_read_ex(made, take_incoming);
+    BIO_meth_set_write_ex(made, put_outgoing);
+    BIO_meth_set_ctrl(made, control);
+    return made;
+  }();
+  return method;
+}
 
 class TlsStream final : public Stream {
  public:
-  TlsStream(StreamPtr inner, openssl::Session session)
-      : inner_(std::move(inner)), session_(std::move(session)), from_peer_(BIO_new(BIO_s_mem())), to_peer_(BIO_new(BIO_s_mem())) {
-    SSL_set_bio(session_.get(), from_peer_, to_peer_);  // the session owns both
+  TlsStream(StreamPtr inner, openssl::Session session) : inner_(std::move(inner)), session_(std::move(session)) {
+    BIO* const bio = BIO_new(wire_method());
+    INVARIANT(bio != nullptr, "there is memory for a connection that was accepted");
+    BIO_set_data(bio, &wire_);
+    BIO_set_init(bio, 1);
+    SSL_set_bio(session_.get(), bio, bio);  // the session owns it
   }
 
   awaitable<Result<>> handshake() {
@@ -59,7 +114,7 @@ class TlsStream final : public Stream {
       if (why == SSL_ERROR_ZERO_RETURN)
         co_return fail(Fault::unavailable, inner_->peer_address() + ": the peer closed the connection");
       if (why != SSL_ERROR_WANT_READ) co_return failure("reading");
-      if (BIO_pending(to_peer_) > 0) {  // an answer to a key update
+      if (!wire_.outgoing.empty()) {  // an answer to a key update
         CO_TRY(co_await flush());
       }
       CO_TRY(co_await receive());
@@ -130,18 +185,14 @@ class TlsStream final : public Stream {
     return {};
   }
 
-  Bytes take_output() {
-    Bytes bytes(BIO_ctrl_pending(to_peer_), '\0');
-    if (!bytes.empty()) BIO_read(to_peer_, bytes.data(), static_cast<int>(bytes.size()));
-    return bytes;
-  }
+  Bytes take_output() { return std::exchange(wire_.outgoing, {}); }
 
   /// Sends what OpenSSL has for the peer. The reader has something to send now and then too; whoever comes second waits,
   /// so that records leave in order.
   awaitable<Result<>> flush() {
     while (sending_) co_await sent_.wait_for_good();
     if (send_failed_) co_return fail(*send_failed_);
-    while (BIO_ctrl_pending(to_peer_) > 0) {
+    while (!wire_.outgoing.empty()) {
       const Bytes bytes = take_output();
       sending_ = true;
       auto result = co_await inner_->write_all(bytes);
@@ -155,24 +206,27 @@ class TlsStream final : public Stream {
     co_return Result<>{};
   }
 
+  /// OpenSSL has taken all there was.
   awaitable<Result<>> receive() {
-    if (!input_ || input_full_) {
-      input_size_ = input_full_ ? large_read : small_read;
-      input_.reset(new char[input_size_]);
+    const std::size_t wanted = input_full_ ? large_read : quiet_ >= quiet_reads ? small_read : std::max(input_size_, small_read);
+    if (wanted != input_size_) {
+      input_.reset(new char[wanted]);
+      input_size_ = wanted;
     }
     CO_TRY_LET(const std::size_t count, co_await inner_->read_some(input_.get(), input_size_));
-    input_full_ = count == input_size_ && input_size_ < large_read;
-    BIO_write(from_peer_, input_.get(), static_cast<int>(count));
+    input_full_ = count == input_size_;
+    quiet_ = count < small_read ? quiet_ + 1 : 0;
+    wire_.incoming = BytesView(input_.get(), count);
     co_return Result<>{};
   }
 
   const StreamPtr inner_;
+  Wire wire_;  // before the session, which uses it
   const openssl::Session session_;
-  BIO* const from_peer_;
-  BIO* const to_peer_;
   std::unique_ptr<char[]> input_;
   std::size_t input_size_ = 0;
-  bool input_full_ = false;  // the last read filled a small buffer: get a large one
+  bool input_full_ = false;  // the last read filled the buffer: there may be more
+  unsigned quiet_ = 0;       // reads in a row that a small buffer would have held
   bool ready_ = false;
   bool closed_ = false;
   bool sending_ = false;

@@ -6,8 +6,10 @@
 namespace nacelle::net {
 namespace {
 
-constexpr std::size_t first_buffer = 4 * 1024;
+constexpr std::size_t first_buffer = 1024;       // a quiet connection's: one reading, or a ping
+constexpr unsigned quiet_reads = 4;              // so many small ones in a row make a connection quiet again
 constexpr std::size_t busy_buffer = 128 * 1024;  // hundreds of telemetry messages a read
+constexpr std::size_t quiet_output = 4 * 1024;   // the same while there is nothing to write
 constexpr std::size_t kept_output = 256 * 1024;  // a larger output buffer is given back
 
 }  // namespace
@@ -22,6 +24,10 @@ Result<std::optional<BytesView>> PacketReader::next() {
 
 void PacketReader::make_room() {
   const std::size_t left = end_ - begin_;
+  if (left == 0 && quiet_ >= quiet_reads && capacity_ > first_buffer) {
+    buffer_.reset();
+    capacity_ = 0;
+  }
   std::size_t wanted = std::max(capacity_, first_buffer);
   if (filled_ && wanted < busy_buffer) wanted *= 4;
   while (wanted < left + left / 2) wanted *= 2;  // in the middle of a large packet
@@ -44,6 +50,7 @@ awaitable<Result<>> PacketReader::fill() {
   INVARIANT(room > 0, "a packet as large as the buffer is whole, and next() returned it");
   CO_TRY_LET(const std::size_t count, co_await stream_.read_some(buffer_.get() + end_, room));
   filled_ = count == room;
+  quiet_ = count < first_buffer ? quiet_ + 1 : 0;
   end_ += count;
   co_return Result<>{};
 }
@@ -52,6 +59,8 @@ awaitable<void> PacketWriter::run() {
   co_await asio::this_coro::throw_if_cancelled(false);
   while (true) {
     if (pending_.empty() && !closed_ && !finishing_) {
+      if (writing_.capacity() > quiet_output) writing_ = {};
+      if (pending_.capacity() > quiet_output) pending_ = {};
       co_await wake_.wait_for_good();
       continue;
     }

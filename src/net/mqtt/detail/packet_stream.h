@@ -27,11 +27,12 @@ class PacketReader {
 
   Stream& stream_;
   const std::size_t max_packet_bytes_;
-  std::unique_ptr<char[]> buffer_;  // grows with the traffic, so that quiet connections stay small
+  std::unique_ptr<char[]> buffer_;  // grows and shrinks with the traffic, so that quiet connections stay small
   std::size_t capacity_ = 0;
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
   bool filled_ = false;  // the last read took all the room there was
+  unsigned quiet_ = 0;   // reads in a row that a small buffer would have held
 };
 
 /// Packets to a stream: what is pending leaves in one write. On the stream's strand.
