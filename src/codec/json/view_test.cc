@@ -76,6 +76,21 @@ TEST(JsonView, whatever_it_reads_parse_reads_too) {
   EXPECT_FALSE(view.read("{\"a\":\"" + std::string(2 << 20, 'x') + "\"}"));
 }
 
+TEST(JsonView, texts_are_without_quotes_and_escapes) {
+  View view;
+  const std::string text = R"({"k\ney":"a\"b\\c\/d\n\t","plain":"grün and long enough for several words","":""})";
+  EXPECT_EQ(at(view, text, {{"k\ney", {}}}).text, "a\"b\\c/d\n\t");
+  EXPECT_EQ(at(view, text, {{"plain", {}}}).text, "grün and long enough for several words");
+  EXPECT_EQ(at(view, text, {{"", {}}}).kind, Kind::string);
+  for (std::size_t size = 0; size < 20; ++size) {  // around the eight bytes that are read at a time
+    const std::string word(size, 'x');
+    EXPECT_EQ(at(view, "{\"a\":\"" + word + "\"}", {{"a", {}}}).text, word);
+    EXPECT_FALSE(view.read("{\"a\":\"" + word + "\x01\"}")) << size;
+    EXPECT_FALSE(view.read("{\"a\":\"" + word + "\x80\"}")) << size;
+    EXPECT_FALSE(view.read("{\"a\":\"" + word)) << size;
+  }
+}
+
 TEST(JsonView, numbers_are_the_same_doubles) {
   View view;
   for (const char* number : {"0.1", "518.67", "-0.0007", "1e22", "1e23", "123456789.123456789", "5e-324", "1.7976931348623157e308",
