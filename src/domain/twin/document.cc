@@ -48,6 +48,15 @@ Result<Twin> twin_from(std::string_view text) {
 
 }  // namespace
 
+json::Value routing_document(const Twin& twin, std::string_view device_id, std::string_view module_id) {
+  json::Object document{{"deviceId", device_id}};
+  if (!module_id.empty()) document.set("moduleId", module_id);
+  document.set("tags", twin.tags);
+  document.set("properties",
+               json::Object{{"desired", section_document(twin.desired)}, {"reported", section_document(twin.reported)}});
+  return document;
+}
+
 json::Value to_json(const Twin& twin, const Facts& facts) {
   json::Object out;
   out.set("deviceId", facts.device_id);

@@ -56,6 +56,14 @@ json::Value device_view(const Twin& twin);
 /// What a desired change sends: the patch (or, after a replacement, the whole) with `$version`.
 json::Value desired_notification(const json::Value& patch, std::int64_t version);
 
+/// The merge patch (RFC 7396) that makes `to` out of `from`; both objects. Members that begin with `$` are left out.
+json::Value merge_difference(const json::Value& from, const json::Value& to);
+/// What became of a twin, as a notice about it says (wire facts 7.4): the new version, and of each section that changed its patch
+/// with `$version` and, of desired and reported, the `$metadata` of what the patch names.
+json::Value change_document(const Twin& before, const Twin& after);
+/// What routes and enrichments see as `$twin`: `{"deviceId","tags","properties":{"desired","reported"}}`.
+json::Value routing_document(const Twin& twin, std::string_view device_id, std::string_view module_id);
+
 /// Header of the REST document that does not belong to the twin itself.
 struct Facts {
   std::string device_id;

@@ -18,25 +18,7 @@ json::Value object_or_empty(const json::Value* value) {
   return json::Object{};
 }
 
-bool is_meta(std::string_view name) { return name.starts_with('$'); }
-
 }  // namespace
-
-json::Value merge_difference(const json::Value& from, const json::Value& to) {
-  json::Object patch;
-  for (const auto& [name, value] : to.as_object()) {
-    if (is_meta(name)) continue;
-    const json::Value* before = from.find(name);
-    if (before && *before == value) continue;
-    if (before && before->is_object() && value.is_object())
-      patch.set(name, merge_difference(*before, value));
-    else
-      patch.set(name, value);
-  }
-  for (const auto& [name, value] : from.as_object())
-    if (!is_meta(name) && !to.find(name)) patch.set(name, nullptr);
-  return patch;
-}
 
 void join_patches(json::Value& earlier, const json::Value& later) {
   if (!earlier.is_object() || !later.is_object()) {

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "codec/json/value.h"
+#include "domain/twin/twin.h"
 #include "foundation/result.h"
 
 namespace nacelle::edge {
@@ -48,8 +49,7 @@ class MirroredTwin {
   json::Value sending_;
 };
 
-/// The merge patch (RFC 7396) that makes `to` out of `from`; both objects. Members that begin with `$` are left out.
-json::Value merge_difference(const json::Value& from, const json::Value& to);
+using twin::merge_difference;
 
 /// Merges `later` into the patch `earlier`, so that applying the result is applying both.
 void join_patches(json::Value& earlier, const json::Value& later);
