@@ -174,7 +174,11 @@ Result<json::Value> parse_body(const telemetry::Message& message) {
 }  // namespace
 
 Value evaluate(const Condition::Program& program, Evaluation& evaluation) {
-  return Evaluator(program, evaluation).of(program.nodes.back());
+  return evaluate(program, program.nodes.back(), evaluation);
+}
+
+Value evaluate(const Condition::Program& program, const Node& node, Evaluation& evaluation) {
+  return Evaluator(program, evaluation).of(node);
 }
 
 namespace {
@@ -185,6 +189,17 @@ thread_local std::unique_ptr<json::View> spare_view;
 }  // namespace
 
 Evaluation::Evaluation(const telemetry::Message& message, const json::Value* twin) : message_(message), twin_(twin) {}
+
+Evaluation::Evaluation(const telemetry::Message& message, const TwinLookup* twins)
+    : message_(message), twin_(nullptr), twins_(twins) {}
+
+const json::Value* Evaluation::twin() {
+  if (twins_) {
+    twin_kept_ = std::exchange(twins_, nullptr)->twin_of(message_);
+    twin_ = twin_kept_.get();
+  }
+  return twin_;
+}
 
 Evaluation::~Evaluation() {
   if (view_ && !spare_view) spare_view = std::move(view_);

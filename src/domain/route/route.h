@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "codec/json/value.h"
 #include "codec/json/view.h"
@@ -13,20 +14,30 @@
 
 namespace nacelle::route {
 
+/// Finds the twin of a message's sender when a condition or an enrichment asks for it.
+class TwinLookup {
+ public:
+  virtual ~TwinLookup() = default;
+  /// `{"tags","properties":{"desired","reported"},..}`; null if there is none.
+  virtual std::shared_ptr<const json::Value> twin_of(const telemetry::Message& message) const = 0;
+};
+
 /// One message under evaluation. Its body is parsed when a condition first asks for it, and once for all conditions
-/// evaluated with the same Evaluation. Borrows the message and the twin (a REST document, for `$twin`). One thread.
+/// evaluated with the same Evaluation; so with its twin. Borrows the message and the twin (a REST document, for `$twin`) or who
+/// finds it. One thread.
 ///
 ///   Evaluation evaluation(message);
 ///   for (const Route& r : routes) if (r.source.matches(message) && r.condition.matches(evaluation)) ...
 class Evaluation {
  public:
   explicit Evaluation(const telemetry::Message& message, const json::Value* twin = nullptr);
+  Evaluation(const telemetry::Message& message, const TwinLookup* twins);  ///< null: no twins
   ~Evaluation();
   Evaluation(const Evaluation&) = delete;
   Evaluation& operator=(const Evaluation&) = delete;
 
   const telemetry::Message& message() const { return message_; }
-  const json::Value* twin() const { return twin_; }
+  const json::Value* twin();
   /// The body if it is a JSON object in the encoding the message states; else null, and body_problem() says why.
   const json::Value* body();
   /// The body for look-ups only, where that is enough: UTF-8 and nothing odd in it. Null: ask body().
@@ -36,11 +47,15 @@ class Evaluation {
  private:
   const telemetry::Message& message_;
   const json::Value* twin_;
-  std::unique_ptr<json::View> view_;  // null: not asked for yet, or of no use
+  const TwinLookup* twins_ = nullptr;             // null: nobody to ask, or asked already
+  std::shared_ptr<const json::Value> twin_kept_;  // what it answered
+  std::unique_ptr<json::View> view_;              // null: not asked for yet, or of no use
   bool view_tried_ = false;
   std::optional<json::Value> body_;
   std::string body_problem_;
 };
+
+struct Explanation;
 
 /// A compiled condition. Copies share the program; evaluation is const and from any thread.
 class Condition {
@@ -60,9 +75,25 @@ class Condition {
 
  private:
   friend struct Compiler;
+  friend Explanation explain(const Condition& condition, Evaluation& evaluation);
   explicit Condition(std::shared_ptr<const Program> program) : program_(std::move(program)) {}
   std::shared_ptr<const Program> program_;
 };
+
+/// Why a condition holds for a message or does not; for those who write conditions.
+struct Explanation {
+  enum class Outcome { yes, no, undefined, null };
+  struct Reading {
+    std::string name;   ///< as written in the condition: `level`, `$body.engine.temp`
+    std::string value;  ///< as JSON; empty if undefined
+    std::string why;    ///< why it is undefined
+  };
+  Outcome outcome = Outcome::no;
+  std::vector<Reading> readings;  ///< of every property and path in the condition, each once, in order
+  std::string why;                ///< one line; empty if the condition holds
+};
+std::string_view name_of(Explanation::Outcome outcome);  ///< `true`, `false`, `undefined`, `null`
+Explanation explain(const Condition& condition, Evaluation& evaluation);
 
 /// Fault::invalid_input: "route condition, line 1, column 12: expected a comparison, found ')'". Empty text means true.
 Result<Condition> parse_condition(std::string_view text);

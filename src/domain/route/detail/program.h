@@ -56,5 +56,7 @@ struct Condition::Program {
 
 /// The condition's value for the message under evaluation; views into the program, the message and the twin.
 Value evaluate(const Condition::Program& program, Evaluation& evaluation);
+/// The value of one of its nodes.
+Value evaluate(const Condition::Program& program, const Node& node, Evaluation& evaluation);
 
 }  // namespace nacelle::route
