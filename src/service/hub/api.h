@@ -131,6 +131,10 @@ awaitable<net::HttpResponse> post_telemetry(Services&, Call);
 // api_events.cc
 awaitable<net::HttpResponse> get_events(Services&, Call);
 awaitable<net::HttpResponse> post_checkpoint(Services&, Call);
+net::HttpResponse list_consumer_groups(Services&, const Call&);
+net::HttpResponse get_consumer_group(Services&, const Call&);
+net::HttpResponse delete_consumer_group(Services&, const Call&);
+net::HttpResponse get_partitions(Services&, const Call&);
 net::HttpResponse message_statistics(Services&, const Call&);
 awaitable<net::HttpResponse> flush_capture(Services&, Call);
 net::HttpResponse get_routes(Services&, const Call&);

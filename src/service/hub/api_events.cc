@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include "service/hub/api.h"
+#include "service/hub/route_trial.h"
+#include "service/hub/twins.h"
 
 namespace nacelle::hub {
 
@@ -25,6 +27,24 @@ awaitable<net::HttpResponse> post_checkpoint(Services& services, Call call) {
   if (!written) co_return services.error(written.error());
   co_return net::HttpResponse{204, {}, {}};
 }
+
+net::HttpResponse list_consumer_groups(Services& services, const Call&) {
+  const auto groups = services.events.consumer_groups();
+  return groups ? json_answer(200, *groups) : services.error(groups.error());
+}
+
+net::HttpResponse get_consumer_group(Services& services, const Call& call) {
+  const auto group = services.events.consumer_group(call.captures[0]);
+  return group ? json_answer(200, *group) : services.error(group.error());
+}
+
+net::HttpResponse delete_consumer_group(Services& services, const Call& call) {
+  const auto forgotten = services.events.forget(call.captures[0]);
+  if (!forgotten) return services.error(forgotten.error());
+  return {204, {}, {}};
+}
+
+net::HttpResponse get_partitions(Services& services, const Call&) { return json_answer(200, services.events.partitions()); }
 
 net::HttpResponse message_statistics(Services& services, const Call&) {
   // Received and acknowledged count from the hub's start (offsets have gaps and are no count); captured from the first
@@ -115,18 +135,9 @@ net::HttpResponse get_endpoints(Services& services, const Call&) {
 net::HttpResponse test_routes(Services& services, const Call& call) {
   const auto document = call.json();
   if (!document) return services.error(document.error());
-  const json::Value* sample = document->find("message");
-  const auto message = parse_sample_message(sample ? *sample : *document);
-  if (!message) return services.error(message.error());
-  json::Array answers;
   const auto routes = services.routes.get();
-  for (const auto& route : *routes) {
-    const bool matches = route.matches(*message);
-    const std::string endpoint = route.endpoint_name();
-    answers.push_back(
-        json::Object{{"route", route.name}, {"endpoint", endpoint}, {"enabled", route.enabled}, {"matches", matches}});
-  }
-  return json_answer(200, json::Object{{"routes", std::move(answers)}});
+  const auto answer = try_routes(*document, *routes, TwinsOnStrand(services.registry), services.host);
+  return answer ? json_answer(200, *answer) : services.error(answer.error());
 }
 
 }  // namespace nacelle::hub

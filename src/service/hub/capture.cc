@@ -104,7 +104,7 @@ void Capture::look_together(storage::Partition partition) {
       if (!message)
         log::error("hub", "event log, partition {}, offset {}: {}; passed over", partition, record.offset, message.error().message);
       std::optional<route::Evaluation> evaluation;
-      if (message) evaluation.emplace(*message);
+      if (message) evaluation.emplace(*message, parts_.twins);
       std::erase_if(along, [&](CaptureStream* stream) { return !stream->offer(record, evaluation ? &*evaluation : nullptr); });
       next = record.offset + 1;
     }
@@ -168,6 +168,7 @@ void Capture::publish() {
     at->behind += stream->behind();
     at->files += stream->files();
     at->lost += stream->lost();
+    at->not_enriched += stream->not_enriched();
   }
   status_.publish(std::move(status));
 }

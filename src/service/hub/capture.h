@@ -22,9 +22,10 @@ struct CaptureStatus {
     std::uint64_t behind = 0;    ///< synced, not looked at yet
     std::uint64_t files = 0;
     std::uint64_t lost = 0;
-    std::string trouble;         ///< the last failure; empty when healthy
-    Timestamp since{};           ///< when the trouble began
-    std::uint64_t failures = 0;  ///< rounds since then
+    std::uint64_t not_enriched = 0;  ///< properties for which messages had no room
+    std::string trouble;             ///< the last failure; empty when healthy
+    Timestamp since{};               ///< when the trouble began
+    std::uint64_t failures = 0;      ///< rounds since then
   };
   std::vector<OfRoute> routes;
 

@@ -1,6 +1,8 @@
 #pragma once
-// Capture files: Avro containers of captured messages (domain/telemetry/capture.h) that say which log offsets they hold.
-// Format: docs/formats/capture-file.md.
+// Capture files: captured messages (domain/telemetry/capture.h), in Avro containers or as lines of JSON, that say which log
+// offsets they hold: Avro files in their header, JSON files, which have none, in their name. Format: docs/formats/capture-file.md.
+
+#include <optional>
 
 #include "codec/avro/container.h"
 #include "storage/log/event_log.h"
@@ -14,6 +16,12 @@ struct CaptureExtent {
   storage::Offset first = 0;
   storage::Offset next = 0;
 };
+
+/// What stands behind the name that the format gives: `-{first}.avro`, or `-{partition}-{first}-{next}.json`.
+std::string avro_suffix(const CaptureExtent& extent);
+std::string json_suffix(const CaptureExtent& extent);
+/// From a name that ends in json_suffix(); nothing if it does not.
+std::optional<CaptureExtent> read_json_suffix(std::string_view name);
 
 avro::Metadata to_metadata(const CaptureExtent& extent);
 /// Fault::corrupt if one of the three is missing or no number.

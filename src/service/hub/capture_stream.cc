@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "domain/telemetry/capture.h"
 #include "foundation/log.h"
 #include "foundation/random.h"
@@ -56,7 +58,7 @@ Result<> CaptureStream::recover(bool begin_at_head) {
 /// A planned file that is there was finished, though its cursor was not saved: by a kill, or a failing disk.
 Result<> CaptureStream::settle_plan() {
   if (state_.planned_file.empty()) return {};
-  TRY_LET(const bool finished, parts_.objects.exists(state_.planned_file));
+  TRY_LET(const bool finished, parts_.objects.make_durable(state_.planned_file));
   if (finished) {
     state_.next = std::max(state_.next, state_.planned_next);
     state_.records += state_.planned_records;
@@ -77,6 +79,14 @@ Result<CaptureStream::State> CaptureStream::derive_from_files() const {
   State state;
   TRY_LET(const auto objects, parts_.objects.list(container_prefix()));
   for (const auto& object : objects) {
+    if (const auto extent = read_json_suffix(object.name)) {
+      if (extent->partition != partition_) continue;
+      TRY_LET(const Bytes lines, parts_.objects.get(object.name));
+      state.next = std::max(state.next, extent->next);
+      ++state.files;
+      state.records += static_cast<std::uint64_t>(std::count(lines.begin(), lines.end(), '\n'));
+      continue;
+    }
     if (!object.name.ends_with(".avro")) continue;
     TRY_LET(const Bytes bytes, parts_.objects.get(object.name));
     auto reader = avro::ContainerReader::open(BytesView(bytes));
@@ -139,11 +149,12 @@ Result<> CaptureStream::look(Offset until) {
     // Left full by a failed write: the file goes first, so that what is gathered stays bounded.
     if (taken_.bytes >= route_.storage.max_bytes) TRY(write_file());
     TRY_LET(const auto records, parts_.log.read(partition_, looked_, read_bytes));
-    note_lost(records.empty() ? until : records.front().offset);
+    note_lost(records.empty() ? std::min(parts_.log.oldest(partition_), until) : records.front().follows);
     if (records.empty()) looked_ = until;  // offsets have gaps; what is left of them is one
     for (const LogRecord& record : records) {
+      note_lost(record.follows);
       if (const auto message = telemetry::decode_record(record.payload)) {
-        route::Evaluation evaluation(*message);
+        route::Evaluation evaluation(*message, parts_.twins);
         take(record, evaluation);
       } else {
         log::error("hub", "event log, partition {}, offset {}: {}; passed over", partition_, record.offset,
@@ -159,20 +170,20 @@ Result<> CaptureStream::look(Offset until) {
   return {};
 }
 
-/// The log keeps so much and no more: what it dropped before it was looked at is not captured, and that is said.
-void CaptureStream::note_lost(Offset found) {
-  const Offset oldest = std::min(parts_.log.oldest(partition_), found);
-  if (oldest <= looked_) return;
-  lost_ += oldest - looked_;
+/// The log keeps so much and no more, and a damaged segment is put aside: what is gone before it was looked at is not captured, and
+/// that is said. `follows`: of the next record there is; below it nothing more comes.
+void CaptureStream::note_lost(Offset follows) {
+  if (follows <= looked_) return;
+  lost_ += follows - looked_;
   log::error("hub", "capture into '{}', partition {}: messages {} to {} have left the log and were not captured",
-             route_.storage.container, partition_, looked_, oldest - 1);
-  looked_ = oldest;
+             route_.storage.container, partition_, looked_, follows - 1);
+  looked_ = follows;
 }
 
 bool CaptureStream::offer(const LogRecord& record, route::Evaluation* evaluation) {
   if (taken_.bytes >= route_.storage.max_bytes) return false;
   if (record.offset < looked_) return true;
-  if (record.offset > looked_) note_lost(record.offset);
+  note_lost(record.follows);
   if (evaluation) take(record, *evaluation);
   looked_ = record.offset + 1;
   return true;
@@ -204,13 +215,18 @@ Result<> CaptureStream::write_file() {
     return {};
   }
   const Offset next = looked_;
-  state_.planned_file =
-      container_prefix() + route_.storage.file_name_format.name(parts_.hub, parts_.clock.now(), partition_, state_.next);
+  const CaptureExtent extent{partition_, state_.next, next};
+  const bool lines = route_.storage.encoding == CaptureEncoding::json;
+  state_.planned_file = container_prefix() + route_.storage.file_name_format.stem(parts_.hub, parts_.clock.now(), partition_) +
+                        (lines ? json_suffix(extent) : avro_suffix(extent));
   state_.planned_next = next;
   state_.planned_records = taken_.records;
   TRY(save_state());
   TRY_LET(const auto object, parts_.objects.create(state_.planned_file));
-  TRY(in(write_records(*object, taken_, next), state_.planned_file));
+  if (Result<> written = write_records(*object, taken_, next); !written) {
+    if (written.error().fault == Fault::corrupt) start_over();  // something taken is gone: the next look sees what, and says so
+    return in(std::move(written), state_.planned_file);
+  }
   TRY(object->commit());
 
   state_.next = next;
@@ -222,14 +238,40 @@ Result<> CaptureStream::write_file() {
   return save_state();
 }
 
-Result<> CaptureStream::write_records(storage::ObjectWriter& object, const Taken& taken, Offset next) const {
+Result<> CaptureStream::write_records(storage::ObjectWriter& object, const Taken& taken, Offset next) {
+  if (route_.storage.encoding == CaptureEncoding::json) return write_lines(object, taken);
   avro::ContainerOptions options;
   options.schema = telemetry::capture_schema;
-  options.codec = route_.storage.deflate ? avro::Codec::deflate : avro::Codec::null;
+  options.codec = route_.storage.encoding == CaptureEncoding::avro_deflate ? avro::Codec::deflate : avro::Codec::null;
   options.metadata = to_metadata({partition_, state_.next, next});
   options.sync_marker = secure_random(avro::sync_marker_bytes);
   TRY_LET(auto file, avro::ContainerWriter::open(std::move(options), [&object](BytesView bytes) { return object.write(bytes); }));
   Bytes encoded;
+  const auto add = [&](const telemetry::Message& message) {
+    encoded.clear();
+    telemetry::append_capture_record(encoded, message);
+    return file.add(encoded);
+  };
+  TRY(each_taken(taken, add));
+  return file.flush_block();
+}
+
+Result<> CaptureStream::write_lines(storage::ObjectWriter& object, const Taken& taken) {
+  Bytes lines;
+  const auto add = [&](const telemetry::Message& message) -> Result<> {
+    lines += telemetry::print_capture_line(message);
+    lines += '\n';
+    if (lines.size() < read_bytes) return {};
+    TRY(object.write(lines));
+    lines.clear();
+    return {};
+  };
+  TRY(each_taken(taken, add));
+  return object.write(lines);
+}
+
+/// Every message taken, once more from the log, in order and enriched.
+Result<> CaptureStream::each_taken(const Taken& taken, const std::function<Result<>(const telemetry::Message&)>& use) {
   for (const auto& [begin, end] : taken.runs) {
     Offset at = begin;
     while (at < end) {
@@ -239,16 +281,15 @@ Result<> CaptureStream::write_records(storage::ObjectWriter& object, const Taken
         if (record.offset != at)
           return fail(Fault::corrupt,
                       fmt::format("message {} of partition {} has left the log before it was captured", at, partition_));
-        TRY_LET(const telemetry::Message message, telemetry::decode_record(record.payload));
-        encoded.clear();
-        telemetry::append_capture_record(encoded, message);
-        TRY(file.add(encoded));
+        TRY_LET(telemetry::Message message, telemetry::decode_record(record.payload));
+        not_enriched_ += route_.enrich(message, parts_.twins, parts_.hub);
+        TRY(use(message));
         ++at;
       }
       if (records.empty()) return fail(Fault::corrupt, fmt::format("message {} of partition {} is not in the log", at, partition_));
     }
   }
-  return file.flush_block();
+  return {};
 }
 
 Result<> CaptureStream::pass_untaken(bool durably) {

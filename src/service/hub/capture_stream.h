@@ -6,6 +6,7 @@
 // capture.db before it appears under that name, so that after a kill its existence tells whether it was finished:
 // docs/decisions/0061-exactly-once-capture.md.
 
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -24,7 +25,8 @@ class CaptureStream {
     storage::ObjectStore& objects;
     storage::Database& tables;  ///< of open_capture_tables
     const Clock& clock;
-    std::string hub;  ///< for `{iothub}`
+    std::string hub;                           ///< for `{iothub}` and `$iothubname`
+    const route::TwinLookup* twins = nullptr;  ///< for `$twin`; null: there are none
   };
 
   /// Finds out where the completed files end. `begin_at_head`: a container new to capture.db begins with messages from
@@ -49,7 +51,8 @@ class CaptureStream {
   std::uint64_t gathered() const { return taken_.records; }  ///< taken, not yet in a file
   std::uint64_t behind() const;                              ///< synced offsets not looked at yet
   std::uint64_t lost() const { return lost_; }               ///< offsets dropped by the log's retention before they were looked at
-  std::optional<Timestamp> due_at() const;                   ///< when the gathered ones must be written
+  std::uint64_t not_enriched() const { return not_enriched_; }  ///< properties for which a message had no room
+  std::optional<Timestamp> due_at() const;                      ///< when the gathered ones must be written
 
  private:
   /// Row of capture.db.
@@ -77,10 +80,12 @@ class CaptureStream {
   void start_over();
   Result<> save_state();
   Result<> look(storage::Offset until);
-  void note_lost(storage::Offset found);
+  void note_lost(storage::Offset follows);
   void take(const storage::LogRecord& record, route::Evaluation& evaluation);
   Result<> write_file();
-  Result<> write_records(storage::ObjectWriter& object, const Taken& taken, storage::Offset next) const;
+  Result<> write_records(storage::ObjectWriter& object, const Taken& taken, storage::Offset next);
+  Result<> write_lines(storage::ObjectWriter& object, const Taken& taken);
+  Result<> each_taken(const Taken& taken, const std::function<Result<>(const telemetry::Message&)>& use);
   Result<> pass_untaken(bool durably);
   std::string container_prefix() const { return "capture/" + route_.storage.container + "/"; }
 
@@ -92,6 +97,7 @@ class CaptureStream {
   storage::Offset saved_next_ = 0;
   Taken taken_;
   std::uint64_t lost_ = 0;
+  std::uint64_t not_enriched_ = 0;
 };
 
 }  // namespace nacelle::hub

@@ -29,6 +29,7 @@ class DyingStore final : public storage::ObjectStore {
   Result<> put(std::string_view name, BytesView bytes) override { return inner_.put(name, bytes); }
   Result<Bytes> get(std::string_view name, ByteCount max_bytes) const override { return inner_.get(name, max_bytes); }
   Result<bool> exists(std::string_view name) const override { return inner_.exists(name); }
+  Result<bool> make_durable(std::string_view name) const override { return inner_.make_durable(name); }
   Result<> remove(std::string_view name) override { return inner_.remove(name); }
   Result<std::vector<storage::ObjectInfo>> list(std::string_view prefix) const override { return inner_.list(prefix); }
 
@@ -70,6 +71,22 @@ class CaptureStreamTest : public ::testing::Test {
   }
   void send(const std::string& id, const std::string& body = "{}") { append(*log, 0, make_message("d1", id, body)); }
   std::vector<std::string> captured() { return message_ids(read_captured(*objects, "capture/telemetry/")); }
+
+  /// The ids in files of lines, each line a whole document.
+  std::vector<std::string> captured_lines() {
+    std::vector<std::string> ids;
+    const auto files = objects->list("capture/telemetry/").value();
+    for (const auto& object : files) {
+      const Bytes lines = objects->get(object.name).value();
+      EXPECT_TRUE(lines.ends_with('\n')) << object.name;
+      for (std::size_t at = 0; at < lines.size(); at = lines.find('\n', at) + 1) {
+        const auto line = json::parse(std::string_view(lines).substr(at, lines.find('\n', at) - at));
+        EXPECT_TRUE(line.has_value()) << object.name;
+        ids.push_back(line->at_path({"SystemProperties", "messageId"})->as_string());
+      }
+    }
+    return ids;
+  }
 
   TemporaryFolder folder;
   ManualClock clock;
@@ -224,6 +241,52 @@ TEST_F(CaptureStreamTest, container_added_later_begins_with_what_comes_then) {
   send("after");
   ASSERT_TRUE(stream->flush());
   EXPECT_EQ(captured(), Ids{"after"});
+}
+
+TEST_F(CaptureStreamTest, lines_of_json_are_captured_as_exactly_and_derived_from_their_names) {
+  route.storage.encoding = CaptureEncoding::json;
+  send("a", R"({"rate": 1.50})");
+  send("b", "no json");
+  ASSERT_TRUE(open().value()->flush());
+  send("c");
+  auto stream = open().value();
+  store.death = DyingStore::Death::after_commit;
+  ASSERT_FALSE(stream->flush());
+  store.death = DyingStore::Death::none;
+  clock.advance(1min);
+  for (const char* file : {"capture.db", "capture.db-wal", "capture.db-shm"}) {
+    tables.reset();
+    std::filesystem::remove(folder.path() / file);
+  }
+  tables.emplace(open_capture_tables(folder.path()).value());
+  stream = open().value();
+  EXPECT_EQ(stream->captured(), 3u);
+  send("d");
+  ASSERT_TRUE(stream->flush());
+  EXPECT_EQ(captured_lines(), (Ids{"a", "b", "c", "d"}));
+  const auto files = objects->list("capture/").value();
+  ASSERT_EQ(files.size(), 3u);
+  EXPECT_EQ(files[0].name, "capture/telemetry/hub1/2030/01/01/00/00/00-00-000000000000-000000000002.json");
+  EXPECT_NE(objects->get(files[0].name).value().find(R"("Body":{"rate": 1.50})"), Bytes::npos);
+}
+
+TEST_F(CaptureStreamTest, properties_are_put_on_what_is_captured) {
+  class OneTwin final : public route::TwinLookup {
+   public:
+    std::shared_ptr<const json::Value> twin_of(const telemetry::Message&) const override {
+      return std::make_shared<const json::Value>(json::parse(R"({"tags":{"site":"north"}})").value());
+    }
+  } twins;
+  route.condition = route::parse_condition("$twin.tags.site = 'north'").value();
+  route.enrichments = {route::Enrichment::make("site", "$twin.tags.site", {"storage:telemetry"}).value(),
+                       route::Enrichment::make("hub", "$iothubname", {"storage:telemetry"}).value()};
+  auto stream = CaptureStream::open({*log, store, *tables, clock, "hub1", &twins}, route, 0, false).value();
+  send("a");
+  ASSERT_TRUE(stream->flush());
+  const auto messages = read_captured(*objects, "capture/telemetry/");
+  ASSERT_EQ(messages.size(), 1u);
+  EXPECT_EQ(messages[0].application, (telemetry::Properties{{"site", "north"}, {"hub", "hub1"}}));
+  EXPECT_EQ(stream->not_enriched(), 0u);
 }
 
 TEST_F(CaptureStreamTest, kills_at_random_steps_capture_each_message_exactly_once) {

@@ -4,12 +4,21 @@
 #include <atomic>
 #include <cstdint>
 
+#include "foundation/result.h"
+
 namespace nacelle::hub {
 
 struct Counters {
-  std::atomic<std::uint64_t> received{0};             ///< telemetry taken in, over MQTT and HTTPS
-  std::atomic<std::uint64_t> acked{0};                ///< of these, durable and acknowledged
-  std::atomic<std::uint64_t> refused_messages{0};     ///< of these, not stored (log full, disk full)
+  std::atomic<std::uint64_t> received{0};          ///< telemetry taken in, over MQTT and HTTPS
+  std::atomic<std::uint64_t> acked{0};             ///< of these, durable and acknowledged
+  std::atomic<std::uint64_t> refused_messages{0};  ///< of these, not stored
+  std::atomic<std::uint64_t> refused_full{0};      ///< of those, because the disk or the log's waiting room was full
+
+  /// What became of `count` messages that were received; `refused`: null if they are durable.
+  void note_stored(const Error* refused, std::uint64_t count) {
+    (refused ? refused_messages : acked) += count;
+    if (refused && refused->fault == Fault::exhausted) refused_full += count;
+  }
   std::atomic<std::uint64_t> refused_connections{0};  ///< credentials that did not hold, over MQTT
   std::atomic<std::uint64_t> refused_calls{0};        ///< and over HTTPS
   std::atomic<std::int64_t> messages_waiting{0};      ///< for devices
@@ -18,6 +27,8 @@ struct Counters {
   std::atomic<std::uint64_t> messages_dead_lettered{0};  ///< expired, rejected, purged, abandoned too often
   std::atomic<std::uint64_t> method_calls{0};            ///< direct methods called
   std::atomic<std::uint64_t> failed_method_calls{0};     ///< of these, without an answer of the device
+  std::atomic<std::uint64_t> hub_messages{0};            ///< of the hub itself: stored for its routes
+  std::atomic<std::uint64_t> lost_hub_messages{0};       ///< of these, not stored (log full, disk full)
   std::atomic<std::uint64_t> uploads{0};                 ///< files uploaded and notified
 };
 

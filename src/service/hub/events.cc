@@ -150,7 +150,36 @@ awaitable<Result<Positions>> Events::begin(EventQuery query) {
   co_return positions;
 }
 
+namespace {
+
+/// The built-in endpoint as the routes have it for the length of one look.
+class BuiltIn {
+ public:
+  explicit BuiltIn(const Events::Routing& routing)
+      : routing_(routing), routes_(routing.routes.get()), enrichments_(routes_->enrichments_of("events")) {
+    asks_ = std::any_of(enrichments_.begin(), enrichments_.end(), [](const auto& one) { return one.uses_twin(); });
+  }
+  bool has(const telemetry::Message& message) const {
+    route::Evaluation evaluation(message, &routing_.twins);
+    return routes_->events_have(evaluation);
+  }
+  void enrich(telemetry::Message& message) const {
+    if (enrichments_.empty()) return;
+    const auto twin = asks_ ? routing_.twins.twin_of(message) : nullptr;
+    route::enrich(message, enrichments_, twin.get(), routing_.hub);
+  }
+
+ private:
+  const Events::Routing& routing_;
+  const std::shared_ptr<const Routes> routes_;
+  const std::vector<route::Enrichment> enrichments_;
+  bool asks_ = false;
+};
+
+}  // namespace
+
 Result<Events::Found> Events::look(const EventQuery& query, Positions next) const {
+  const BuiltIn endpoint(routing_);
   Found found;
   ByteCount looked = 0;
   ByteCount answered = 0;
@@ -166,13 +195,15 @@ Result<Events::Found> Events::look(const EventQuery& query, Positions next) cons
         more = true;
         offset = record.offset + 1;
         looked += record.payload.size();
-        const auto message = telemetry::decode_record(record.payload);
+        auto message = telemetry::decode_record(record.payload);
         if (!message) {
           log::error("hub", "event log, partition {}, offset {}: {}; passed over", partition, record.offset,
                      message.error().message);
           continue;
         }
         if (!query.device.empty() && message->device_id() != query.device) continue;
+        if (!endpoint.has(*message)) continue;
+        endpoint.enrich(*message);
         answered += record.payload.size();
         found.events.push_back(event_document(partition, record.offset, *message));
       }
@@ -208,9 +239,13 @@ awaitable<Result<json::Value>> Events::read(EventQuery query) {
 awaitable<Result<>> Events::checkpoint(std::string consumer_group, Positions next) {
   if (consumer_group.empty() || consumer_group.size() > 128)
     co_return fail(Fault::invalid_input, "consumerGroup: expected 1 to 128 characters");
-  for (const auto& [partition, offset] : next)
+  for (const auto& [partition, offset] : next) {
     if (partition >= log_.partitions())
       co_return fail(Fault::invalid_input, fmt::format("next: the log has {} partitions, found {}", log_.partitions(), partition));
+    if (offset > log_.next(partition))
+      co_return fail(Fault::invalid_input,
+                     fmt::format("next: partition {} ends at {}, found {}", partition, log_.next(partition), offset));
+  }
   auto work = [this, consumer_group, next]() -> Result<> {
     const auto write = [&]() -> Result<> {
       for (const auto& [partition, offset] : next)

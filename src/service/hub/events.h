@@ -7,9 +7,11 @@
 
 #include "codec/json/value.h"
 #include "domain/telemetry/message.h"
+#include "foundation/snapshot.h"
 #include "net/http/message.h"
 #include "service/hub/commit_signal.h"
 #include "service/hub/disk.h"
+#include "service/hub/routes.h"
 #include "storage/tables/database.h"
 
 namespace nacelle::hub {
@@ -41,13 +43,28 @@ json::Value event_document(storage::Partition partition, storage::Offset offset,
 
 class Events {
  public:
-  Events(const storage::EventLog& log, CommitSignal& commits, storage::Database& tables, Disk& disk)
-      : log_(log), commits_(commits), tables_(tables), disk_(disk) {}
+  /// Which messages the built-in endpoint has, and what is put on them, by the routes as they are when it is read.
+  struct Routing {
+    const Snapshot<Routes>& routes;
+    const route::TwinLookup& twins;
+    std::string hub;
+  };
+  Events(const storage::EventLog& log, CommitSignal& commits, storage::Database& tables, Disk& disk, Routing routing)
+      : log_(log), commits_(commits), tables_(tables), disk_(disk), routing_(std::move(routing)) {}
 
   /// `{"events":[..],"next":{..}}`; waits up to `query.wait` for the first one.
   awaitable<Result<json::Value>> read(EventQuery query);
-  /// Durable when it is back. Fault::invalid_input for a partition the log does not have.
+  /// Durable when it is back. Fault::invalid_input for a partition the log does not have, or an offset beyond its end.
   awaitable<Result<>> checkpoint(std::string consumer_group, Positions next);
+
+  /// `{"consumerGroups":[{"name","partitions":[{"partition","next","behind"}],"behind"}]}`: groups that have a checkpoint, by name.
+  Result<json::Value> consumer_groups() const;
+  /// One of them. Fault::not_found.
+  Result<json::Value> consumer_group(const std::string& name) const;
+  /// Forgets its checkpoints. Fault::not_found.
+  Result<> forget(const std::string& consumer_group);
+  /// `{"partitions":[{"partition","oldest","head","next"}]}`: where the log begins and ends.
+  json::Value partitions() const;
 
  private:
   struct Found {
@@ -58,11 +75,13 @@ class Events {
   awaitable<Result<Positions>> begin(EventQuery query);
   Result<Found> look(const EventQuery& query, Positions next) const;
   Result<Positions> checkpoint_of(const std::string& consumer_group) const;
+  json::Value group_document(const std::string& name, const Positions& checkpoint) const;
 
   const storage::EventLog& log_;
   CommitSignal& commits_;
   storage::Database& tables_;
   Disk& disk_;
+  const Routing routing_;
 };
 
 }  // namespace nacelle::hub

@@ -10,7 +10,7 @@ namespace nacelle::hub {
 namespace {
 
 constexpr std::array<std::string_view, 7> tokens{"{iothub}", "{YYYY}", "{MM}", "{DD}", "{HH}", "{mm}", "{partition}"};
-constexpr std::string_view ending = ".avro";
+constexpr std::array<std::string_view, 2> endings{".avro", ".json"};
 
 void replace(std::string& text, std::string_view token, std::string_view value) {
   const auto at = text.find(token);
@@ -28,7 +28,8 @@ FileNameFormat::FileNameFormat() : text_("{iothub}/{YYYY}/{MM}/{DD}/{HH}/{mm}/{p
 Result<FileNameFormat> FileNameFormat::parse(std::string_view text) {
   if (text.size() > 256) return bad(text.substr(0, 64), "longer than 256 characters");
   std::string rest(text);
-  if (rest.ends_with(ending)) rest.resize(rest.size() - ending.size());
+  for (const auto ending : endings)
+    if (rest.ends_with(ending)) rest.resize(rest.size() - ending.size());
   FileNameFormat format;
   format.text_ = rest;
   for (const auto token : tokens) {
@@ -45,7 +46,7 @@ Result<FileNameFormat> FileNameFormat::parse(std::string_view text) {
   return format;
 }
 
-std::string FileNameFormat::name(std::string_view hub, Timestamp time, storage::Partition partition, storage::Offset first) const {
+std::string FileNameFormat::stem(std::string_view hub, Timestamp time, storage::Partition partition) const {
   const std::string utc = format_iso8601(time, 0);  // 2030-01-01T01:16:22Z
   std::string name = text_;
   replace(name, "{YYYY}", utc.substr(0, 4));
@@ -55,7 +56,7 @@ std::string FileNameFormat::name(std::string_view hub, Timestamp time, storage::
   replace(name, "{mm}", utc.substr(14, 2));
   replace(name, "{partition}", fmt::format("{:02}", partition));
   replace(name, "{iothub}", hub);
-  return name + fmt::format("-{:012}", first) + std::string(ending);
+  return name;
 }
 
 }  // namespace nacelle::hub

@@ -11,14 +11,14 @@ namespace nacelle::hub {
 
 class FileNameFormat {
  public:
-  /// All seven tokens are wanted, once each, in any order, in a relative path; a final `.avro` may be given or not.
+  /// All seven tokens are wanted, once each, in any order, in a relative path; a final `.avro` or `.json` may be given or not.
   /// Fault::invalid_input names the token or the character.
   static Result<FileNameFormat> parse(std::string_view text);
   /// The default.
   FileNameFormat();
 
-  /// The format filled in (UTC), then `-{first}` in twelve digits, which makes it unique, and `.avro`.
-  std::string name(std::string_view hub, Timestamp time, storage::Partition partition, storage::Offset first) const;
+  /// The format filled in (UTC). What makes it unique, and its ending, are the file's own (capture_file.h).
+  std::string stem(std::string_view hub, Timestamp time, storage::Partition partition) const;
   const std::string& text() const { return text_; }
 
  private:

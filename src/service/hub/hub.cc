@@ -100,13 +100,17 @@ Result<> Hub::open_parts() {
                                                 std::move(outlet)));
   TRY_LET(fleet_, Fleet::make(*registry_tables_, *registry_, disk_, clock_, options_.host));
   commits_.emplace(executor_, *log_);
-  const CaptureStream::Parts capture{*log_, *objects_, *capture_tables_, clock_, options_.host};
+  twins_ = std::make_unique<Twins>(*registry_, disk_.tables());
+  registry_->on_change([this](const device::IdentityName& name) { twins_->changed(name); });
+  hub_messages_ = std::make_unique<HubMessages>(routes_, *log_, counters_, clock_, options_.host);
+  registry_->watch(*hub_messages_);
+  const CaptureStream::Parts capture{*log_, *objects_, *capture_tables_, clock_, options_.host, twins_.get()};
   capture_ = std::make_unique<Capture>(capture, disk_, *commits_);
   TRY(capture_->open(routes));
-  const Webhooks::Parts webhooks{*log_, *capture_tables_, disk_, *commits_, clock_};
+  const Webhooks::Parts webhooks{*log_, *capture_tables_, disk_, *commits_, clock_, *twins_, options_.host};
   webhooks_ = std::make_unique<Webhooks>(executor_, webhooks);
   routes_.publish(std::move(routes));
-  events_ = std::make_unique<Events>(*log_, *commits_, *registry_tables_, disk_);
+  events_ = std::make_unique<Events>(*log_, *commits_, *registry_tables_, disk_, Events::Routing{routes_, *twins_, options_.host});
   const auto send_method = [this](const device::IdentityName& who, const std::string& method, const std::string& id,
                                   Bytes payload) { return endpoint_->call_method(who, method, id, std::move(payload)); };
   methods_ = std::make_unique<Methods>(executor_, send_method);  // called once there is an endpoint, and calls with it
@@ -240,7 +244,10 @@ Result<> Hub::write_hub_file() {
 
 awaitable<net::HttpResponse> Hub::scrape(net::HttpRequest request) {
   if (request.path() != "/metrics") co_return net::text_response(404, "metrics are at /metrics\n");
-  const MetricSources sources{counters_, *capture_, *webhooks_, *log_, endpoint_->connections()};
+  auto read_groups = [this] { return events_->consumer_groups(); };
+  auto groups = co_await run_on(disk_.tables(), read_groups);
+  const MetricSources sources{
+      counters_, *capture_, *webhooks_, *log_, endpoint_->connections(), groups ? *std::move(groups) : json::Value()};
   co_return net::text_response(200, print_metrics(sources), "text/plain; version=0.0.4; charset=utf-8");
 }
 

@@ -13,6 +13,8 @@
 #include "net/tls/context.h"
 #include "service/endpoint/hub_file.h"
 #include "service/hub/api.h"
+#include "service/hub/hub_messages.h"
+#include "service/hub/twins.h"
 
 namespace nacelle::hub {
 
@@ -83,6 +85,8 @@ class Hub {
   std::optional<ServiceQueue> service_queue_;
   std::unique_ptr<CloudToDevice> cloud_to_device_;
   Snapshot<Routes> routes_;
+  std::unique_ptr<HubMessages> hub_messages_;  // the registry calls it on disk's strand, to the end
+  std::unique_ptr<Twins> twins_;               // so is this
   std::unique_ptr<Fleet> fleet_;
   std::optional<Access> access_;
   std::unique_ptr<storage::EventLog> log_;  // its thread counts and answers

@@ -35,7 +35,7 @@ void Ingest::telemetry(telemetry::Message message, std::function<void(Result<>)>
   ++counters_.received;
   log_.append(partition_of(message), telemetry::encode_record(message),
               [&counters = counters_, done = std::move(done)](Result<storage::Offset> at) {
-                ++(at ? counters.acked : counters.refused_messages);
+                counters.note_stored(at ? nullptr : &at.error(), 1);
                 if (at)
                   done({});
                 else
@@ -72,7 +72,7 @@ void Ingest::store(std::string_view device_id, storage::RecordBatch batch, stora
   counters_.received += count;
   log_.append(storage::partition_of(device_id, log_.partitions()), std::move(batch),
               [&counters = counters_, count, done = std::move(done)](Result<storage::Offset> at, storage::RecordBatch back) {
-                (at ? counters.acked : counters.refused_messages) += count;
+                counters.note_stored(at ? nullptr : &at.error(), count);
                 done(std::move(at), std::move(back));
               });
 }

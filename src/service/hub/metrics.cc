@@ -3,6 +3,7 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
+#include <algorithm>
 #include <limits>
 #include <sstream>
 
@@ -53,6 +54,14 @@ class Page {
   std::vector<MetricFamily> families_;
 };
 
+void print_groups(Page& page, const json::Value& document) {
+  const json::Value* groups = document.find("consumerGroups");
+  if (!groups || !groups->is_array()) return;
+  for (const json::Value& group : groups->as_array())
+    page.gauge("nacelle_hub_events_behind", "Synced offsets a consumer group has not come to", group.find("behind")->as_number(),
+               {{"group", group.find("name")->as_string()}});
+}
+
 }  // namespace
 
 std::string print_metrics(const MetricSources& sources) {
@@ -60,8 +69,15 @@ std::string print_metrics(const MetricSources& sources) {
   const Counters& counters = sources.counters;
   page.counter("nacelle_hub_messages_received_total", "Telemetry messages taken in", counters.received);
   page.counter("nacelle_hub_messages_acked_total", "Telemetry messages synced and acknowledged", counters.acked);
-  page.counter("nacelle_hub_messages_refused_total", "Telemetry messages not stored: the log or the disk was full",
-               counters.refused_messages);
+  const std::uint64_t refused = counters.refused_messages;
+  const std::uint64_t full = std::min<std::uint64_t>(counters.refused_full, refused);
+  page.counter("nacelle_hub_messages_refused_total", "Telemetry messages not stored, by reason", static_cast<double>(full),
+               {{"reason", "full"}});
+  page.counter("nacelle_hub_messages_refused_total", "", static_cast<double>(refused - full), {{"reason", "failed"}});
+  page.counter("nacelle_hub_own_messages_total", "Messages of the hub itself, stored for the routes that ask for them",
+               counters.hub_messages);
+  page.counter("nacelle_hub_own_messages_lost_total", "Of these, not stored: the log or the disk was full",
+               counters.lost_hub_messages);
   page.counter("nacelle_hub_refused_total", "Attempts with credentials or rights that did not hold", counters.refused_connections,
                {{"by", "mqtt"}});
   page.counter("nacelle_hub_refused_total", "", counters.refused_calls, {{"by", "https"}});
@@ -88,6 +104,12 @@ std::string print_metrics(const MetricSources& sources) {
   page.counter("nacelle_hub_log_repaired_tails_total", "Torn segment ends cut off at opening", log.repaired_tails);
 
   const CaptureStatus capture = sources.capture.status();
+  const auto webhooks = sources.webhooks.status();
+  for (const auto& route : capture.routes)
+    page.counter("nacelle_hub_routed_total", "Messages a route has taken", static_cast<double>(route.captured + route.gathered),
+                 {{"route", route.route}});
+  for (const auto& one : webhooks)
+    page.counter("nacelle_hub_routed_total", "", static_cast<double>(one.delivered), {{"route", one.route}});
   for (const auto& route : capture.routes)
     page.counter("nacelle_hub_captured_total", "Messages in complete capture files", route.captured, {{"route", route.route}});
   for (const auto& route : capture.routes)
@@ -101,7 +123,12 @@ std::string print_metrics(const MetricSources& sources) {
   for (const auto& route : capture.routes)
     page.gauge("nacelle_hub_capture_healthy", "1 while files can be written", route.trouble.empty() ? 1 : 0,
                {{"route", route.route}});
-  const auto webhooks = sources.webhooks.status();
+  for (const auto& route : capture.routes)
+    page.counter("nacelle_hub_not_enriched_total", "Properties for which messages had no room",
+                 static_cast<double>(route.not_enriched), {{"route", route.route}});
+  for (const auto& one : webhooks)
+    page.counter("nacelle_hub_not_enriched_total", "", static_cast<double>(one.not_enriched), {{"route", one.route}});
+  print_groups(page, sources.consumer_groups);
   for (const auto& one : webhooks)
     page.counter("nacelle_hub_webhook_delivered_total", "Messages a webhook has taken", static_cast<double>(one.delivered),
                  {{"route", one.route}});

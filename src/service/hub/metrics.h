@@ -15,6 +15,7 @@ struct MetricSources {
   const Webhooks& webhooks;
   const storage::EventLog& log;
   std::size_t connections = 0;
+  json::Value consumer_groups;  ///< as Events::consumer_groups() has them
 };
 
 /// The exposition format, version 0.0.4. Any thread.

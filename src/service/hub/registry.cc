@@ -14,6 +14,7 @@ using device::Authentication;
 using device::Identity;
 using device::IdentityName;
 using storage::Row;
+using telemetry::Source;
 
 constexpr std::string_view identity_columns =
     "device, module, generation, etag, enabled, status_reason, authentication, primary_key, secondary_key, "
@@ -194,6 +195,7 @@ Result<Identity> Registry::create(Identity identity) {
   TRY(tables_.transaction(write));
   for (Identity& one : made) {
     const IdentityName name = one.name;
+    if (watched(Source::device_lifecycle)) watcher_->created(one);
     identities_.put(std::move(one));
     tell(name);
   }
@@ -225,13 +227,27 @@ Result<Identity> Registry::update(Identity identity) {
   };
   TRY(tables_.transaction(write));
   identities_.put(identity);
-  for (Identity& one : made) identities_.put(std::move(one));
+  for (Identity& one : made) {
+    if (watched(Source::device_lifecycle)) watcher_->created(one);
+    identities_.put(std::move(one));
+  }
   tell(identity.name);
   return identity;
 }
 
 Result<> Registry::remove(const IdentityName& name) {
-  if (!identities_.find(name)) return fail(Fault::not_found, shown(name) + " is not registered");
+  const IdentityPtr removed = identities_.find(name);
+  if (!removed) return fail(Fault::not_found, shown(name) + " is not registered");
+  std::vector<std::pair<IdentityPtr, twin::Twin>> last;  // for whoever watches
+  if (watched(Source::device_lifecycle)) {
+    std::vector<IdentityPtr> going;
+    if (!name.is_module()) going = identities_.modules_of(name.device);
+    going.push_back(removed);
+    for (const IdentityPtr& one : going) {
+      auto twin = this->twin(one->name);  // a damaged one must not keep its device from being removed
+      last.emplace_back(one, twin ? *std::move(twin) : twin::Twin());
+    }
+  }
   const std::string condition = name.is_module() ? " WHERE device = ? AND module = ?" : " WHERE device = ? AND ? = ''";
   const auto write = [&]() -> Result<> {
     for (const char* table : {"identity", "twin"})
@@ -249,6 +265,7 @@ Result<> Registry::remove(const IdentityName& name) {
   presence_.erase(name);
   identities_.erase(name);
   tell(name);
+  for (const auto& [identity, twin] : last) watcher_->removed(*identity, twin);
   return {};
 }
 
@@ -292,18 +309,25 @@ Result<twin::Twin> Registry::twin(const IdentityName& name) const {
 }
 
 Result<> Registry::put_twin(const IdentityName& name, const twin::Twin& twin) {
+  std::optional<twin::Twin> before;
+  if (watched(Source::twin_changes)) {
+    TRY_LET(before, this->twin(name));
+  }
   TRY_LET(const auto changed, tables_.run("UPDATE twin SET document = ? WHERE device = ? AND module = ?", twin::print_stored(twin),
                                           name.device.str(), name.module.str()));
   if (changed == 0) return fail(Fault::not_found, shown(name) + " is not registered");
   tell(name);
+  if (before) watcher_->twin_changed(name, *before, twin);
   return {};
 }
 
 void Registry::note_connection(const IdentityName& name, bool connected) {
   if (!identities_.find(name)) return;
   auto& facts = presence_[name];
+  const bool changes = facts.connected != connected;
   facts.connected = connected;
   facts.changed_at = facts.last_activity = clock_.now();
+  if (changes && watched(Source::connection_state)) watcher_->connection_changed(name, connected);
 }
 
 void Registry::note_messages(const IdentityName& name, int waiting) {

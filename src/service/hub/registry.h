@@ -6,12 +6,25 @@
 #include <memory>
 #include <vector>
 
+#include "domain/telemetry/message.h"
 #include "domain/twin/twin.h"
 #include "foundation/clock.h"
 #include "service/hub/identities.h"
 #include "storage/tables/database.h"
 
 namespace nacelle::hub {
+
+/// Who wants to hear of what happens to devices, modules and twins: on the tables strand, after it was written. Keep it short.
+class RegistryWatcher {
+ public:
+  virtual ~RegistryWatcher() = default;
+  virtual void created(const device::Identity& identity) = 0;
+  virtual void removed(const device::Identity& identity, const twin::Twin& last) = 0;
+  virtual void twin_changed(const device::IdentityName& name, const twin::Twin& before, const twin::Twin& after) = 0;
+  virtual void connection_changed(const device::IdentityName& name, bool connected) = 0;
+  /// Whether it does: what is not wanted is not told, and the twin as it was is not read.
+  virtual bool wants(telemetry::Source source) const = 0;
+};
 
 /// Belongs to the tables strand (Disk::tables), but for identities(), policies() and secret(), which any thread may read.
 /// Every change is durable when the call is back.
@@ -46,7 +59,9 @@ class Registry {
   Result<> put_twin(const device::IdentityName& name, const twin::Twin& twin);
 
   /// Called on the tables strand after a device, module or twin was written or removed.
-  void on_change(std::function<void(const device::IdentityName&)> told) { told_ = std::move(told); }
+  void on_change(std::function<void(const device::IdentityName&)> told) { told_.push_back(std::move(told)); }
+  /// One watcher; it outlives what is done on the strand.
+  void watch(RegistryWatcher& watcher) { watcher_ = &watcher; }
 
   /// Who is connected and when that last changed; not kept over a restart.
   void note_connection(const device::IdentityName& name, bool connected);
@@ -64,9 +79,10 @@ class Registry {
   Result<> load_policies();
   Result<> load_secret();
   Result<> insert(const device::Identity& identity);
+  bool watched(telemetry::Source source) const { return watcher_ && watcher_->wants(source); }
   std::string next_generation();
   void tell(const device::IdentityName& name) const {
-    if (told_) told_(name);
+    for (const auto& told : told_) told(name);
   }
 
   storage::Database& tables_;
@@ -76,7 +92,8 @@ class Registry {
   Bytes secret_;                          // fixed once open
   std::int64_t last_generation_ = 0;
   std::map<device::IdentityName, device::ConnectionFacts> presence_;
-  std::function<void(const device::IdentityName&)> told_;
+  std::vector<std::function<void(const device::IdentityName&)>> told_;
+  RegistryWatcher* watcher_ = nullptr;
 };
 
 }  // namespace nacelle::hub

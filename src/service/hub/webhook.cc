@@ -44,7 +44,7 @@ class Webhooks::Stream {
   bool same_as(const HubRoute& other) const {
     return route_.name == other.name && route_.source == other.source && route_.condition.text() == other.condition.text() &&
            route_.webhook.url == other.webhook.url && route_.webhook.max_batch == other.webhook.max_batch &&
-           route_.webhook.timeout == other.webhook.timeout;
+           route_.webhook.timeout == other.webhook.timeout && route_.enrichments == other.enrichments;
   }
 
   /// On disk.capture(). Without a row in the table: from now on.
@@ -93,6 +93,7 @@ class Webhooks::Stream {
     Positions next;
     std::uint64_t passed = 0;  // records looked at
     std::uint64_t lost = 0;
+    std::uint64_t not_enriched = 0;
   };
 
   /// On disk.capture().
@@ -108,6 +109,11 @@ class Webhooks::Stream {
     return parts_.tables.transaction(write);
   }
 
+  bool takes(const telemetry::Message& message) const {
+    route::Evaluation evaluation(message, &parts_.twins);
+    return route_.matches(evaluation);
+  }
+
   /// On disk.files(): up to a batch of what the route takes, from all partitions.
   Result<Batch> gather(Positions next) const {
     Batch batch;
@@ -115,7 +121,7 @@ class Webhooks::Stream {
     ByteCount looked = 0;
     for (auto& [partition, offset] : next) {
       const Offset oldest = parts_.log.oldest(partition);
-      if (offset < oldest) {
+      if (offset < oldest && oldest == parts_.log.head(partition)) {  // nothing is left; else the first record there is tells
         batch.lost += oldest - offset;
         offset = oldest;
       }
@@ -124,11 +130,13 @@ class Webhooks::Stream {
         if (records.empty()) break;
         for (const auto& record : records) {
           if (batch.events.size() >= route_.webhook.max_batch || bytes >= batch_bytes) break;
+          if (record.follows > offset) batch.lost += record.follows - offset;  // damaged, say
           offset = record.offset + 1;
           ++batch.passed;
           looked += record.payload.size();
-          const auto message = telemetry::decode_record(record.payload);
-          if (!message || !route_.matches(*message)) continue;
+          auto message = telemetry::decode_record(record.payload);
+          if (!message || !takes(*message)) continue;
+          batch.not_enriched += route_.enrich(*message, &parts_.twins, parts_.hub);
           bytes += record.payload.size();
           batch.events.push_back(event_document(partition, record.offset, *message));
         }
@@ -171,6 +179,7 @@ class Webhooks::Stream {
       const bool delivered = co_await deliver(std::move(body));
       if (!delivered) co_return;  // cancelled: after the next start the same batch comes again
       status_.delivered += count;
+      status_.not_enriched += batch->not_enriched;
       publish();
       next_ = batch->next;
       at_.publish(next_);
@@ -266,7 +275,7 @@ awaitable<Result<>> Webhooks::follow(Routes routes) {
 }
 
 awaitable<Result<>> Webhooks::change(Routes routes) {
-  std::erase_if(routes, [](const HubRoute& route) { return !route.enabled || route.endpoint != HubRoute::Endpoint::webhook; });
+  std::erase_if(routes.list, [](const HubRoute& route) { return !route.enabled || route.endpoint != HubRoute::Endpoint::webhook; });
   Streams streams = *streams_.get();
   Streams ended;
   std::vector<HubRoute> begun;

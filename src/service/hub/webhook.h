@@ -25,11 +25,12 @@ struct EndpointStatus {
   std::string route;
   std::string endpoint;  ///< HubRoute::endpoint_name()
   Health health = Health::healthy;
-  std::string why;              ///< the last failure; empty when healthy
-  std::uint64_t delivered = 0;  ///< messages, since the hub's start for a webhook, since ever for storage
-  std::uint64_t failures = 0;   ///< attempts since the last one that went well
-  std::uint64_t behind = 0;     ///< synced offsets not yet delivered or passed over
-  std::uint64_t lost = 0;       ///< offsets that left the log before they were delivered
+  std::string why;                 ///< the last failure; empty when healthy
+  std::uint64_t delivered = 0;     ///< messages, since the hub's start for a webhook, since ever for storage
+  std::uint64_t failures = 0;      ///< attempts since the last one that went well
+  std::uint64_t behind = 0;        ///< synced offsets not yet delivered or passed over
+  std::uint64_t lost = 0;          ///< offsets that left the log before they were delivered
+  std::uint64_t not_enriched = 0;  ///< properties for which messages had no room
 };
 std::string_view name_of(EndpointStatus::Health health);
 /// Failing for longer than this, an endpoint is called dead.
@@ -43,6 +44,8 @@ class Webhooks {
     Disk& disk;
     CommitSignal& commits;
     const Clock& clock;
+    const route::TwinLookup& twins;
+    std::string hub;  ///< for `$iothubname`
     std::chrono::milliseconds first_back_off{1000};
   };
   Webhooks(Executor executor, Parts parts);

@@ -42,7 +42,8 @@ class WebhookTest : public HubTest {
   void route_to(const std::string& path, const std::string& condition = "true") {
     const std::string url = "http://127.0.0.1:" + std::to_string(server->port()) + path;
     const std::string routes = R"({"routes":[{"name":"alarms","condition":")" + condition +
-                               R"(","endpoint":{"type":"webhook","url":")" + url + R"(","maxBatch":100}}]})";
+                               R"(","endpoint":{"type":"webhook","url":")" + url +
+                               R"(","maxBatch":100}},{"name":"events","endpoint":{"type":"events"}}]})";
     const auto put = call("PUT", "/routes", routes);
     ASSERT_EQ(put.status, 200) << put.body;
   }

@@ -1,13 +1,21 @@
 #pragma once
 // For tests of logs and spools: appending and waiting for the answers.
 
+#include <algorithm>
 #include <condition_variable>
+#include <cstdlib>
 #include <future>
 #include <mutex>
 
 #include "storage/log/spool.h"
 
 namespace nacelle::storage {
+
+/// How many rounds a fault test runs: `usual`, times NACELLE_FAULT_FACTOR (`./dev fault` sets it).
+inline std::uint64_t fault_rounds(std::uint64_t usual) {
+  const char* factor = std::getenv("NACELLE_FAULT_FACTOR");
+  return usual * (factor ? std::max(1UL, std::strtoul(factor, nullptr, 10)) : 1);
+}
 
 /// Collects the answers to many appends, in the order in which they come.
 class Answers {

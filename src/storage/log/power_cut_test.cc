@@ -163,7 +163,7 @@ class PowerCut : public ::testing::Test {
 
 TEST_F(PowerCut, no_promised_record_is_lost_altered_repeated_or_out_of_order) {
   Totals totals;
-  for (std::uint64_t seed = 1; seed <= 600 && !HasFatalFailure(); ++seed) Story(seed, false, totals).run(5);
+  for (std::uint64_t seed = 1; seed <= fault_rounds(600) && !HasFatalFailure(); ++seed) Story(seed, false, totals).run(5);
   tell("power cuts", totals);
   EXPECT_GT(totals.acked, 10'000u);
   EXPECT_GT(totals.torn, 100u) << "else the disk was too kind";
@@ -172,7 +172,7 @@ TEST_F(PowerCut, no_promised_record_is_lost_altered_repeated_or_out_of_order) {
 
 TEST_F(PowerCut, nor_when_the_disk_fails_and_fills_up_as_well) {
   Totals totals;
-  for (std::uint64_t seed = 1; seed <= 600 && !HasFatalFailure(); ++seed) Story(seed, true, totals).run(5);
+  for (std::uint64_t seed = 1; seed <= fault_rounds(600) && !HasFatalFailure(); ++seed) Story(seed, true, totals).run(5);
   tell("power cuts and failing calls", totals);
   EXPECT_GT(totals.acked, 5'000u);
   EXPECT_EQ(totals.quarantined, 0u) << "a refused write is not damage";

@@ -106,6 +106,16 @@ class FolderStore final : public ObjectStore {
     return found && !found->is_directory;
   }
 
+  Result<bool> make_durable(std::string_view name) const override {
+    TRY_LET(const bool there, exists(name));
+    if (!there) return false;
+    // Its folders too: they may have been made by the same commit.
+    for (fs::path folder = (root_ / name).parent_path();; folder = folder.parent_path()) {
+      TRY(files_.sync_directory(folder));
+      if (folder == root_ || folder == folder.parent_path()) return true;
+    }
+  }
+
   Result<> remove(std::string_view name) override {
     TRY_LET(const bool there, exists(name));
     if (!there) return {};

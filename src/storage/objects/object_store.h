@@ -36,6 +36,9 @@ class ObjectStore {
   /// Fault::not_found; Fault::exhausted above `max_bytes`.
   virtual Result<Bytes> get(std::string_view name, ByteCount max_bytes = 1_GiB) const = 0;
   virtual Result<bool> exists(std::string_view name) const = 0;
+  /// False if it is absent. Else back when it stays, whatever became of the commit() that made it appear: a kill or a failing disk
+  /// between renaming and syncing the folder leaves an object that the next power cut may take away.
+  virtual Result<bool> make_durable(std::string_view name) const = 0;
   virtual Result<> remove(std::string_view name) = 0;  ///< durable; absent is fine
   /// Names that begin with `prefix` as text (`capture/tel` finds `capture/telemetry/..`).
   virtual Result<std::vector<ObjectInfo>> list(std::string_view prefix) const = 0;  ///< sorted by name; no temporaries
