@@ -34,8 +34,29 @@ Result<std::vector<fs::path>> files_at(const fs::path& path) {
   return files;
 }
 
+/// The same document with the members of every object in the order of their names: two prints can be compared.
+json::Value sorted(const json::Value& value) {
+  if (value.is_array()) {
+    json::Array items;
+    for (const json::Value& item : value.as_array()) items.push_back(sorted(item));
+    return items;
+  }
+  if (!value.is_object()) return value;
+  std::vector<json::Object::Member> members;
+  for (const auto& [name, member] : value.as_object()) members.emplace_back(name, sorted(member));
+  std::sort(members.begin(), members.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  return json::Object::from_members(std::move(members));
+}
+
+/// As the JSON encoding of capture has it: the body embedded if it is JSON, else base64 text.
+void print_json(const telemetry::Message& message) {
+  const std::string line = telemetry::print_capture_line(message);
+  const auto document = json::parse(line);
+  print_line(document ? json::print(sorted(*document)) : line);  // deeper than parse() goes: as it stands
+}
+
 void print_message(const telemetry::Message& message, bool as_json) {
-  if (as_json) return print_line(telemetry::print_capture_line(message));
+  if (as_json) return print_json(message);
   std::string sender(message.device_id());
   if (!message.module_id().empty()) sender += "/" + std::string(message.module_id());
   print_line(fmt::format("{} {} {}", format_iso8601(message.enqueued_at), sender, message.body));
@@ -66,7 +87,7 @@ Result<std::uint64_t> read_file(const fs::path& path, const AvroSettings& settin
   TRY(reader.each_record([&](avro::Decoder& decoder) -> Result<> {
     TRY_LET(const json::Value value, avro::decode(schema.root(), decoder));
     ++records;
-    if (!settings.count) print_line(json::print(value));
+    if (!settings.count) print_line(json::print(sorted(value)));
     return {};
   }));
   return records;
@@ -97,7 +118,7 @@ void add_avro(CLI::App& root, Outcome& outcome) {
   CLI::App* cats = avro->add_subcommand("cat", "Print the records of a file, or of all *.avro files below a folder");
   const auto settings = std::make_shared<AvroSettings>();
   cats->add_option("path", settings->path, "file or folder")->required();
-  cats->add_flag("--json", settings->json, "one line of JSON a record");
+  cats->add_flag("--json", settings->json, "one line of JSON a record, bodies decoded, members by name");
   cats->add_flag("--count", settings->count, "only count them");
   cats->footer("Example:\n  nacelle avro cat nacelle-data/objects/capture/devicedata --count");
   cats->callback([&outcome, settings] { outcome.take(cat(*settings)); });

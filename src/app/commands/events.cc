@@ -16,6 +16,8 @@ struct EventSettings {
   std::string device;
   std::string group = "$Default";
   std::string from = "end";
+  std::vector<std::string> offsets;  // PARTITION:OFFSET
+  std::int64_t partition = -1;
   std::uint64_t most = 0;
   std::int64_t idle_seconds = 0;
   bool checkpoint = false;
@@ -40,13 +42,29 @@ std::string target_of(const EventSettings& settings, const json::Value& next, st
   std::string target =
       fmt::format("/events?consumerGroup={}&from={}&maxEvents={}&waitSeconds={}", text::percent_encode(settings.group),
                   text::percent_encode(settings.from), std::min<std::uint64_t>(wanted, 500), wait_seconds);
+  if (settings.partition >= 0) target += fmt::format("&partition={}", settings.partition);
   if (!settings.device.empty()) target += "&device=" + text::percent_encode(settings.device);
   if (!next.is_null()) target += "&next=" + text::percent_encode(json::print(next));
   return target;
 }
 
+/// `0:13` and the like as `{"0":13}`; null if there are none.
+Result<json::Value> positions_of(const std::vector<std::string>& offsets) {
+  json::Object positions;
+  for (const std::string& text : offsets) {
+    const auto colon = text.find(':');
+    if (colon == std::string::npos)
+      return fail(Fault::invalid_input, fmt::format("expected PARTITION:OFFSET such as 0:1200, found '{}'", text));
+    TRY_LET(const std::int64_t partition, text::parse_integer(std::string_view(text).substr(0, colon), "partition"));
+    TRY_LET(const std::int64_t offset, text::parse_integer(std::string_view(text).substr(colon + 1), "offset"));
+    positions.set(std::to_string(partition), offset);
+  }
+  if (positions.empty()) return json::Value();
+  return json::Value(std::move(positions));
+}
+
 awaitable<Result<>> watch(HubClient& hub, Settings settings) {
-  json::Value next;
+  CO_TRY_LET(json::Value next, positions_of(settings->offsets));
   std::uint64_t left = settings->most == 0 ? ~std::uint64_t{0} : settings->most;
   const std::int64_t wait_seconds = settings->idle_seconds > 0 ? std::min<std::int64_t>(settings->idle_seconds, 20) : 20;
   auto last_seen = std::chrono::steady_clock::now();
@@ -71,6 +89,76 @@ awaitable<Result<>> watch(HubClient& hub, Settings settings) {
   co_return Result<>{};
 }
 
+// -- Consumer groups
+
+struct GroupSettings {
+  std::string hub;
+  std::string group = "$Default";
+  std::vector<std::string> offsets;
+  bool json = false;
+};
+using GroupSettingsPtr = std::shared_ptr<GroupSettings>;
+
+std::string number_at(const json::Value& object, std::string_view key) {
+  const json::Value* value = object.find(key);
+  return value ? json::print(*value) : "-";
+}
+
+awaitable<Result<>> list_groups(HubClient& hub, GroupSettingsPtr settings) {
+  CO_TRY_LET(const json::Value answer, co_await hub.get("/events/consumergroups"));
+  if (settings->json) {
+    print_line(json::print(answer));
+    co_return Result<>{};
+  }
+  const json::Value* groups = answer.find("consumerGroups");
+  if (!groups || !groups->is_array()) co_return fail(Fault::unavailable, "the hub's answer holds no consumer groups");
+  for (const json::Value& group : groups->as_array()) {
+    std::string places;
+    if (const json::Value* partitions = group.find("partitions"); partitions && partitions->is_array())
+      for (const json::Value& one : partitions->as_array())
+        places += fmt::format(" {}:{}", number_at(one, "partition"), number_at(one, "next"));
+    print_line(fmt::format("{:<24} behind {:>10}  next{}", text_at(group, {"name"}), number_at(group, "behind"), places));
+  }
+  co_return Result<>{};
+}
+
+awaitable<Result<>> set_checkpoint(HubClient& hub, GroupSettingsPtr settings) {
+  CO_TRY_LET(json::Value next, positions_of(settings->offsets));
+  json::Value body = json::Object{{"consumerGroup", settings->group}, {"next", std::move(next)}};
+  CO_TRY(co_await hub.post("/events/checkpoint", std::move(body)));
+  co_return Result<>{};
+}
+
+awaitable<Result<>> forget_group(HubClient& hub, GroupSettingsPtr settings) {
+  const std::string target = "/events/consumergroups/" + text::percent_encode(settings->group);
+  CO_TRY(co_await hub.remove(target));
+  co_return Result<>{};
+}
+
+CLI::App* add_group_verb(CLI::App& events, Outcome& outcome, const char* verb, const char* help,
+                         awaitable<Result<>> (*work)(HubClient&, GroupSettingsPtr), GroupSettingsPtr& settings) {
+  settings = std::make_shared<GroupSettings>();
+  CLI::App* command = events.add_subcommand(verb, help);
+  add_hub_option(*command, settings->hub);
+  run_on_hub(*command, outcome, settings, work);
+  return command;
+}
+
+void add_groups(CLI::App& events, Outcome& outcome) {
+  GroupSettingsPtr settings;
+  CLI::App* lists =
+      add_group_verb(events, outcome, "groups", "Consumer groups: where they are and how far behind", list_groups, settings);
+  lists->add_flag("--json", settings->json, "the hub's answer as it stands");
+  lists->footer("Example:\n  nacelle events groups");
+  CLI::App* sets = add_group_verb(events, outcome, "checkpoint", "Set where a consumer group goes on", set_checkpoint, settings);
+  sets->add_option("--group", settings->group, "consumer group")->capture_default_str();
+  sets->add_option("--offset", settings->offsets, "PARTITION:OFFSET; may be given several times")->required();
+  sets->footer("Example:\n  nacelle events checkpoint --group reports --offset 0:1200 --offset 1:900");
+  CLI::App* forgets = add_group_verb(events, outcome, "forget", "Forget a consumer group's checkpoints", forget_group, settings);
+  forgets->add_option("--group", settings->group, "consumer group")->required();
+  forgets->footer("Example:\n  nacelle events forget --group reports");
+}
+
 }  // namespace
 
 void add_events(CLI::App& root, Outcome& outcome) {
@@ -84,6 +172,8 @@ void add_events(CLI::App& root, Outcome& outcome) {
   watches->add_option("--group", settings->group, "consumer group")->capture_default_str();
   watches->add_option("--from", settings->from, "start, end, checkpoint, or a time such as 2030-01-01T10:00:00Z")
       ->capture_default_str();
+  watches->add_option("--offset", settings->offsets, "begin at PARTITION:OFFSET; may be given several times");
+  watches->add_option("--partition", settings->partition, "only this partition")->check(CLI::Range(0, 65535));
   watches->add_option("--max", settings->most, "end after so many (default: never)")->type_name("N");
   watches->add_option("--idle", settings->idle_seconds, "end when nothing came for so many seconds (default: never)")
       ->type_name("SECONDS");
@@ -92,6 +182,7 @@ void add_events(CLI::App& root, Outcome& outcome) {
   watches->footer("Example:\n  nacelle events watch --from start --max 10 --json");
   watches->callback(
       [&outcome, settings] { outcome.take(with_hub(settings->hub, [&](HubClient& hub) { return watch(hub, settings); })); });
+  add_groups(*events, outcome);
 }
 
 }  // namespace nacelle::app

@@ -38,6 +38,13 @@ double value_of(const Sample& sample, std::string_view name) {
   return at == sample.end() ? 0 : at->second;
 }
 
+double sum_of(const Sample& sample, const std::string& name) {
+  const std::string prefix = name + "{";
+  double sum = value_of(sample, name);
+  for (auto at = sample.lower_bound(prefix); at != sample.end() && at->first.starts_with(prefix); ++at) sum += at->second;
+  return sum;
+}
+
 /// Two scrapes and the time between them.
 struct Interval {
   Sample before;
@@ -46,6 +53,10 @@ struct Interval {
 
   double total(std::string_view name) const { return value_of(now, name); }
   double rate(std::string_view name) const { return std::max(0.0, value_of(now, name) - value_of(before, name)) / seconds; }
+
+  /// Over all label values.
+  double sum(const std::string& name) const { return sum_of(now, name); }
+  double sum_rate(const std::string& name) const { return std::max(0.0, sum_of(now, name) - sum_of(before, name)) / seconds; }
 
   /// Of what a histogram has counted in between: the bound of the bucket that holds the quantile; 0 if nothing was counted.
   double quantile(const std::string& name, double q) const {
@@ -63,13 +74,15 @@ struct Interval {
 };
 
 /// The label values of a metric's series.
-std::vector<std::string> routes_in(const Sample& sample, const std::string& metric) {
-  const std::string prefix = metric + "{route=\"";
+std::vector<std::string> labels_in(const Sample& sample, const std::string& metric, std::string_view label) {
+  const std::string prefix = fmt::format("{}{{{}=\"", metric, label);
   std::vector<std::string> routes;
   for (auto at = sample.lower_bound(prefix); at != sample.end() && at->first.starts_with(prefix); ++at)
     routes.push_back(at->first.substr(prefix.size(), at->first.size() - prefix.size() - 2));
   return routes;
 }
+
+std::vector<std::string> routes_in(const Sample& sample, const std::string& metric) { return labels_in(sample, metric, "route"); }
 
 std::string of_route(const std::string& metric, const std::string& route) { return metric + "{route=\"" + route + "\"}"; }
 
@@ -88,21 +101,29 @@ json::Value summary(const Interval& interval) {
                                   {"behind", rounded(interval.total(of_route("nacelle_hub_webhook_behind", route)))},
                                   {"lost", rounded(interval.total(of_route("nacelle_hub_webhook_lost_total", route)))},
                                   {"health", interval.total(of_route("nacelle_hub_webhook_healthy", route))}});
+  json::Array groups;
+  for (const auto& group : labels_in(interval.now, "nacelle_hub_events_behind", "group"))
+    groups.push_back(
+        json::Object{{"group", group}, {"behind", rounded(interval.total("nacelle_hub_events_behind{group=\"" + group + "\"}"))}});
   const double commits = interval.rate("nacelle_hub_log_commit_records_count");
   const double records = interval.rate("nacelle_hub_log_commit_records_sum");
   return json::Object{{"connections", rounded(interval.total("nacelle_hub_connections"))},
                       {"receivedPerSecond", rounded(interval.rate("nacelle_hub_messages_received_total"))},
                       {"ackedPerSecond", rounded(interval.rate("nacelle_hub_messages_acked_total"))},
-                      {"refusedPerSecond", rounded(interval.rate("nacelle_hub_messages_refused_total"))},
+                      {"refusedPerSecond", rounded(interval.sum_rate("nacelle_hub_messages_refused_total"))},
                       {"acked", rounded(interval.total("nacelle_hub_messages_acked_total"))},
-                      {"refused", rounded(interval.total("nacelle_hub_messages_refused_total"))},
+                      {"refused", rounded(interval.sum("nacelle_hub_messages_refused_total"))},
                       {"commitsPerSecond", rounded(commits)},
                       {"recordsPerCommit", rounded(commits > 0 ? records / commits : 0)},
                       {"syncMedianMs", interval.quantile("nacelle_hub_log_sync_seconds", 0.5) * 1000},
                       {"syncP99Ms", interval.quantile("nacelle_hub_log_sync_seconds", 0.99) * 1000},
                       {"waitingBytes", rounded(interval.total("nacelle_hub_log_waiting_bytes"))},
                       {"segments", rounded(interval.total("nacelle_hub_log_segments"))},
-                      {"routes", std::move(routes)}};
+                      {"refusedFull", rounded(interval.total("nacelle_hub_messages_refused_total{reason=\"full\"}"))},
+                      {"ownMessages", rounded(interval.total("nacelle_hub_own_messages_total"))},
+                      {"quarantinedSegments", rounded(interval.total("nacelle_hub_log_quarantined_segments_total"))},
+                      {"routes", std::move(routes)},
+                      {"consumerGroups", std::move(groups)}};
 }
 
 std::string number(const json::Value& from, std::string_view name) {
@@ -116,15 +137,21 @@ void draw(const json::Value& now) {
   out += fmt::format("connections {:>10}\n", number(now, "connections"));
   out += fmt::format("received/s  {:>10}   acked/s {:>10}   refused/s {:>8}\n", number(now, "receivedPerSecond"),
                      number(now, "ackedPerSecond"), number(now, "refusedPerSecond"));
-  out += fmt::format("acked       {:>10}   refused {:>10}\n", number(now, "acked"), number(now, "refused"));
+  out += fmt::format("acked       {:>10}   refused {:>10}   of these, full {:>8}\n", number(now, "acked"), number(now, "refused"),
+                     number(now, "refusedFull"));
   out +=
       fmt::format("commits/s   {:>10}   records each {:>5}   sync ms, up to: median {}, 99 % {}\n", number(now, "commitsPerSecond"),
                   number(now, "recordsPerCommit"), number(now, "syncMedianMs"), number(now, "syncP99Ms"));
-  out += fmt::format("waiting     {:>10} bytes   segments {}\n\n", number(now, "waitingBytes"), number(now, "segments"));
+  out += fmt::format("waiting     {:>10} bytes   segments {}, put aside {}   own messages {}\n\n", number(now, "waitingBytes"),
+                     number(now, "segments"), number(now, "quarantinedSegments"), number(now, "ownMessages"));
   out += fmt::format("{:<32} {:>10} {:>10} {:>8} {:>7}\n", "ROUTE", "PER SECOND", "BEHIND", "LOST", "HEALTH");
   for (const json::Value& route : now.find("routes")->as_array())
     out += fmt::format("{:<32} {:>10} {:>10} {:>8} {:>7}\n", route.find("route")->as_string(), number(route, "perSecond"),
                        number(route, "behind"), number(route, "lost"), number(route, "health"));
+  const json::Array& groups = now.find("consumerGroups")->as_array();
+  if (!groups.empty()) out += fmt::format("\n{:<32} {:>10} {:>10}\n", "CONSUMER GROUP", "", "BEHIND");
+  for (const json::Value& group : groups)
+    out += fmt::format("{:<32} {:>10} {:>10}\n", group.find("group")->as_string(), "", number(group, "behind"));
   print_line(out);
 }
 
