@@ -111,7 +111,6 @@ class Connection final : public MqttConnection, public std::enable_shared_from_t
   bool credentials_expired() const;
   std::string deadline_reason() const;
   void publish_will();
-  void answer_leftovers();
 
   // connection_packets.cc: packets from the client.
   Failure violation(mqtt::Reason reason, std::string why);
@@ -135,8 +134,9 @@ class Connection final : public MqttConnection, public std::enable_shared_from_t
   std::uint8_t decide(const mqtt::Subscription& wanted, std::vector<mqtt::Subscription>& subscriptions, bool& fresh);
   void send_retained(const mqtt::Subscription& subscription, bool fresh);
 
-  // Mail from other threads.
+  // connection_mail.cc: mail from other threads.
   void collect();
+  void answer_leftovers();
   void answer_in_order();
   mqtt::PropertiesPtr because(std::string_view reason) const;
   void answer_otherwise(const InFlight& publish);
