@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <functional>
 
 #include "ml/model/detail/smooth.h"
 #include "ml/model/regressor.h"

@@ -123,7 +123,7 @@ class BlendTrainer final : public Trainer {
 
   std::vector<Parameter> parameters() const override {
     return {{.name = "members",
-             .standard = json::Array{"xgboost", "mlp"},
+             .standard = json::Array{"xgboost", "mlp", "survival"},
              .meaning = "trainers: names, or {\"trainer\":..,\"parameters\":{..}}"},
             {.name = "weights",
              .standard = json::Array{},
