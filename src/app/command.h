@@ -34,6 +34,7 @@ void add_train(CLI::App& root, Outcome& outcome);
 void add_trial(CLI::App& root, Outcome& outcome);
 void add_experiments(CLI::App& root, Outcome& outcome);
 void add_models(CLI::App& root, Outcome& outcome);
+void add_model_files(CLI::App& models, Outcome& outcome);  // below `models`
 void add_evaluate(CLI::App& root, Outcome& outcome);
 void add_predict(CLI::App& root, Outcome& outcome);
 void add_advise(CLI::App& root, Outcome& outcome);

@@ -48,6 +48,7 @@ struct Judged {
   bool learned_from_these = false;
   evaluation::Evaluation evaluation;
   std::optional<evaluation::Robustness> robustness;
+  std::optional<evaluation::FleetExplanation> explanation;
   std::optional<evaluation::Comparison> comparison;  ///< of this model against the other: the other is the first
   std::string against;
 };
@@ -62,6 +63,10 @@ Result<Judged> judge(const Flags& flags, const Loaded& model, const workbench::T
   if (flags.robustness) {
     TRY_LET(judged.robustness, evaluation::judge_robustness(*model.estimator, test.table, test.truth, flags.cap));
   }
+  if (auto told = evaluation::explain_fleet(*model.estimator, test.table))  // not every kind of model tells
+    judged.explanation = std::move(told).value();
+  else if (told.error().fault != Fault::unavailable)
+    return fail(told.error());
   if (!flags.against.empty()) {
     TRY_LET(const Loaded other, load(flags.against, flags.workbench));
     TRY_LET(const evaluation::Evaluation theirs, evaluation::evaluate(*other.estimator, test.table, test.truth, flags.cap));
@@ -124,6 +129,10 @@ void print_json(const Flags& flags, const Loaded& model, const Judged& judged) {
   object.set("sha256", model.estimator->content_hash());
   object.set("learnedFromTheseData", judged.learned_from_these);
   if (judged.robustness) object.set("robustness", evaluation::to_json(*judged.robustness));
+  if (judged.explanation)
+    object.set("importance", json::Object{{"channels", evaluation::to_json(judged.explanation->channels)},
+                                          {"sensors", evaluation::to_json(judged.explanation->sensors)},
+                                          {"features", evaluation::to_json(judged.explanation->features)}});
   if (judged.comparison) {
     object.set("against", judged.against);
     object.set("comparison", evaluation::to_json(*judged.comparison));
@@ -144,7 +153,8 @@ Result<> run_evaluate(const Flags& flags) {
         .made_at = format_iso8601(SystemClock().now(), 0),
         .robustness = judged.robustness ? &*judged.robustness : nullptr,
         .comparison = judged.comparison ? &*judged.comparison : nullptr,
-        .against = judged.against};
+        .against = judged.against,
+        .explanation = judged.explanation ? &*judged.explanation : nullptr};
     TRY(workbench::write_whole(flags.report, evaluation::render_report(source, *model.estimator, test.table, judged.evaluation)));
   }
   if (flags.json)

@@ -101,7 +101,14 @@ Result<> run_alias(const Flags& flags) {
   TRY_LET(const registry::ModelReference reference, registry::parse_reference(flags.model));
   const SystemClock clock;
   TRY_LET(auto store, open_store(flags, clock));
-  if (flags.remove) return store.drop_alias(reference.name, flags.alias);
+  if (flags.remove) {
+    TRY(store.drop_alias(reference.name, flags.alias));
+    if (flags.json)
+      fmt::print("{}\n", json::print(json::Object{{"name", reference.name}, {"removed", flags.alias}}));
+    else
+      fmt::print("{} has no {} any more\n", reference.name, flags.alias);
+    return {};
+  }
   TRY_LET(const auto version, store.resolve(reference));
   TRY(store.set_alias(version.name, flags.alias, version.version));
   TRY_LET(const auto changed, store.resolve({.name = version.name, .version = version.version, .alias = {}, .bare = false}));
@@ -161,6 +168,39 @@ Result<> run_retire(const Flags& flags) {
     fmt::print("{}\n", json::print(json::Object{{"retired", flags.device}}));
   else
     fmt::print("no model is deployed to {} any more\n", flags.device);
+  return {};
+}
+
+/// Of each version back to the first: where it comes from. A parent that was deleted ends the line.
+Result<> run_lineage(const Flags& flags) {
+  const SystemClock clock;
+  TRY_LET(const auto store, open_store(flags, clock));
+  TRY_LET(auto version, version_of(store, flags.model));
+  json::Array line;
+  std::vector<std::vector<std::string>> rows;
+  for (;;) {
+    TRY_LET(const auto estimator, model::Estimator::load(store.artifact_path(version.artifact_sha256)));
+    const json::Value& origin = estimator->provenance();
+    json::Value entry = workbench::to_json(version);
+    const auto text = [&origin](std::initializer_list<std::string_view> path) {
+      const json::Value* found = origin.at_path(path);
+      return !found ? std::string("-") : found->is_string() ? found->as_string() : json::print(*found);
+    };
+    for (const char* key : {"trainer", "code_version", "seed", "parameters", "data", "source", "cross_validation"})
+      if (const json::Value* found = origin.find(key)) entry.as_object().set(key, *found);
+    line.push_back(std::move(entry));
+    rows.push_back({fmt::format("{}:{}", version.name, version.version), version.created_at, text({"trainer"}), text({"seed"}),
+                    text({"data", "sha256"}).substr(0, 12), text({"code_version"}),
+                    text({"cross_validation", "capped", "rmse"}).substr(0, 6), version.run_id.empty() ? "-" : version.run_id});
+    if (version.parent.empty()) break;
+    auto parent = version_of(store, version.parent);
+    if (!parent) break;
+    version = std::move(parent).value();
+  }
+  if (flags.json)
+    fmt::print("{}\n", json::print(json::Object{{"lineage", std::move(line)}}));
+  else
+    print_table({"version", "created", "trainer", "seed", "data", "code", "CV RMSE", "run"}, rows);
   return {};
 }
 
@@ -253,6 +293,11 @@ void add_models(CLI::App& root, Outcome& outcome) {
   add("retire", "Say that a device is gone: what was deployed to it may be deleted", "retire edge-1", run_retire)
       ->add_option("device", flags->device, "The edge device")
       ->required();
+  add("lineage", "A version and the champions it was registered beside, back to the first: data, code, parameters",
+      "lineage turbofan-rul@champion", run_lineage)
+      ->add_option("model", flags->model, "NAME:VERSION, NAME@alias or NAME")
+      ->required();
+  add_model_files(*models, outcome);
 }
 
 }  // namespace nacelle::app

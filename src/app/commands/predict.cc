@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <optional>
 
 #include "app/command.h"
 #include "app/commands/terminal.h"
 #include "app/commands/workbench_options.h"
 #include "ml/decision/advice.h"
+#include "ml/evaluation/explanations.h"
 #include "ml/evaluation/predictions.h"
 #include "service/workbench/data_source.h"
 #include "service/workbench/model_reference.h"
@@ -21,6 +23,7 @@ struct Flags {
   std::string model, data, schema, workbench, costs;
   bool intervals = false;
   bool advise = false;
+  bool explain = false;
   bool json = false;
 };
 
@@ -39,6 +42,8 @@ struct Predicted {
   std::vector<evaluation::EnginePrediction> engines;
   std::vector<decision::Advice> advice;  ///< empty: not asked
   decision::Costs costs;
+  std::optional<evaluation::FleetExplanation> explanation;
+  std::shared_ptr<const model::Estimator> estimator;
 };
 
 Result<Predicted> predict(const Flags& flags) {
@@ -48,6 +53,10 @@ Result<Predicted> predict(const Flags& flags) {
   TRY_LET(const auto estimator, model::Estimator::load(resolved.artifact));
   TRY_LET(result.table, workbench::load_table(flags.data, flags.schema));
   TRY_LET(result.engines, evaluation::predict_fleet(*estimator, result.table));
+  if (flags.explain) {
+    TRY_LET(result.explanation, evaluation::explain_fleet(*estimator, result.table));
+  }
+  result.estimator = estimator;
   if (!flags.advise) return result;
   // The highest that the model ever answers.
   const double cap = estimator->interval(1e12).high;
@@ -67,25 +76,57 @@ json::Value engine_json(const Flags& flags, const Predicted& result, std::size_t
     object.set("high", engine.interval.high);
   }
   if (flags.advise) object.set("advice", decision::to_json(result.advice[e]));
+  if (result.explanation)
+    object.set("explanation", evaluation::to_json(result.explanation->engines[e], result.estimator->pipeline()));
   return object;
+}
+
+/// The largest parts of a prediction: "health -31.2, drift1 +4.0, ..".
+std::string reasons(const evaluation::EngineExplanation& explanation) {
+  constexpr std::size_t shown = 3;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(shown, explanation.channels.size()); ++i)
+    text += fmt::format("{}{} {:+.1f}", text.empty() ? "" : ", ", explanation.channels[i].name, explanation.channels[i].cycles);
+  return text;
+}
+
+void print_importance(const evaluation::FleetExplanation& explanation) {
+  const auto line = [](const char* what, const evaluation::Importance& importance) {
+    constexpr std::size_t shown = 6;
+    fmt::print("{}:", what);
+    for (std::size_t i = 0; i < std::min(shown, importance.size()); ++i)
+      fmt::print("{} {} {:.1f}", i == 0 ? "" : ",", importance[i].name, importance[i].cycles);
+    fmt::print("\n");
+  };
+  fmt::print("mean size of what each part adds, in cycles\n");
+  line("  channels", explanation.channels);
+  line("  sensors, by weight", explanation.sensors);
+  line("  features", explanation.features);
 }
 
 void print_engines(const Flags& flags, const Predicted& result) {
   std::vector<std::string> header = {result.table.schema->machine, "cycle", "RUL", "low", "high"};
   if (flags.advise) header.insert(header.end(), {"advice", "overhaul in", "expected cost", "P(failure before)"});
+  if (result.explanation) header.insert(header.end(), {"base", "because of"});
   std::vector<std::vector<std::string>> rows;
   for (std::size_t e = 0; e < result.engines.size(); ++e) {
     const evaluation::EnginePrediction& engine = result.engines[e];
     rows.push_back({result.table.name_of(e), fmt::format("{}", engine.cycle), fmt::format("{:.1f}", engine.rul),
                     fmt::format("{:.0f}", engine.interval.low), fmt::format("{:.0f}", engine.interval.high)});
-    if (!flags.advise) continue;
-    const decision::Advice& advice = result.advice[e];
-    const bool some = advice.urgency != decision::Urgency::none;
-    rows.back().insert(rows.back().end(),
-                       {std::string(decision::urgency_name(advice.urgency)), some ? fmt::format("{:.0f}", advice.overhaul_in) : "-",
-                        fmt::format("{:.2f}", advice.expected_cost), fmt::format("{:.2f}", advice.failure_probability)});
+    if (flags.advise) {
+      const decision::Advice& advice = result.advice[e];
+      const bool some = advice.urgency != decision::Urgency::none;
+      rows.back().insert(
+          rows.back().end(),
+          {std::string(decision::urgency_name(advice.urgency)), some ? fmt::format("{:.0f}", advice.overhaul_in) : "-",
+           fmt::format("{:.2f}", advice.expected_cost), fmt::format("{:.2f}", advice.failure_probability)});
+    }
+    if (!result.explanation) continue;
+    const evaluation::EngineExplanation& explanation = result.explanation->engines[e];
+    rows.back().insert(rows.back().end(), {fmt::format("{:.1f}", explanation.base), reasons(explanation)});
   }
   print_table(header, rows);
+  if (result.explanation) print_importance(*result.explanation);
 }
 
 Result<> run_predict(const Flags& flags) {
@@ -98,6 +139,10 @@ Result<> run_predict(const Flags& flags) {
   for (std::size_t e = 0; e < result.engines.size(); ++e) all.emplace_back(engine_json(flags, result, e));
   json::Object document{{"engines", std::move(all)}};
   if (flags.advise) document.set("costs", result.costs.to_json());
+  if (result.explanation)
+    document.set("importance", json::Object{{"channels", evaluation::to_json(result.explanation->channels)},
+                                            {"sensors", evaluation::to_json(result.explanation->sensors)},
+                                            {"features", evaluation::to_json(result.explanation->features)}});
   fmt::print("{}\n", json::print(document));
   return {};
 }
@@ -146,6 +191,7 @@ void add_predict(CLI::App& root, Outcome& outcome) {
   auto flags = add_common(*command);
   command->add_flag("--intervals", flags->intervals, "With --json: low and high of each engine's interval, too");
   command->add_flag("--advise", flags->advise, "Advice beside each prediction: when to overhaul, and what it costs");
+  command->add_flag("--explain", flags->explain, "What each prediction is made of, in cycles, and what moves predictions overall");
   command->add_flag("--json", flags->json, R"(Print {"engines":[{"unit":1,"cycle":31,"rul":112.4}, ..]})");
   command->footer("Example:\n  nacelle predict --model model --data test_FD003 --intervals --advise --json");
   command->callback([&outcome, flags] { outcome.take(run_predict(*flags)); });

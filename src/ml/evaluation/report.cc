@@ -292,6 +292,7 @@ std::string render_report(const ReportSource& source, const model::Estimator& es
          "</div>";
   out += "<h2>By horizon</h2><div class=\"plots\">" + figure(horizon_chart(evaluation)) + "<div class=\"scroll\">" +
          horizons_table(evaluation) + "</div></div>";
+  if (source.explanation) out += render_importance(*source.explanation);
   if (source.robustness) out += stress_table(*source.robustness);
   out += "<h2>Engines</h2>" + engines_table(evaluation);
   const std::size_t first_sensor = table.schema->settings.size();

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "ml/evaluation/explanations.h"
 #include "ml/evaluation/robustness.h"
 
 namespace nacelle::evaluation {
@@ -15,6 +16,7 @@ struct ReportSource {
   const Robustness* robustness = nullptr;  ///< shown if there
   const Comparison* comparison = nullptr;  ///< of this model with another, which is the first
   std::string against;                     ///< what the other is called
+  const FleetExplanation* explanation = nullptr;
 };
 
 /// `table` is what was evaluated; its true remaining lives are the evaluation's.

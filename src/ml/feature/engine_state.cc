@@ -57,10 +57,10 @@ struct Reader {
     rest.remove_prefix(sizeof value);
     return value;
   }
-  void take_all(std::vector<double>& values) {
+  void take_all(std::vector<double>& values, bool may_be_silent = false) {
     for (double& value : values) {
       value = take<double>();
-      good = good && std::isfinite(value);
+      good = good && (std::isfinite(value) || (may_be_silent && std::isnan(value)));
     }
   }
 };
@@ -127,7 +127,7 @@ Result<EngineState> EngineState::parse(BytesView bytes, const Pipeline& pipeline
     before = data.cycles[i];
   }
   in.take_all(data.held_settings);
-  in.take_all(data.held_z);
+  in.take_all(data.held_z, tables.recipe.identity);
   in.take_all(data.ewma_sum);
   in.take_all(data.ewma_weight);
   if (!in.good || !in.rest.empty() || before != last_cycle || data.first_cycle < 1 || data.first_cycle > data.cycles[0])

@@ -199,6 +199,7 @@ Result<> check(const Recipe& recipe, const Rows& rows) {
 
 Result<Pipeline> Pipeline::learn(const Recipe& recipe, const TrainingRows& rows) {
   TRY(check(recipe, rows));
+  if (recipe.identity) return identity_of(recipe);
   auto tables = std::make_shared<Tables>();
   tables->recipe = recipe;
   const std::vector<double> held = held_settings(rows, tables->settings());

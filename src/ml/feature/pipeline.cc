@@ -94,6 +94,7 @@ std::int64_t begin_count(EngineState::Data& state, std::int64_t cycle) {
 }
 
 void take_in(const Pipeline::Tables& tables, std::int64_t cycle, std::span<const double> values, EngineState::Data& state) {
+  if (tables.recipe.identity) return take_in_identity(tables, cycle, values, state);
   const std::size_t settings = tables.settings();
   for (std::size_t s = 0; s < settings; ++s)
     if (std::isfinite(values[s])) state.held_settings[s] = values[s];
@@ -178,6 +179,10 @@ void write_sequence(const Pipeline::Tables& tables, const EngineState::Data& sta
 }
 
 void write_row(const Pipeline::Tables& tables, const EngineState::Data& state, float* row) {
+  if (tables.recipe.identity) {
+    for (const double value : state.held_z) *row++ = static_cast<float>(value);
+    return;
+  }
   const std::size_t channels = tables.channels;
   const std::size_t capacity = tables.capacity;
   const float* newest = &state.values[(state.first + state.count - 1) % capacity * channels];

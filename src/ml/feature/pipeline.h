@@ -81,6 +81,8 @@ class Pipeline {
   /// Learns the tables from training engines only. Fault::invalid_input if there is too little to learn from.
   static Result<Pipeline> learn(const Recipe& recipe, const TrainingRows& rows);
 
+  /// Features that are the named columns as they are (Recipe::identity). Fault::invalid_input.
+  static Result<Pipeline> identity(const std::vector<std::string>& columns);
   static Result<Pipeline> from_json(const json::Value& document);  ///< Fault::corrupt
   json::Value to_json() const;                                     ///< reads back to the same bits
   const std::string& hash() const;                                 ///< SHA-256 hex of the printed document
@@ -105,6 +107,7 @@ class Pipeline {
 
  private:
   friend class EngineState;
+  static Result<Pipeline> identity_of(const Recipe& recipe);
   explicit Pipeline(std::shared_ptr<const Tables> tables);
   std::shared_ptr<const Tables> tables_;
 };

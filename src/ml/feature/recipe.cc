@@ -74,11 +74,11 @@ Result<> read_settings(const json::Value& document, std::vector<Setting>& settin
   return {};
 }
 
-Result<> read_sensors(const json::Value& document, std::vector<std::string>& sensors) {
+Result<> read_sensors(const json::Value& document, std::size_t most, std::vector<std::string>& sensors) {
   const json::Value* found = document.find("sensors");
   if (!found) return {};
-  if (!found->is_array() || found->as_array().empty() || found->as_array().size() > 256)
-    return wrong("sensors", "an array of 1 to 256 names");
+  if (!found->is_array() || found->as_array().empty() || found->as_array().size() > most)
+    return wrong("sensors", fmt::format("an array of 1 to {} names", most));
   sensors.clear();
   for (const json::Value& item : found->as_array()) {
     if (!item.is_string() || item.as_string().empty()) return wrong("sensors", "names of sensors");
@@ -114,11 +114,13 @@ Result<Recipe> Recipe::from_json(const json::Value& document) {
   Recipe recipe;
   Recipe full;  // with every member that a document may have
   full.sequence_steps = 1;
+  full.identity = true;
   const json::Value defaults = full.to_json();
   for (const auto& [key, value] : document.as_object())
     if (!defaults.find(key)) return fail(Fault::invalid_input, fmt::format("{}: unknown member '{}'", where, key));
   TRY(read_settings(document, recipe.settings));
-  TRY(read_sensors(document, recipe.sensors));
+  TRY_LET(recipe.identity, json::get_bool_or(document, "identity", false, where));
+  TRY(read_sensors(document, recipe.identity ? 1000 : 256, recipe.sensors));
   TRY(read_size(document, "max_regimes", recipe.max_regimes, 1, 256));
   TRY(read_number(document, "min_movement", recipe.min_movement, 0, 100));
   TRY(read_size(document, "movement_cycles", recipe.movement_cycles, 1, 1000));
@@ -167,6 +169,7 @@ json::Value Recipe::to_json() const {
     object.set("sequence_steps", sequence_steps);
     object.set("sequence_stride", sequence_stride);
   }
+  if (identity) object.set("identity", true);
   return object;
 }
 

@@ -18,6 +18,9 @@ struct Setting {
 };
 
 struct Recipe {
+  /// The inputs are the features, as they are: what models trained elsewhere on raw columns take. Nothing is learned, a silent
+  /// value stays NaN, and a column "cycle" or "CycleTime" is the reading's cycle. Of the rest only settings and sensors count.
+  bool identity = false;
   /// Tolerances lie well between the noise within a C-MAPSS regime (0.01 kft, 0.001 Mach) and the gaps between regimes.
   std::vector<Setting> settings = {{"OperationalSetting1", 2.0}, {"OperationalSetting2", 0.05}, {"OperationalSetting3", 5.0}};
   std::vector<std::string> sensors = default_sensors();  ///< Sensor1..Sensor21

@@ -13,6 +13,7 @@ namespace nacelle::feature {
 
 void Pipeline::Tables::complete() {
   input_names = recipe.input_names();
+  if (recipe.identity) return complete_identity();
 
   std::vector<std::string> block_names;
   const auto window_of = [this](std::size_t cycles) -> Window& {
@@ -44,6 +45,10 @@ void Pipeline::Tables::complete() {
   if (recipe.history_length) feature_names.push_back("history");
   if (recipe.joined) feature_names.emplace_back(joined_feature);
 
+  identify();
+}
+
+void Pipeline::Tables::identify() {
   hash = digest::sha256_hex(json::print(to_json()));
   id = 0;
   for (int digit = 0; digit < 16; ++digit) {
@@ -53,6 +58,7 @@ void Pipeline::Tables::complete() {
 }
 
 json::Value Pipeline::Tables::to_json() const {
+  if (recipe.identity) return json::Object{{"recipe", recipe.to_json()}};
   const auto matrix = [](const std::vector<double>& values, std::size_t width) {
     json::Array rows;
     for (std::size_t begin = 0; begin < values.size(); begin += width) {
@@ -108,6 +114,7 @@ Result<Pipeline> Pipeline::from_json(const json::Value& document) {
   if (!declared) return corrupt("recipe", "an object");
   auto recipe = Recipe::from_json(*declared);
   if (!recipe) return fail(Fault::corrupt, recipe.error().message);
+  if (recipe->identity) return identity_of(*recipe);
   tables->recipe = std::move(recipe).value();
   if (!declared->find("joined")) tables->recipe.joined = false;  // made before there was such a feature
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "ml/model/artifact.h"
+#include "ml/model/import.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace nacelle;
@@ -15,6 +16,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const std::array<float, feature::max_features> row{};
     (void)model::predict(*regressor, row);
   }
+  (void)model::import_model(bytes, {.columns = {"a", "b"}});
   const auto document = json::parse(bytes);
   if (!document) return 0;
   const auto pipeline = feature::Pipeline::from_json(*document);

@@ -45,12 +45,20 @@ class ArtifactEstimator final : public Estimator {
     return {std::clamp(predicted + bins.low[bin], 0.0, artifact_.cap), std::clamp(predicted + bins.high[bin], 0.0, artifact_.cap)};
   }
 
+  bool has_intervals() const override { return !artifact_.intervals.low.empty(); }
+
+  Result<Explanation> explain(std::span<const float> row) const override { return model::explain(artifact_.regressor, row); }
+
  private:
   Artifact artifact_;
   std::string content_hash_;
 };
 
 }  // namespace
+
+Result<Explanation> Estimator::explain(std::span<const float>) const {
+  return fail(Fault::unavailable, fmt::format("explanation: model '{}' does not tell what its predictions are made of", name()));
+}
 
 Result<std::shared_ptr<const Estimator>> Estimator::parse(std::string_view artifact_bytes) {
   TRY_LET(Artifact artifact, decode_artifact(artifact_bytes));

@@ -17,6 +17,7 @@
 #include "foundation/bytes.h"
 #include "foundation/result.h"
 #include "ml/feature/pipeline.h"
+#include "ml/model/explanation.h"
 
 namespace nacelle::model {
 
@@ -52,6 +53,10 @@ class Estimator {
   virtual Cycles predict(std::span<const float> row) const = 0;
   /// The conformal interval around a prediction; empty bins answer the widest.
   virtual Interval interval(Cycles predicted) const = 0;
+  /// False: it was made without judged engines, as imported models are; interval() then answers all that can be.
+  virtual bool has_intervals() const { return true; }
+  /// What each feature adds to predict(row) before it is clipped, in cycles. Fault::unavailable: this kind of model does not tell.
+  virtual Result<Explanation> explain(std::span<const float> row) const;
 };
 
 }  // namespace nacelle::model

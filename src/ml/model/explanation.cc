@@ -168,7 +168,8 @@ Result<Explanation> explain(const Regressor& regressor, std::span<const float> r
 std::vector<Contribution> by_channel(const feature::Pipeline& pipeline, std::span<const double> features) {
   std::vector<Contribution> parts;
   const auto& names = pipeline.feature_names();
-  for (std::size_t f = 0; f < features.size(); ++f) part_named(parts, channel_of(names[f])).cycles += features[f];
+  const bool raw = pipeline.recipe().identity;  // columns may have dots in their names
+  for (std::size_t f = 0; f < features.size(); ++f) part_named(parts, raw ? names[f] : channel_of(names[f])).cycles += features[f];
   return parts;
 }
 

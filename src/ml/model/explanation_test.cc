@@ -110,6 +110,37 @@ TEST(Explain, a_line_is_weight_times_distance_and_sums_to_the_prediction) {
   EXPECT_EQ(told->base + told->features[0] + told->features[1], predict(line, row));
 }
 
+TEST(Explain, raw_columns_are_parts_of_their_own) {
+  const auto pipeline = feature::Pipeline::identity({"a.x", "a.y"}).value();
+  const double cycles[] = {1, -2};
+  const auto parts = by_channel(pipeline, cycles);
+  ASSERT_EQ(parts.size(), 2u);
+  EXPECT_EQ(parts[0].name, "a.x");
+  EXPECT_EQ(parts[1].cycles, -2);
+  EXPECT_EQ(by_sensor(pipeline, cycles).size(), 2u);
+}
+
+/// Two sensors fused 3 : 1 into the health index, and the cycle beside it.
+TEST(Explain, features_add_up_to_channels_and_channels_divide_among_sensors) {
+  const auto document = json::parse(
+      R"({"recipe":{"settings":[],"sensors":["p","q"],"mean_windows":[5],"slope_windows":[],"spread_windows":[],"ewma_rates":[],"cycle_count":true,"history_length":false},)"
+      R"("regimes":1,"set_points":[],"kept_sensors":["p","q"],"mean":[[0,0]],"inverse_spread":[[1,1]],"fusion":[[3,-1]]})");
+  const auto pipeline = feature::Pipeline::from_json(*document);
+  ASSERT_TRUE(pipeline) << pipeline.error().message;
+  ASSERT_EQ(pipeline->feature_names(), (std::vector<std::string>{"health.mean5", "health.last", "cycle"}));
+  const double cycles[] = {6, 2, -5};
+  const auto channels = by_channel(*pipeline, cycles);
+  ASSERT_EQ(channels.size(), 2u);
+  EXPECT_EQ(channels[0].name, "health");
+  EXPECT_EQ(channels[0].cycles, 8);
+  const auto sensors = by_sensor(*pipeline, cycles);
+  ASSERT_EQ(sensors.size(), 3u);
+  EXPECT_EQ(sensors[0].cycles, 6);
+  EXPECT_EQ(sensors[1].cycles, 2);
+  EXPECT_EQ(sensors[2].name, "cycle");
+  EXPECT_EQ(sensors[2].cycles, -5);
+}
+
 TEST(Explain, trees_without_weights_are_refused) {
   const auto trees = TreeEnsemble::build(0, 1, {{{.value = 2}}}).value();
   const float row[] = {1};

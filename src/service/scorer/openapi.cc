@@ -55,8 +55,8 @@ std::string openapi_document(const model::Estimator& estimator) {
 
   json::Object predictions{{"predictions", list_of(number())}};
   json::Object paths;
-  paths.set("/score",
-            post("One reading or a list; the same with PredictedRul out", one_or_list("Reading"), one_or_list("ScoredReading")));
+  paths.set("/score", post("One reading or a list; the same with PredictedRul out, and with ?explain=true what it is made of",
+                           one_or_list("Reading"), one_or_list("ScoredReading")));
   paths.set("/invocations",
             post("MLflow scoring protocol", json::Object{{"type", "object"}}, object_schema(std::move(predictions))));
   paths.set("/v2/models/" + estimator.name() + "/infer",

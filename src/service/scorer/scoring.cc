@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <map>
 
 #include "codec/text/encoding.h"
@@ -123,9 +124,23 @@ Result<json::Value> predictions_document(const model::Estimator& estimator, cons
   return json::Value(json::Object{{"predictions", json::Array(predicted.begin(), predicted.end())}});
 }
 
+/// What the newest prediction of `state` is made of. `reading` was taken in before: a repeated one changes nothing.
+Result<json::Value> explanation_of(const model::Estimator& estimator, feature::EngineState& state, feature::Reading reading) {
+  const feature::Pipeline& pipeline = estimator.pipeline();
+  std::array<float, feature::max_features> row;
+  reading.cycle = state.last_cycle();
+  TRY(pipeline.step(state, reading, row));
+  TRY_LET(const model::Explanation why, estimator.explain({row.data(), pipeline.feature_count()}));
+  json::Object channels, features;
+  for (const auto& part : model::by_channel(pipeline, why.features)) channels.set(part.name, part.cycles);
+  for (std::size_t f = 0; f < why.features.size(); ++f) features.set(pipeline.feature_names()[f], why.features[f]);
+  return json::Value(json::Object{{"base", why.base}, {"channels", std::move(channels)}, {"features", std::move(features)}});
+}
+
 }  // namespace
 
-Result<std::vector<double>> predict(const model::Estimator& estimator, const std::vector<Row>& rows) {
+Result<std::vector<double>> predict(const model::Estimator& estimator, const std::vector<Row>& rows,
+                                    std::vector<json::Value>* explanations) {
   std::map<std::string, feature::EngineState> named;
   feature::EngineState unnamed;
   std::int64_t last_unnamed_cycle = 0;
@@ -142,11 +157,14 @@ Result<std::vector<double>> predict(const model::Estimator& estimator, const std
     }
     TRY_LET(const double rul, in(estimator.step(*state, row.reading), place(predicted.size(), rows.size())));
     predicted.push_back(rul);
+    if (!explanations) continue;
+    TRY_LET(json::Value why, explanation_of(estimator, *state, row.reading));
+    explanations->push_back(std::move(why));
   }
   return predicted;
 }
 
-Result<json::Value> score(const model::Estimator& estimator, json::Value body) {
+Result<json::Value> score(const model::Estimator& estimator, json::Value body, bool explain) {
   if (!body.is_array() && !body.is_object())
     return fail(Fault::invalid_input,
                 fmt::format("body: expected an object or a list of objects, found a {}", json::type_name(body)));
@@ -162,8 +180,12 @@ Result<json::Value> score(const model::Estimator& estimator, json::Value body) {
     TRY_LET(Row row, in(row_of_record(estimator, records[i]), place(i, records.size())));
     rows.push_back(std::move(row));
   }
-  TRY_LET(const std::vector<double> predicted, predict(estimator, rows));
-  for (std::size_t i = 0; i < records.size(); ++i) records[i].as_object().set("PredictedRul", predicted[i]);
+  std::vector<json::Value> why;
+  TRY_LET(const std::vector<double> predicted, predict(estimator, rows, explain ? &why : nullptr));
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    records[i].as_object().set("PredictedRul", predicted[i]);
+    if (explain) records[i].as_object().set("Explanation", std::move(why[i]));
+  }
   if (one) return std::move(records.front());
   return json::Value(std::move(records));
 }

@@ -22,11 +22,14 @@ struct Row {
 };
 
 /// The prediction of each row, in cycles, given the rows before it of the same engine. Fault::invalid_input names the record.
-Result<std::vector<double>> predict(const model::Estimator& estimator, const std::vector<Row>& rows);
+/// With `explanations`: for each row what channels and features add, in cycles; Fault::unavailable if the model does not tell.
+Result<std::vector<double>> predict(const model::Estimator& estimator, const std::vector<Row>& rows,
+                                    std::vector<json::Value>* explanations = nullptr);
 
 /// The tutorial's form: an object or a list of objects in; the same with `PredictedRul` put in out. Fault::invalid_input:
 /// "record 2 of 5: Sensor3: expected a number, found a string".
-Result<json::Value> score(const model::Estimator& estimator, json::Value body);
+/// `explain`: with `Explanation` beside it, {"base":..,"channels":{..},"features":{..}}.
+Result<json::Value> score(const model::Estimator& estimator, json::Value body, bool explain = false);
 
 /// MLflow's scoring protocol: `dataframe_records`, `dataframe_split`, `instances` or `inputs`; answers {"predictions":[..]}.
 Result<json::Value> invocations(const model::Estimator& estimator, const json::Value& body);

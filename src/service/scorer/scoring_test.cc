@@ -42,6 +42,22 @@ class Scoring : public testing::Test {
   static inline std::shared_ptr<const model::Estimator>* estimator_ = nullptr;
 };
 
+TEST_F(Scoring, an_explanation_sums_to_its_prediction) {
+  const json::Array records = sample_records(1, 5);
+  const json::Value told = answer(score(estimator(), records, true));
+  EXPECT_EQ(predictions_of(told), stepped(records));
+  for (const json::Value& record : told.as_array()) {
+    const json::Value* why = record.find("Explanation");
+    ASSERT_TRUE(why);
+    double features = why->find("base")->as_number(), channels = features;
+    for (const auto& [name, cycles] : why->find("features")->as_object()) features += cycles.as_number();
+    for (const auto& [name, cycles] : why->find("channels")->as_object()) channels += cycles.as_number();
+    EXPECT_NEAR(features, record.find("PredictedRul")->as_number(), 1e-9);
+    EXPECT_NEAR(channels, features, 1e-9);
+  }
+  EXPECT_FALSE(answer(score(estimator(), records)).as_array()[0].find("Explanation"));
+}
+
 TEST_F(Scoring, one_object_comes_back_with_its_prediction) {
   json::Value record = sample_records(1, 1).front();
   record.as_object().set("Comment", "kept");

@@ -25,6 +25,7 @@ int status_of(Fault fault) {
     case Fault::invalid_input: return 400;
     case Fault::exhausted: return 413;
     case Fault::not_found: return 404;
+    case Fault::unavailable: return 501;  // this kind of model does not tell
     default: return 500;
   }
 }
@@ -59,6 +60,9 @@ struct ScoringService::State {
 namespace {
 
 Result<json::Value> score_copy(const model::Estimator& estimator, const json::Value& body) { return score(estimator, body); }
+Result<json::Value> score_explained(const model::Estimator& estimator, const json::Value& body) {
+  return score(estimator, body, true);
+}
 
 HttpResponse method_not_allowed(std::string_view allowed) {
   HttpResponse response = error_response(405, fmt::format("expected {}", allowed));
@@ -137,7 +141,7 @@ HttpResponse ScoringService::State::route(const HttpRequest& request) {
   if (path.empty()) return error_response(404, "see /openapi.json for what is here");
   if (path[0] == "v2") return v2(request, path);
   if (path.size() != 1) return error_response(404, fmt::format("no such path: {}", request.path()));
-  if (path[0] == "score") return predict_with(request, score_copy);
+  if (path[0] == "score") return predict_with(request, request.query("explain") == "true" ? score_explained : score_copy);
   if (path[0] == "invocations") return invocations_of(request);
   if (path[0] == "health" || path[0] == "ping") return health();
   if (path[0] == "version") return net::json_response(200, R"({"version":"0.1.0"})");

@@ -43,7 +43,11 @@ struct Pipeline::Tables {
   std::string hash;
   std::uint64_t id = 0;  ///< the first 8 bytes of the hash
 
+  std::vector<int> identity_input;  ///< recipe.identity: the reading's value that each feature is; -1: its cycle
+
   void complete();
+  void complete_identity();
+  void identify();  ///< hash and id
   json::Value to_json() const;
   std::size_t settings() const { return recipe.settings.size(); }
 
@@ -68,5 +72,8 @@ struct EngineState::Data {
 
   Data(const Pipeline::Tables& tables);
 };
+
+/// Takes a reading in where the inputs are the features.
+void take_in_identity(const Pipeline::Tables& tables, std::int64_t cycle, std::span<const double> values, EngineState::Data& state);
 
 }  // namespace nacelle::feature
