@@ -57,6 +57,9 @@ Result<Predicted> predict(const Flags& flags) {
     TRY_LET(result.explanation, evaluation::explain_fleet(*estimator, result.table));
   }
   result.estimator = estimator;
+  if (flags.advise && !estimator->has_intervals())
+    return fail(Fault::invalid_input,
+                fmt::format("advice: model '{}' has no intervals, from which advice follows: it was not judged here", flags.model));
   if (!flags.advise) return result;
   // The highest that the model ever answers.
   const double cap = estimator->interval(1e12).high;
@@ -107,12 +110,14 @@ void print_importance(const evaluation::FleetExplanation& explanation) {
 void print_engines(const Flags& flags, const Predicted& result) {
   std::vector<std::string> header = {result.table.schema->machine, "cycle", "RUL", "low", "high"};
   if (flags.advise) header.insert(header.end(), {"advice", "overhaul in", "expected cost", "P(failure before)"});
+  const bool told = result.estimator->has_intervals();
   if (result.explanation) header.insert(header.end(), {"base", "because of"});
   std::vector<std::vector<std::string>> rows;
   for (std::size_t e = 0; e < result.engines.size(); ++e) {
     const evaluation::EnginePrediction& engine = result.engines[e];
     rows.push_back({result.table.name_of(e), fmt::format("{}", engine.cycle), fmt::format("{:.1f}", engine.rul),
-                    fmt::format("{:.0f}", engine.interval.low), fmt::format("{:.0f}", engine.interval.high)});
+                    told ? fmt::format("{:.0f}", engine.interval.low) : "-",
+                    told ? fmt::format("{:.0f}", engine.interval.high) : "-"});
     if (flags.advise) {
       const decision::Advice& advice = result.advice[e];
       const bool some = advice.urgency != decision::Urgency::none;
