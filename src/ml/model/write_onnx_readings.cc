@@ -105,10 +105,8 @@ Result<Parts> write_channels(GraphWriter& graph, const feature::Pipeline& pipeli
     for (std::size_t i = 0; i < pipeline.input_names().size(); ++i)
       if (pipeline.input_names()[i] == name.as_string()) sensor_columns.push_back(size(i));
 
-  std::string values = graph.gather("readings", graph.indices(sensor_columns), 1);
-  std::string centre = graph.constant({1, size(kept)}, {mean.begin(), mean.begin() + static_cast<std::ptrdiff_t>(kept)});
-  std::string scale =
-      graph.constant({1, size(kept)}, {inverse_spread.begin(), inverse_spread.begin() + static_cast<std::ptrdiff_t>(kept)});
+  const std::string values = graph.gather("readings", graph.indices(sensor_columns), 1);
+  std::string centre, scale;
   if (regimes > 1) {
     TRY_LET(const auto set_points, matrix(tables, "set_points"));
     std::vector<double> tolerances;
@@ -122,6 +120,9 @@ Result<Parts> write_channels(GraphWriter& graph, const feature::Pipeline& pipeli
         graph.add("ArgMin", {distance}, {Attribute::of("axis", std::int64_t{1}), Attribute::of("keepdims", std::int64_t{0})});
     centre = graph.gather(graph.constant({size(regimes), size(kept)}, mean), regime, 0);
     scale = graph.gather(graph.constant({size(regimes), size(kept)}, inverse_spread), regime, 0);
+  } else {
+    centre = graph.constant({1, size(kept)}, mean);
+    scale = graph.constant({1, size(kept)}, inverse_spread);
   }
   const std::string scaled = graph.add("Mul", {graph.add("Sub", {values, centre}), scale});
   const std::string z = graph.add("Clip", {scaled, graph.constant(-max_z), graph.constant(max_z)});
