@@ -53,6 +53,7 @@ void add_configurations(CLI::App& root, Outcome& outcome);
 void add_enrollments(CLI::App& root, Outcome& outcome);
 void add_device_files(CLI::App& devices, Outcome& outcome);
 void add_certs(CLI::App& root, Outcome& outcome);
+void add_console(CLI::App& root, Outcome& outcome);
 void add_demo(CLI::App& root, Outcome& outcome);
 
 }  // namespace nacelle::app

@@ -6,6 +6,7 @@
 
 #include "codec/sas/connection_string.h"
 #include "foundation/log.h"
+#include "service/hub/console.h"
 #include "service/hub/metrics.h"
 #include "service/hub/provisioning.h"
 #include "service/hub/schema.h"
@@ -203,7 +204,11 @@ Result<> Hub::listen_for_calls(const std::shared_ptr<net::TlsServerContext>& tls
   net::HttpLimits limits;
   limits.max_body_bytes = largest_body;
   limits.max_connections = most_https_connections;
-  const auto answer = [api = api_.get()](net::HttpRequest request) { return api->answer(std::move(request)); };
+  const auto answer = [api = api_.get()](net::HttpRequest request) -> awaitable<net::HttpResponse> {
+    if (auto page = answer_console(request)) co_return *std::move(page);
+    auto response = co_await api->answer(std::move(request));
+    co_return response;
+  };
   TRY_LET(https_, net::HttpServer::listen(executor_, {options_.bind, options_.https, {}}, tls, answer, limits, websockets()));
   services_->https_port = file_.https = https_->port();
 
