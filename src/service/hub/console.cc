@@ -52,7 +52,7 @@ net::HttpResponse guarded(net::HttpResponse response) {
 }
 
 net::HttpResponse to_console() {
-  net::HttpResponse response = text_response(302, {});
+  net::HttpResponse response = net::text_response(302, {});
   response.headers.set("location", root);
   response.headers.set("cache-control", "no-store");
   return guarded(std::move(response));

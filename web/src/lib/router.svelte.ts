@@ -1,6 +1,7 @@
 // Pages by the address's fragment: #/devices/Client_001/twin.
 
 function parse(hash: string): string[] {
+  if (hash.startsWith('#connect=')) return []; // a link that signs in (session.svelte.ts)
   return hash.replace(/^#\/?/, '').split('/').filter(Boolean).map((part) => {
     try { return decodeURIComponent(part); } catch { return part; }
   });

@@ -13,8 +13,9 @@ export interface HubEvent {
   bodyEncoding: 'json' | 'base64';
 }
 
-const pageOf = 200; // asked for at once
+const pageOf = 500; // asked for at once
 const rest = 250; // ms between two answers, so that a busy hub fills them
+const mostInARow = 8; // full answers, before it passes over to what is new
 const afterFailure = 3000;
 
 const pause = (ms: number, signal: AbortSignal) => new Promise<void>((resolve) => {
@@ -65,12 +66,13 @@ export class Tail {
         next = answer.next;
         full = answer.events.length >= pageOf ? full + 1 : 0;
         this.#take(answer.events.map((event) => ({ ...event, key: `${event.partition}:${event.offset}` })));
-        if (full > 1) {
+        if (full > mostInARow) {
           this.passedOver = true;
           next = undefined;
           from = 'end';
+          full = 0;
         }
-        await pause(rest, signal);
+        if (full === 0) await pause(rest, signal);
       } catch (error) {
         if (signal.aborted) return;
         this.failure = error as Error;
