@@ -69,7 +69,23 @@ class HttpTest : public ::testing::Test {
   }
   Bytes send_raw(Bytes bytes) { return runtime_.block_on(raw(server_->port(), std::move(bytes))); }
 
+  /// One answer with a length, or what came of it.
+  static awaitable<std::string> read_answer(Stream& stream) {
+    std::string all;
+    char piece[4096];
+    while (true) {
+      const auto head = all.find("\r\n\r\n");
+      const auto length = all.find("Content-Length: ");
+      if (head != std::string::npos && length < head && all.size() >= head + 4 + std::stoul(all.substr(length + 16))) break;
+      const auto count = co_await stream.read_some(piece, sizeof(piece));
+      if (!count) break;
+      all.append(piece, *count);
+    }
+    co_return all;
+  }
+
   Runtime runtime_{2};
+  std::vector<std::string> answers_;
   std::unique_ptr<HttpServer> server_;
   std::promise<void> waiting_;
   std::promise<void> cancelled_;
@@ -134,6 +150,86 @@ TEST_F(HttpTest, sizes_are_bounded) {
   Bytes many = "GET / HTTP/1.1\r\n";
   for (int i = 0; i < 300; ++i) many += "a:b\r\n";
   EXPECT_TRUE(send_raw(many + "\r\n").starts_with("HTTP/1.1 431"));
+}
+
+TEST_F(HttpTest, large_bodies_wait_for_room_and_are_told_to_come_again_when_there_is_none) {
+  HttpLimits limits;
+  limits.small_body = 100;
+  limits.max_body_bytes = 1000;
+  limits.max_bodies_bytes = 1500;
+  limits.room_within = std::chrono::seconds{0};
+  start({}, limits);
+  const auto post = [](const std::string& path, std::size_t bytes) {
+    return "POST " + path + " HTTP/1.1\r\nHost: h\r\nContent-Length: " + std::to_string(bytes) + "\r\n\r\n";
+  };
+  // The first is held by its handler; beside it there is room for 500 bytes more, and for what is small.
+  auto first = [&]() -> awaitable<void> {
+    const Endpoint at{"127.0.0.1", server_->port(), {}};
+    auto holder = co_await connect(at, nullptr);
+    const std::string held = post("/wait", 1000) + std::string(1000, 'x');
+    static_cast<void>(co_await (*holder)->write_all(held));
+    waiting_.get_future().wait();
+    auto other = co_await connect(at, nullptr);
+    const std::string too_much = post("/", 501) + std::string(501, 'x');
+    static_cast<void>(co_await (*other)->write_all(too_much));
+    answers_.push_back(co_await read_answer(**other));
+    auto third = co_await connect(at, nullptr);
+    const std::string fits = post("/", 500) + std::string(500, 'x');
+    static_cast<void>(co_await (*third)->write_all(fits));
+    answers_.push_back(co_await read_answer(**third));
+    const std::string small = post("/", 100) + std::string(100, 'x');
+    static_cast<void>(co_await (*third)->write_all(small));
+    answers_.push_back(co_await read_answer(**third));
+    const std::string chunked = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nc8\r\n" + std::string(200, 'x');
+    auto fourth = co_await connect(at, nullptr);
+    static_cast<void>(co_await (*fourth)->write_all(chunked));
+    answers_.push_back(co_await read_answer(**fourth));
+    (*holder)->close();  // its handler ends with it, and its room is free
+    cancelled_.get_future().wait();
+    auto last = co_await connect(at, nullptr);
+    const std::string again = post("/", 1000) + std::string(1000, 'x');
+    while (true) {
+      static_cast<void>(co_await (*last)->write_all(again));
+      const std::string answer = co_await read_answer(**last);
+      if (answer.starts_with("HTTP/1.1 200")) break;  // the room is given back a moment after the handler has ended
+      last = co_await connect(at, nullptr);
+    }
+  };
+  runtime_.block_on(first());
+  ASSERT_EQ(answers_.size(), 4u);
+  EXPECT_TRUE(answers_[0].starts_with("HTTP/1.1 503")) << answers_[0];
+  EXPECT_NE(answers_[0].find("retry-after: 5"), std::string::npos) << answers_[0];
+  EXPECT_TRUE(answers_[1].starts_with("HTTP/1.1 200")) << answers_[1];
+  EXPECT_TRUE(answers_[2].starts_with("HTTP/1.1 200")) << answers_[2];
+  EXPECT_TRUE(answers_[3].starts_with("HTTP/1.1 503")) << "of unknown length, it may become 1000: " << answers_[3];
+}
+
+TEST_F(HttpTest, a_large_body_is_refused_by_its_head_before_it_is_sent) {
+  runtime_.block_on(server_->close());
+  HttpLimits limits;
+  limits.small_body = 100;
+  const auto before = [](const HttpRequest& head) -> std::optional<HttpResponse> {
+    if (head.headers.get("authorization") == "yes") return std::nullopt;
+    return text_response(401, head.method + " " + head.target);
+  };
+  server_ = HttpServer::listen(
+                runtime_.executor(), {}, nullptr, [this](HttpRequest r) { return answer(std::move(r)); }, limits, {}, before)
+                .value();
+  auto story = [&]() -> awaitable<void> {
+    const Endpoint at{"127.0.0.1", server_->port(), {}};
+    auto stranger = co_await connect(at, nullptr);
+    const std::string head = "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n";
+    static_cast<void>(co_await (*stranger)->write_all(head));
+    answers_.push_back(co_await read_answer(**stranger));
+    auto known = co_await connect(at, nullptr);
+    const std::string whole =
+        "POST /x HTTP/1.1\r\nHost: h\r\nAuthorization: yes\r\nContent-Length: 1000\r\n\r\n" + std::string(1000, 'x');
+    static_cast<void>(co_await (*known)->write_all(whole));
+    answers_.push_back(co_await read_answer(**known));
+  };
+  runtime_.block_on(story());
+  EXPECT_TRUE(answers_[0].starts_with("HTTP/1.1 401")) << answers_[0];
+  EXPECT_TRUE(answers_[1].starts_with("HTTP/1.1 200")) << answers_[1];
 }
 
 TEST_F(HttpTest, a_handler_that_throws_answers_500) {

@@ -8,6 +8,7 @@
 #include "codec/text/encoding.h"
 #include "foundation/log.h"
 #include "foundation/task_scope.h"
+#include "net/http/detail/body_budget.h"
 #include "net/http/detail/reader.h"
 #include "net/http/detail/websocket.h"
 #include "net/socket/wake.h"
@@ -62,9 +63,21 @@ struct Exchange {
 
 class Connection {
  public:
-  Connection(StreamPtr stream, const HttpServer::Handler& handler, const HttpLimits& limits,
-             const std::vector<WebSocketRoute>& websockets)
-      : stream_(std::move(stream)), handler_(handler), limits_(limits), websockets_(websockets) {}
+  /// What all connections of a server share.
+  struct Shared {
+    HttpServer::Handler handler;
+    HttpLimits limits;
+    std::vector<WebSocketRoute> websockets;
+    HttpServer::BeforeBody before_body;
+    detail::BodyBudget bodies{limits.max_bodies_bytes};
+  };
+
+  Connection(StreamPtr stream, Shared& shared)
+      : stream_(std::move(stream)),
+        shared_(shared),
+        handler_(shared.handler),
+        limits_(shared.limits),
+        websockets_(shared.websockets) {}
 
   awaitable<void> serve() {
     while (true) {
@@ -79,6 +92,7 @@ class Connection {
       }
       const bool head = request->method == "HEAD";
       const auto response = co_await answer(std::move(*request));
+      room_ = {};  // the handler has done with the body
       if (!response) co_return;
       stream_->set_deadline(limits_.request);
       const Bytes bytes = print(*response, keep_alive_, !head);
@@ -109,6 +123,7 @@ class Connection {
     stream_->set_deadline(buffer_.empty() ? limits_.idle : limits_.request);
     bool begun = !buffer_.empty();
     bool continued = false;
+    bool admitted = false;
     while (true) {
       if (const auto why = detail::feed(parser, buffer_); why) {
         co_await refuse(refusal(why));
@@ -117,6 +132,14 @@ class Connection {
       if (parser.is_header_done() && std::distance(parser.get().begin(), parser.get().end()) > max_fields) {
         co_await refuse(text_response(431, "the header has more fields than this server takes\n"));
         co_return std::nullopt;
+      }
+      if (!admitted && parser.is_header_done() && expected_body(parser) > limits_.small_body) {
+        admitted = true;
+        auto refused = co_await admit(parser);
+        if (refused) {
+          co_await refuse(std::move(*refused));
+          co_return std::nullopt;
+        }
       }
       if (parser.is_done()) break;
       if (parser.is_header_done() && !continued && text::equal_ignoring_case(view(parser.get()["Expect"]), "100-continue")) {
@@ -135,7 +158,44 @@ class Connection {
       if (!begun) stream_->set_deadline(limits_.request);
       begun = true;
     }
+    room_.shrink(parser.get().body().size());
     co_return take(parser);
+  }
+
+  /// Bytes of the body, as far as they are known: of a chunked one, those that have come.
+  static ByteCount expected_body(const Parser& parser) {
+    const auto length = parser.content_length();
+    return length ? static_cast<ByteCount>(*length) : parser.get().body().size();
+  }
+
+  /// Whether the rest of a large body may be read: an answer refuses it.
+  awaitable<std::optional<HttpResponse>> admit(const Parser& parser) {
+    if (shared_.before_body) {
+      HttpRequest head = head_of(parser);
+      auto refused = shared_.before_body(head);
+      if (refused) co_return refused;
+    }
+    const ByteCount bytes = parser.content_length() ? expected_body(parser) : limits_.max_body_bytes;
+    const bool there = co_await shared_.bodies.take(bytes, limits_.room_within);
+    if (!there) {
+      HttpResponse busy = text_response(503, "the server holds as many large bodies as it can; come again\n");
+      busy.headers.set("retry-after", "5");
+      co_return busy;
+    }
+    room_ = detail::BodyRoom(shared_.bodies, bytes);
+    stream_->set_deadline(limits_.request);  // the wait was not the peer's
+    co_return std::nullopt;
+  }
+
+  HttpRequest head_of(const Parser& parser) {
+    const auto& message = parser.get();
+    HttpRequest head;
+    head.method = view(message.method_string());
+    head.target = view(message.target());
+    head.headers = detail::take_headers(message);
+    head.peer = stream_->peer_address();
+    head.peer_certificates_der = stream_->peer_certificates_der();
+    return head;
   }
 
   awaitable<void> refuse(HttpResponse response) {
@@ -155,15 +215,9 @@ class Connection {
   static std::string_view view(boost::beast::string_view text) { return {text.data(), text.size()}; }
 
   HttpRequest take(Parser& parser) {
-    auto& message = parser.get();
-    keep_alive_ = message.keep_alive();
-    HttpRequest request;
-    request.method = view(message.method_string());
-    request.target = view(message.target());
-    request.headers = detail::take_headers(message);
-    request.body = std::move(message.body());
-    request.peer = stream_->peer_address();
-    request.peer_certificates_der = stream_->peer_certificates_der();
+    HttpRequest request = head_of(parser);
+    keep_alive_ = parser.get().keep_alive();
+    request.body = std::move(parser.get().body());
     return request;
   }
 
@@ -206,6 +260,8 @@ class Connection {
   }
 
   StreamPtr stream_;
+  Shared& shared_;
+  detail::BodyRoom room_;  // for the body of the request that is being read or answered
   const HttpServer::Handler& handler_;
   const HttpLimits& limits_;
   const std::vector<WebSocketRoute>& websockets_;
@@ -215,12 +271,13 @@ class Connection {
 
 class Server final : public HttpServer {
  public:
-  Server(Handler handler, HttpLimits limits, std::vector<WebSocketRoute> websockets)
-      : handler_(std::move(handler)), limits_(limits), websockets_(std::move(websockets)) {}
+  Server(Handler handler, HttpLimits limits, std::vector<WebSocketRoute> websockets, BeforeBody before_body)
+      : shared_{std::move(handler), limits, std::move(websockets), std::move(before_body)} {}
 
   Result<> open(Executor executor, const Endpoint& endpoint, std::shared_ptr<TlsServerContext> tls) {
     auto serve = [this](StreamPtr stream) { return serve_one(std::move(stream)); };
-    TRY_LET(listener_, Listener::listen(std::move(executor), endpoint, std::move(tls), std::move(serve), limits_.max_connections));
+    TRY_LET(listener_,
+            Listener::listen(std::move(executor), endpoint, std::move(tls), std::move(serve), shared_.limits.max_connections));
     return {};
   }
   std::uint16_t port() const override { return listener_->port(); }
@@ -228,13 +285,11 @@ class Server final : public HttpServer {
 
  private:
   awaitable<void> serve_one(StreamPtr stream) {
-    Connection connection(std::move(stream), handler_, limits_, websockets_);
+    Connection connection(std::move(stream), shared_);
     co_await connection.serve();
   }
 
-  Handler handler_;
-  HttpLimits limits_;
-  std::vector<WebSocketRoute> websockets_;
+  Connection::Shared shared_;
   std::unique_ptr<Listener> listener_;  // last: its connections borrow the rest
 };
 
@@ -242,8 +297,8 @@ class Server final : public HttpServer {
 
 Result<std::unique_ptr<HttpServer>> HttpServer::listen(Executor executor, const Endpoint& endpoint,
                                                        std::shared_ptr<TlsServerContext> tls, Handler handler, HttpLimits limits,
-                                                       std::vector<WebSocketRoute> websockets) {
-  auto server = std::make_unique<Server>(std::move(handler), limits, std::move(websockets));
+                                                       std::vector<WebSocketRoute> websockets, BeforeBody before_body) {
+  auto server = std::make_unique<Server>(std::move(handler), limits, std::move(websockets), std::move(before_body));
   TRY(server->open(std::move(executor), endpoint, std::move(tls)));
   return std::unique_ptr<HttpServer>(std::move(server));
 }
