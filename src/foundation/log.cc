@@ -1,6 +1,7 @@
 #include "foundation/log.h"
 
 #include <cstdlib>
+#include <string>
 
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
@@ -40,7 +41,11 @@ spdlog::logger& sink() {
 void set_level(Level level) { sink().set_level(to_spdlog(level)); }
 bool enabled(Level level) { return sink().should_log(to_spdlog(level)); }
 void write(Level level, std::string_view component, std::string_view text) {
-  sink().log(to_spdlog(level), "{}: {}", component, text);
+  // One line an event, also when it quotes what a stranger sent.
+  std::string line(text);
+  for (char& c : line)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  sink().log(to_spdlog(level), "{}: {}", component, line);
 }
 
 }  // namespace nacelle::log

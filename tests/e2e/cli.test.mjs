@@ -102,7 +102,7 @@ test('a configuration file gives the options, and a wrong name or value in it is
 test('every command has help with an example', async () => {
   const root = await run('nacelle', ['--help']);
   assert.equal(root.code, 0);
-  for (const command of ['hub', 'edge', 'simulate', 'data', 'train', 'experiments', 'models', 'evaluate', 'predict', 'score', 'package', 'deploy', 'devices', 'twins', 'events', 'routes', 'avro', 'demo']) {
+  for (const command of ['hub', 'edge', 'simulate', 'data', 'train', 'experiments', 'models', 'evaluate', 'predict', 'score', 'package', 'deploy', 'devices', 'modules', 'methods', 'messages', 'files', 'policies', 'check', 'twins', 'events', 'routes', 'avro', 'demo']) {
     const help = await run('nacelle', [command, '--help']);
     assert.equal(help.code, 0, command);
     assert.match(help.stdout, /nacelle [a-z]/, command);

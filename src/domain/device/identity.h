@@ -75,19 +75,39 @@ Result<Identity> from_json(const json::Value& document, const IdentityName& name
 
 // -- Tokens against identities -------------------------------------------------------------------------------------
 
-/// Rights of a shared access policy (wire facts 2.12).
+/// Rights of a shared access policy (wire facts 2.12), and those of the provisioning service. A right to write is one to read.
 struct Rights {
   bool registry_read = false;
   bool registry_write = false;
   bool service_connect = false;
   bool device_connect = false;
+  bool enrollment_read = false;
+  bool enrollment_write = false;
+  bool registration_read = false;
+  bool registration_write = false;
+  bool operator==(const Rights&) const = default;
 };
+Rights all_rights();
+/// `["RegistryRead","ServiceConnect",..]`.
+json::Value rights_json(const Rights& rights);
+/// The same read, in any order and case; writing brings reading with it. Fault::invalid_input names an unknown one.
+Result<Rights> parse_rights(const json::Value& list, std::string_view where);
 struct Policy {
   std::string name;
   std::string primary_key;
   std::string secondary_key;
   Rights rights;
 };
+
+/// 1 to 64 of letters, digits, `-`, `.` and `_`.
+Result<> check_policy_name(std::string_view name);
+
+/// What may be done to a pair of keys, so that clients can be moved from one to the other.
+enum class KeyChange { primary, secondary, swap };
+/// `primary`, `secondary` or `swap`. Fault::invalid_input.
+Result<KeyChange> parse_key_change(std::string_view text);
+/// A new random key in the place named, or the two exchanged.
+void change_keys(KeyChange change, std::string& primary, std::string& secondary);
 
 /// Does `resource` (a token's decoded `sr`) cover `HUB/devices/{device}[/modules/{module}]`? `hub_names`: the hub's name
 /// and its aliases; compared without case and with or without a port, the path exactly. `HUB` and `HUB/devices` cover

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
+#include <mutex>
 
 #include <fmt/format.h>
 
@@ -47,7 +49,14 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
     return server_->listen(at, std::move(tls));
   }
   bool connected(const IdentityName& who) const override { return server_->connected(who.client_id()); }
-  void disconnect(const IdentityName& who, std::string reason) override { server_->disconnect(who.client_id(), std::move(reason)); }
+  void disconnect(const IdentityName& who, std::string reason) override {
+    for (const auto& [session, client] : live_of(who)) server_->disconnect(session, reason);
+    server_->disconnect(who.client_id(), std::move(reason));
+  }
+  void recheck(const std::optional<IdentityName>& who, const std::string& reason) override {
+    for (const auto& [session, client] : who ? live_of(*who) : all_live())
+      if (!still_holds(*client)) server_->disconnect(session, reason);
+  }
   void forget(const IdentityName& who) override { server_->forget(who.client_id()); }
   std::size_t connections() const override { return server_->connections(); }
   net::MqttServer& server() override { return *server_; }
@@ -94,6 +103,38 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
   }
 
  private:
+  // -- Who is connected, and on what credentials -----------------------------------------------------------------------
+
+  using Live = std::map<std::string, std::shared_ptr<const Client>>;
+
+  void note_live(const MqttConnectionPtr& connection) {
+    const auto client = std::static_pointer_cast<Client>(connection->context);
+    if (client->credential_name.empty()) return;
+    {
+      const std::lock_guard lock(live_mutex_);
+      live_[client->client_id] = client;
+    }
+    // What changed between the check of its credentials and now was told to nobody of this connection.
+    if (!still_holds(*client)) connection->close("its credentials do not hold any more");
+  }
+  void note_gone(const Client& client) {
+    const std::lock_guard lock(live_mutex_);
+    live_.erase(client.client_id);
+  }
+  bool still_holds(const Client& client) { return backend_.holds(client.credential_name, client.credential); }
+  Live all_live() const {
+    const std::lock_guard lock(live_mutex_);
+    return live_;
+  }
+  Live live_of(const IdentityName& who) const {
+    const std::string plain = plain_session({Principal::Kind::device, who.client_id(), {}}, {});
+    const std::lock_guard lock(live_mutex_);
+    Live found;
+    if (const auto own = live_.find(who.client_id()); own != live_.end()) found.insert(*own);
+    for (auto at = live_.lower_bound(plain); at != live_.end() && at->first.starts_with(plain); ++at) found.insert(*at);
+    return found;
+  }
+
   void deliver(const IdentityName& who, std::string topic, Bytes body, Delivered done) {
     if (topic.size() > max_topic_bytes)
       return done(fail(Fault::invalid_input, fmt::format("the message's properties make a topic of {} bytes, MQTT allows {}",
@@ -110,6 +151,19 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
   // -- The policy: connections ---------------------------------------------------------------------------------------
 
   awaitable<net::MqttAccept> accept(const mqtt::Connect& connect, const Bytes& certificate_der, std::string) override {
+    const bool registers = parse_registration_name(connect.user_name.value_or(std::string())).has_value();
+    net::MqttAccept verdict = co_await admit(connect, certificate_der);
+    if (verdict.code != mqtt::ConnectCode::accepted) {
+      const Fault fault = verdict.code == mqtt::ConnectCode::server_unavailable ? Fault::unavailable
+                          : verdict.code == mqtt::ConnectCode::not_authorized   ? Fault::denied
+                                                                                : Fault::invalid_input;
+      const auto attempt = registers ? DeviceBackend::Attempt::registration : DeviceBackend::Attempt::connect;
+      backend_.refused(attempt, Error{fault, verdict.reason});
+    }
+    co_return verdict;
+  }
+
+  awaitable<net::MqttAccept> admit(const mqtt::Connect& connect, const Bytes& certificate_der) {
     net::MqttAccept verdict;
     const auto registers = parse_registration_name(connect.user_name.value_or(std::string()));
     if (registers && registrations_) {
@@ -149,6 +203,8 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
     client->generation_id = backend_.generation_id(who);
     client->authentication = password.empty() ? "x509" : "sas";
     client->principal = {Principal::Kind::device, client->client_id, *until};
+    client->credential_name = client->client_id;
+    client->credential = backend_.credential(client->client_id, password);
     if (backend_.stores_batches()) client->batcher = std::make_unique<Batcher>(*client);
     verdict.code = mqtt::ConnectCode::accepted;
     verdict.expires_at = *until;
@@ -196,6 +252,8 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
         co_return verdict;
       }
       client->principal = *who;
+      client->credential_name = user_name;
+      client->credential = backend_.credential(user_name, password);
       verdict.expires_at = who->until;
     } else if (!open_->allow_anonymous) {
       verdict.reason = "it shows no user name, and anonymous clients are not allowed";
@@ -223,6 +281,7 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
 
   void connected(const MqttConnectionPtr& connection) override {
     if (client_of(connection).registrant) return;
+    note_live(connection);
     if (client_of(connection).plain) return;
     const IdentityName& who = client_of(connection).who;
     backend_.connected(who);
@@ -232,6 +291,7 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
   void disconnected(const MqttConnectionPtr& connection, bool) override {
     Client& client = client_of(connection);
     if (client.registrant) return;
+    note_gone(client);
     if (client.plain) return;
     if (client.twin_calls) client.twin_calls->close();
     backend_.disconnected(client.who);
@@ -240,30 +300,38 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
   // -- The policy: subscriptions -------------------------------------------------------------------------------------
 
   std::optional<mqtt::QoS> subscribe(const MqttConnectionPtr& connection, const mqtt::Subscription& wanted) override {
-    if (client_of(connection).registrant)
-      return wanted.filter == registration_filter ? std::optional(std::min(wanted.qos, mqtt::QoS::at_least_once)) : std::nullopt;
-    if (open_ && is_open_filter(wanted.filter)) return subscribe_open(client_of(connection), wanted);
-    if (client_of(connection).plain) return std::nullopt;
-    const IdentityName& who = client_of(connection).who;
+    const Client& client = client_of(connection);
+    if (client.registrant && wanted.filter != registration_filter)
+      return refuse_subscription(connection, {Fault::denied, "a registrant may subscribe to the answers to it only"});
+    if (client.registrant) return std::min(wanted.qos, mqtt::QoS::at_least_once);
+    if (open_ && is_open_filter(wanted.filter)) return subscribe_open(connection, wanted);
+    if (client.plain) return refuse_subscription(connection, {Fault::denied, "the filter is not of the open namespace"});
+    const IdentityName& who = client.who;
     const auto topic = telemetry::parse_subscribe_topic(wanted.filter);
-    if (!topic) {
-      log::info("endpoint", "{}: subscription refused: {}", who.client_id(), topic.error().message);
-      return std::nullopt;
-    }
+    if (!topic) return refuse_subscription(connection, topic.error());
     const bool addressed =
         topic->kind == telemetry::SubscribeKind::cloud_to_device || topic->kind == telemetry::SubscribeKind::module_inputs;
-    if (addressed && (topic->device_id != who.device.str() || topic->module_id != who.module.str())) {
-      log::warn("endpoint", "{}: subscription refused: the filter is another identity's", who.client_id());
-      return std::nullopt;
-    }
+    if (addressed && (topic->device_id != who.device.str() || topic->module_id != who.module.str()))
+      return refuse_subscription(connection, {Fault::denied, "the filter is another identity's"});
     return std::min(wanted.qos, mqtt::QoS::at_least_once);
   }
 
-  std::optional<mqtt::QoS> subscribe_open(const Client& client, const mqtt::Subscription& wanted) const {
+  std::optional<mqtt::QoS> subscribe_open(const MqttConnectionPtr& connection, const mqtt::Subscription& wanted) {
     const auto shared = mqtt::parse_shared_filter(wanted.filter);
-    if (shared && open_->rules.may_subscribe(client.principal, shared->filter)) return wanted.qos;
-    log::info("endpoint", "{}: subscription refused: no rule allows it", client.client_id);
+    if (shared && open_->rules.may_subscribe(client_of(connection).principal, shared->filter)) return wanted.qos;
+    return refuse_subscription(connection, {Fault::denied, "no rule allows it"});
+  }
+
+  /// net/mqtt answers the client, and logs refused connects and publishes; this is ours to log.
+  std::nullopt_t refuse_subscription(const MqttConnectionPtr& connection, const Error& why) {
+    log::info("endpoint", "{} {}: subscription refused: {}", connection->peer_address(), client_of(connection).client_id,
+              why.message);
+    backend_.refused(DeviceBackend::Attempt::subscribe, why);
     return std::nullopt;
+  }
+  void refuse_publish(Error why, const Done& done) {
+    backend_.refused(DeviceBackend::Attempt::publish, why);
+    done(fail(std::move(why)));
   }
 
   void subscribed(const MqttConnectionPtr& connection, const std::string&) override {
@@ -296,7 +364,7 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
     if (open_ && (client_of(connection).plain || is_open_topic(packet.topic)))
       return publish_open(connection, packet, false, std::move(done));
     auto topic = telemetry::parse_publish_topic(packet.topic);
-    if (!topic) return done(fail(std::move(topic).error()));
+    if (!topic) return refuse_publish(std::move(topic).error(), done);
     if (const auto* events = std::get_if<telemetry::EventTopic>(&*topic))
       return accept_telemetry(client_of(connection), *events, packet, false, std::move(done));
     if (auto* get = std::get_if<telemetry::TwinGetTopic>(&*topic))
@@ -320,7 +388,7 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
 
   void accept_registration(const Client& client, const mqtt::Publish& packet, Done done) {
     auto request = parse_registration_topic(packet.topic);
-    if (!request) return done(fail(Fault::denied, "a registrant may publish registrations only"));
+    if (!request) return refuse_publish({Fault::denied, "a registrant may publish registrations only"}, done);
     tasks_.spawn(answer_registration(*client.registrant, client.client_id, *std::move(request), Bytes(packet.payload)));
     done({});
   }
@@ -343,10 +411,10 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
   void publish_open(const MqttConnectionPtr& connection, const mqtt::Publish& packet, bool is_will, Done done) {
     const Client& client = client_of(connection);
     if (!open_->rules.may_publish(client.principal, packet.topic))
-      return done(fail(Fault::denied, "no rule allows publishing to this topic"));
+      return refuse_publish({Fault::denied, "no rule allows publishing to this topic"}, done);
     const Timestamp now = clock_.now();
     auto message = read_open_message(client, packet, now);
-    if (!message) return done(fail(std::move(message).error()));
+    if (!message) return refuse_publish(std::move(message).error(), done);
     if (is_will) message->application.set("iothub-MessageType", "Will");
     const auto since = is_will ? std::nullopt : connection->kept_since();
     message->published = print_published(packet, client.client_id, since);
@@ -379,7 +447,7 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
     const bool own = topic.device_id == client.who.device.str() && topic.module_id == client.who.module.str();
     auto message = own ? read_message(topic, packet, Sender{client.who, client.generation_id, client.authentication}, clock_.now())
                        : read_on_behalf(client, topic, packet);
-    if (!message) return done(fail(std::move(message).error()));
+    if (!message) return refuse_publish(std::move(message).error(), done);
     if (is_will) message->application.set("iothub-MessageType", "Will");
     backend_.telemetry(*std::move(message), std::move(done));
   }
@@ -464,6 +532,8 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
   const Executor fan_out_;
   const std::shared_ptr<BatchPool> pool_ = std::make_shared<BatchPool>();  // batches come back after our end
   RegistrationBackend* const registrations_;
+  mutable std::mutex live_mutex_;
+  Live live_;  // by session; guarded by live_mutex_
   TaskScope tasks_;
   std::shared_ptr<net::MqttServer> server_;
 };

@@ -34,6 +34,17 @@ class DeviceBackend {
   /// Checks a plain client's user name and password (or certificate): who it is. Asked only with an open namespace, and with
   /// a user name. Fault::denied and unavailable as above. Default: nobody is let in.
   virtual awaitable<Result<Principal>> authenticate_plain(std::string user_name, std::string password, Bytes certificate_der);
+  /// The key of credentials just accepted, and later whether it still holds. `name`: a client id, or a plain client's user name.
+  /// Default: what was accepted holds as long as the connection. Any thread; must not block.
+  virtual Credential credential(const std::string& name, std::string_view password) {
+    return static_cast<void>(name), static_cast<void>(password), Credential{};
+  }
+  virtual bool holds(const std::string& name, const Credential& credential) {
+    return static_cast<void>(name), static_cast<void>(credential), true;
+  }
+  /// An attempt that was refused, to be counted: it is logged already. Any thread.
+  enum class Attempt { connect, registration, publish, subscribe };
+  virtual void refused(Attempt attempt, const Error& why) { static_cast<void>(attempt), static_cast<void>(why); }
   virtual void connected(const device::IdentityName& who) = 0;
   virtual void disconnected(const device::IdentityName& who) = 0;
 
@@ -85,7 +96,10 @@ class DeviceEndpoint {
 
   virtual Result<std::uint16_t> listen(const net::Endpoint& at, std::shared_ptr<net::TlsServerContext> tls) = 0;
   virtual bool connected(const device::IdentityName& who) const = 0;
+  /// Its own connection, and those of plain clients that are it.
   virtual void disconnect(const device::IdentityName& who, std::string reason) = 0;
+  /// Ends those connections of `who`, or with nobody named of all, whose credentials the backend no longer holds good.
+  virtual void recheck(const std::optional<device::IdentityName>& who, const std::string& reason) = 0;
   virtual void forget(const device::IdentityName& who) = 0;
 
   using Delivered = net::MqttServer::Delivered;

@@ -21,6 +21,12 @@ struct Principal {
   std::string text() const;  ///< `device:pump-1`, `policy:service`, `anonymous`
 };
 
+/// The key that a connection's credentials were made with. The backend's own marks: it can tell later whether they still hold.
+struct Credential {
+  std::string policy;  ///< of this shared access policy; empty: the identity's own
+  std::string key;     ///< a mark of the key, from which nobody learns it; empty: a certificate
+};
+
 /// Whether a topic, or a filter without its `$share/GROUP/`, lies in the open namespace: not below `$` and `devices/`.
 bool is_open_topic(std::string_view topic_or_filter);
 /// The same for a filter as a client sends it.

@@ -32,6 +32,11 @@ bool allowed(Need need, const Caller& caller, const IdentityName& target) {
       case Need::query: return rights.service_connect || rights.registry_read || rights.registry_write;
       case Need::service: return rights.service_connect;
       case Need::artifact: return rights.service_connect;
+      case Need::enrollment_read: return rights.enrollment_read || rights.enrollment_write;
+      case Need::enrollment_write: return rights.enrollment_write;
+      case Need::registration_read: return rights.registration_read || rights.registration_write;
+      case Need::registration_write: return rights.registration_write;
+      case Need::owner: return rights == device::all_rights();
       case Need::identity: return rights.device_connect;
       case Need::edge_device:  // keys of others are given out to the edge itself only
       case Need::edge_scope: return false;
@@ -48,7 +53,12 @@ bool allowed(Need need, const Caller& caller, const IdentityName& target) {
     case Need::registry_read:
     case Need::registry_write:
     case Need::query:
-    case Need::service: return false;
+    case Need::service:
+    case Need::enrollment_read:
+    case Need::enrollment_write:
+    case Need::registration_read:
+    case Need::registration_write:
+    case Need::owner: return false;
   }
   return false;
 }
@@ -98,10 +108,11 @@ Caller Access::caller_of(const IdentityName& name) const {
 }
 
 Result<Caller> Access::identify_service(const sas::Token& token, std::string_view text, const IdentityName& target) const {
-  const device::Policy* policy = registry_.policy(token.policy);
+  const PolicyPtr policy = registry_.policy(token.policy);
   if (!policy) return fail(Fault::denied, fmt::format("there is no shared access policy '{}'", token.policy));
   Caller caller;
   caller.service = true;
+  caller.policy = policy->name;
   caller.rights = policy->rights;
   if (device::resource_covers_hub(token.resource, hub_names_)) {
     TRY(device::authenticate_service(*policy, text, hub_names_, clock_.now()));
@@ -124,7 +135,7 @@ Result<Timestamp> Access::check_device(const IdentityName& name, std::string_vie
   const auto token = sas::parse_token(password);
   if (!token) return fail(Fault::denied, fmt::format("the password of '{}' is not a shared access signature", name.client_id()));
   if (token->policy.empty()) return device::authenticate(*identity, password, hub_names_, clock_.now());
-  const device::Policy* policy = registry_.policy(token->policy);
+  const PolicyPtr policy = registry_.policy(token->policy);
   if (!policy) return fail(Fault::denied, fmt::format("there is no shared access policy '{}'", token->policy));
   return device::authenticate_with_policy(*policy, name, password, hub_names_, clock_.now());
 }
@@ -140,7 +151,7 @@ Result<endpoint::Principal> Access::check_plain(const std::string& user_name, st
     TRY_LET(const Timestamp until, check_device(*name, password, certificates_der));
     return Principal{Principal::Kind::device, user_name, until};
   }
-  const device::Policy* policy = registry_.policy(user_name);
+  const PolicyPtr policy = registry_.policy(user_name);
   if (!policy || !policy->rights.service_connect)
     return fail(Fault::denied, "the user name is neither a device's id nor that of a shared access policy for services");
   if (is_key(password, policy->primary_key, policy->secondary_key))
@@ -150,6 +161,48 @@ Result<endpoint::Principal> Access::check_plain(const std::string& user_name, st
     return fail(Fault::denied, fmt::format("the password is neither a key of the policy '{}' nor its token", user_name));
   TRY_LET(const Timestamp until, device::authenticate_service(*policy, password, hub_names_, clock_.now()));
   return Principal{Principal::Kind::policy, user_name, until};
+}
+
+// -- What a live connection stands on --------------------------------------------------------------------------------
+
+namespace {
+
+/// Not the key itself: it is kept with a connection for as long as that lives.
+std::string mark_of(const std::string& key) { return digest::sha256_hex(key).substr(0, 32); }
+
+std::string mark_of_used(std::string_view password, const std::string& primary, const std::string& secondary) {
+  const auto token = sas::parse_token(password);
+  for (const std::string* key : {&primary, &secondary})
+    if (!key->empty() && (token ? sas::signed_by(*token, *key) : is_key(password, *key, {}))) return mark_of(*key);
+  return {};
+}
+
+bool is_one_of(const std::string& mark, const std::string& primary, const std::string& secondary) {
+  return mark == mark_of(primary) || mark == mark_of(secondary);
+}
+
+}  // namespace
+
+endpoint::Credential Access::credential(const std::string& name, std::string_view password) const {
+  const auto token = sas::parse_token(password);
+  const auto id = device::parse_client_id(name);
+  const IdentityPtr identity = id ? registry_.identities().find(*id) : nullptr;
+  const bool by_policy = (token && !token->policy.empty()) || !identity;
+  if (!by_policy) return {{}, mark_of_used(password, identity->primary_key, identity->secondary_key)};
+  const PolicyPtr policy = registry_.policy(token && !token->policy.empty() ? token->policy : name);
+  if (!policy) return {name, {}};
+  return {policy->name, mark_of_used(password, policy->primary_key, policy->secondary_key)};
+}
+
+bool Access::holds(const std::string& name, const endpoint::Credential& credential) const {
+  const auto id = device::parse_client_id(name);
+  const IdentityPtr identity = id ? registry_.identities().find(*id) : nullptr;
+  if (identity && !registry_.identities().enabled(*identity)) return false;
+  if (credential.policy.empty())
+    return identity && (credential.key.empty() || is_one_of(credential.key, identity->primary_key, identity->secondary_key));
+  const PolicyPtr policy = registry_.policy(credential.policy);
+  const bool right = policy && (identity ? policy->rights.device_connect : policy->rights.service_connect);
+  return right && is_one_of(credential.key, policy->primary_key, policy->secondary_key);
 }
 
 }  // namespace nacelle::hub

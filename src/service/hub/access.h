@@ -19,16 +19,22 @@ enum class Need {
   registry_read,   ///< devices, modules, statistics
   registry_write,  ///< and changes to them; artifacts in
   query,           ///< queries: of registry or service
-  service,         ///< twins, events, routes, capture
-  identity,        ///< the device or module named in the path, speaking for itself
-  edge_device,     ///< the edge device named in the path
-  edge_scope,      ///< the edge device named in the path, or its $edgeHub
-  artifact,        ///< a service, or an edge device or one of its modules
+  enrollment_read,
+  enrollment_write,  ///< who may register
+  registration_read,
+  registration_write,  ///< who has registered
+  owner,               ///< policies and their keys: all rights
+  service,             ///< twins, events, routes, capture
+  identity,            ///< the device or module named in the path, speaking for itself
+  edge_device,         ///< the edge device named in the path
+  edge_scope,          ///< the edge device named in the path, or its $edgeHub
+  artifact,            ///< a service, or an edge device or one of its modules
 };
 
 /// A caller whose token was found good.
 struct Caller {
   bool service = false;       ///< with a shared access policy; else the device or module itself
+  std::string policy;         ///< its name; empty: itself
   device::Rights rights;      ///< of the policy
   device::IdentityName name;  ///< itself, or, with a policy's device_connect, the one the path names
   bool edge = false;          ///< its device is an edge device
@@ -59,6 +65,11 @@ class Access {
                                           BytesView certificates_der) const;
 
   DeviceAuthorities& authorities() const { return authorities_; }  ///< tables strand
+
+  /// Which key the credentials just accepted were made with; and whether they would still be: the identity enabled, the
+  /// policy there with its right, the key one of its two. `name`: a client id, or a plain client's user name.
+  endpoint::Credential credential(const std::string& name, std::string_view password) const;
+  bool holds(const std::string& name, const endpoint::Credential& credential) const;
 
  private:
   Result<Caller> identify_service(const sas::Token& token, std::string_view text, const device::IdentityName& target) const;

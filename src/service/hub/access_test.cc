@@ -15,13 +15,25 @@ using device::ModuleId;
 using hub::testing::client_request;
 using hub::testing::der_of;
 
-constexpr Need every_need[] = {Need::registry_read, Need::registry_write, Need::service,  Need::identity,
-                               Need::edge_device,   Need::edge_scope,     Need::artifact, Need::query};
+constexpr Need every_need[] = {
+    Need::registry_read,     Need::registry_write,     Need::service, Need::identity,        Need::edge_device,
+    Need::edge_scope,        Need::artifact,           Need::query,   Need::enrollment_read, Need::enrollment_write,
+    Need::registration_read, Need::registration_write, Need::owner};
 
 Caller policy(bool read, bool write, bool service, bool device) {
   Caller caller;
   caller.service = true;
   caller.rights = {read, write, service, device};
+  return caller;
+}
+Caller owner() {
+  Caller caller = policy(true, true, true, true);
+  caller.rights = device::all_rights();
+  return caller;
+}
+Caller provisioner(bool enroll, bool enroll_write, bool state, bool state_write) {
+  Caller caller = policy(false, false, false, false);
+  caller.rights = {false, false, false, false, enroll, enroll_write, state, state_write};
   return caller;
 }
 Caller identity(const char* device, const char* module, bool edge) {
@@ -40,20 +52,26 @@ TEST(Access, rights_are_this_table) {
     const char* allowed;
   };
   const Row rows[] = {
-      //                                            read write service identity edge scope artifact query
-      {"iothubowner", policy(true, true, true, true), "xxxx..xx"},
-      {"service", policy(false, false, true, false), "..x...xx"},
-      {"device", policy(false, false, false, true), "...x...."},
-      {"registryRead", policy(true, false, false, false), "x......x"},
-      {"registryReadWrite", policy(true, true, false, false), "xx.....x"},
-      {"no rights", policy(false, false, false, false), "........"},
-      {"edge1 itself", identity("edge1", "", true), "...xxxx."},
-      {"edge1/$edgeHub", identity("edge1", "$edgeHub", true), ".....xx."},
-      {"edge1/filter", identity("edge1", "filter", true), "......x."},
-      {"another edge", identity("edge2", "", true), "......x."},
-      {"another edge's $edgeHub", identity("edge2", "$edgeHub", true), "......x."},
-      {"a leaf", identity("leaf", "", false), "........"},
-      {"edge1, were it no edge", identity("edge1", "", false), "...x...."},
+      // read write service identity edge scope artifact query, enrolments read write, registrations read write, owner
+      {"iothubowner", owner(), "xxxx..xxxxxxx"},
+      {"all rights of a hub, none of provisioning", policy(true, true, true, true), "xxxx..xx....."},
+      {"service", policy(false, false, true, false), "..x...xx....."},
+      {"device", policy(false, false, false, true), "...x........."},
+      {"registryRead", policy(true, false, false, false), "x......x....."},
+      {"registryReadWrite", policy(true, true, false, false), "xx.....x....."},
+      {"provisioningserviceowner", provisioner(true, true, true, true), "........xxxx."},
+      {"enrolments, reading", provisioner(true, false, false, false), "........x...."},
+      {"enrolments, writing", provisioner(false, true, false, false), "........xx..."},
+      {"registrations, reading", provisioner(false, false, true, false), "..........x.."},
+      {"registrations, writing", provisioner(false, false, false, true), "..........xx."},
+      {"no rights", policy(false, false, false, false), "............."},
+      {"edge1 itself", identity("edge1", "", true), "...xxxx......"},
+      {"edge1/$edgeHub", identity("edge1", "$edgeHub", true), ".....xx......"},
+      {"edge1/filter", identity("edge1", "filter", true), "......x......"},
+      {"another edge", identity("edge2", "", true), "......x......"},
+      {"another edge's $edgeHub", identity("edge2", "$edgeHub", true), "......x......"},
+      {"a leaf", identity("leaf", "", false), "............."},
+      {"edge1, were it no edge", identity("edge1", "", false), "...x........."},
   };
   for (const Row& row : rows) {
     std::string found;

@@ -44,24 +44,31 @@ const std::vector<ApiCall>& api_calls() {
       {"GET", "jobs/v2/{job}", N::service, get_job},
       {"PUT", "jobs/v2/{job}", N::service, put_job},
       {"POST", "jobs/v2/{job}/cancel", N::service, cancel_job},
+      {"POST", "jobs/create", N::registry_write, create_transfer},
+      {"GET", "jobs", N::registry_write, list_transfers},
+      {"GET", "jobs/{job}", N::registry_write, get_transfer},
+      {"DELETE", "jobs/{job}", N::registry_write, cancel_transfer},
+      {"POST", "containers/{container}", N::registry_write, grant_container},
+      {"PUT", "containers/{blob...}", own, put_container_blob},  // signed in the query
+      {"GET", "containers/{blob...}", own, get_container_blob},
       {"GET", "fleet/export", N::registry_read, export_devices},
       // Provisioning (4.2, 4.4)
-      {"GET", "provisioning", N::registry_read, provisioning_facts},
-      {"POST", "enrollments", N::registry_write, bulk_enrollments},
-      {"POST", "enrollments/query", N::registry_read, query_enrollments},
-      {"GET", "enrollments/{enrollment}", N::registry_read, get_enrollment},
-      {"PUT", "enrollments/{enrollment}", N::registry_write, put_enrollment},
-      {"DELETE", "enrollments/{enrollment}", N::registry_write, delete_enrollment},
-      {"POST", "enrollments/{enrollment}/attestationmechanism", N::registry_write, enrollment_attestation},
-      {"POST", "enrollmentGroups/query", N::registry_read, query_enrollment_groups},
-      {"GET", "enrollmentGroups/{enrollment}", N::registry_read, get_enrollment_group},
-      {"PUT", "enrollmentGroups/{enrollment}", N::registry_write, put_enrollment_group},
-      {"DELETE", "enrollmentGroups/{enrollment}", N::registry_write, delete_enrollment_group},
-      {"POST", "enrollmentGroups/{enrollment}/attestationmechanism", N::registry_write, enrollment_group_attestation},
-      {"POST", "enrollmentgroups/{enrollment}/attestationmechanism", N::registry_write, enrollment_group_attestation},
-      {"GET", "registrations/{registration}", N::registry_read, get_registration},
-      {"DELETE", "registrations/{registration}", N::registry_write, delete_registration},
-      {"POST", "registrations/{enrollment}/query", N::registry_read, query_registrations},
+      {"GET", "provisioning", N::enrollment_read, provisioning_facts},
+      {"POST", "enrollments", N::enrollment_write, bulk_enrollments},
+      {"POST", "enrollments/query", N::enrollment_read, query_enrollments},
+      {"GET", "enrollments/{enrollment}", N::enrollment_read, get_enrollment},
+      {"PUT", "enrollments/{enrollment}", N::enrollment_write, put_enrollment},
+      {"DELETE", "enrollments/{enrollment}", N::enrollment_write, delete_enrollment},
+      {"POST", "enrollments/{enrollment}/attestationmechanism", N::enrollment_write, enrollment_attestation},
+      {"POST", "enrollmentGroups/query", N::enrollment_read, query_enrollment_groups},
+      {"GET", "enrollmentGroups/{enrollment}", N::enrollment_read, get_enrollment_group},
+      {"PUT", "enrollmentGroups/{enrollment}", N::enrollment_write, put_enrollment_group},
+      {"DELETE", "enrollmentGroups/{enrollment}", N::enrollment_write, delete_enrollment_group},
+      {"POST", "enrollmentGroups/{enrollment}/attestationmechanism", N::enrollment_write, enrollment_group_attestation},
+      {"POST", "enrollmentgroups/{enrollment}/attestationmechanism", N::enrollment_write, enrollment_group_attestation},
+      {"GET", "registrations/{registration}", N::registration_read, get_registration},
+      {"DELETE", "registrations/{registration}", N::registration_write, delete_registration},
+      {"POST", "registrations/{enrollment}/query", N::registration_read, query_registrations},
       {"PUT", "{scope}/registrations/{registration}/register", own, register_device},
       {"GET", "{scope}/registrations/{registration}/operations/{operation}", own, registration_operation},
       {"POST", "{scope}/registrations/{registration}", own, registration_state},
@@ -73,8 +80,8 @@ const std::vector<ApiCall>& api_calls() {
       {"POST", "certificates/{certificate}/generateVerificationCode", N::registry_write, generate_verification_code},
       {"POST", "certificates/{certificate}/verify", N::registry_write, verify_certificate},
       {"GET", "authority", N::registry_read, get_authority},
-      {"POST", "authority/issue", N::registry_write, issue_certificate},
-      {"POST", "authority/rotate", N::registry_write, rotate_certificate},
+      {"POST", "authority/issue", N::owner, issue_certificate},
+      {"POST", "authority/rotate", N::owner, rotate_certificate},
       // Devices themselves (2.11, 3)
       {"POST", "devices/{device}/messages/events", N::identity, post_telemetry},
       {"POST", "devices/{device}/modules/{module}/messages/events", N::identity, post_telemetry},
@@ -97,6 +104,8 @@ const std::vector<ApiCall>& api_calls() {
       {"GET", "messages/serviceBound/filenotifications", N::service, receive_for_service},
       {"DELETE", "messages/serviceBound/filenotifications/{lock}", N::service, complete_for_service},
       {"POST", "messages/serviceBound/filenotifications/{lock}/abandon", N::service, abandon_for_service},
+      {"GET", "files", N::service, list_files},
+      {"DELETE", "files/{blob...}", N::service, delete_file},
       {"GET", "events", N::service, get_events},
       {"POST", "events/checkpoint", N::service, post_checkpoint},
       {"GET", "events/partitions", N::service, get_partitions},
@@ -109,6 +118,14 @@ const std::vector<ApiCall>& api_calls() {
       {"PUT", "routes", N::registry_write, put_routes},
       {"POST", "routes/test", N::service, test_routes},
       {"GET", "endpoints", N::service, get_endpoints},
+      {"GET", "policies", N::owner, list_policies},
+      {"GET", "policies/{policy}", N::owner, get_policy},
+      {"PUT", "policies/{policy}", N::owner, put_policy},
+      {"DELETE", "policies/{policy}", N::owner, delete_policy},
+      {"GET", "policies/{policy}/keys", N::owner, get_policy_keys},
+      {"POST", "policies/{policy}/keys/regenerate", N::owner, regenerate_policy_key},
+      {"POST", "devices/{device}/keys/regenerate", N::registry_write, regenerate_key},
+      {"POST", "devices/{device}/modules/{module}/keys/regenerate", N::registry_write, regenerate_key},
       {"PUT", "artifacts/{sha256}", N::registry_write, put_artifact},
       {"GET", "artifacts/{sha256}", N::artifact, get_artifact},
       {"POST", "devices/{device}/edge/ca", N::edge_device, edge_authority},
@@ -145,6 +162,13 @@ bool fits(std::string_view pattern, const std::vector<std::string>& segments, Ca
   return parts.size() == segments.size();
 }
 
+/// The line of the table; null if there is none. Fills in target and captures.
+const ApiCall* find_call(std::string_view method, const std::vector<std::string>& segments, Call& call) {
+  for (const ApiCall& candidate : api_calls())
+    if (candidate.method == method && fits(candidate.pattern, segments, call)) return &candidate;
+  return nullptr;
+}
+
 Result<> check_names(const device::IdentityName& target) {
   if (!target.device.empty()) TRY(device::parse_device_id(target.device.str()));
   if (!target.module.empty()) TRY(device::parse_module_id(target.module.str()));
@@ -163,12 +187,7 @@ awaitable<net::HttpResponse> Api::answer(net::HttpRequest request) {
   if (!segments) co_return services_.error(segments.error());
   Call call;
   call.request = std::move(request);
-  const ApiCall* entry = nullptr;
-  for (const ApiCall& candidate : api_calls())
-    if (candidate.method == call.request.method && fits(candidate.pattern, *segments, call)) {
-      entry = &candidate;
-      break;
-    }
+  const ApiCall* entry = find_call(call.request.method, *segments, call);
   if (!entry) co_return unknown(*segments, call.request);
   if (auto refused = refuse(*entry, call)) co_return *std::move(refused);
 
@@ -184,7 +203,29 @@ awaitable<net::HttpResponse> Api::answer(net::HttpRequest request) {
   co_return response;
 }
 
+std::optional<net::HttpResponse> Api::refuse_by_head(const net::HttpRequest& head) {
+  const auto segments = head.segments();
+  if (!segments) return services_.error(segments.error());
+  Call call;
+  call.request = head;
+  const ApiCall* entry = find_call(head.method, *segments, call);
+  if (!entry) return unknown(*segments, head);
+  if (entry->need) return refuse(*entry, call);
+  const bool container = entry->pattern.starts_with("containers/");
+  if (!container && !entry->pattern.starts_with("uploads/"))
+    return services_.error(kinds::message_too_large, "the body is larger than any of this call");  // a registration's
+  const auto granted = container ? check_container_grant(services_, call) : check_blob_grant(services_, call);
+  if (granted) return std::nullopt;
+  note_refusal(services_, Way::blob, head, {}, granted.error());
+  return blob_error(granted.error());
+}
+
 net::HttpResponse Api::unknown(const std::vector<std::string>& segments, const net::HttpRequest& request) const {
+  if (segments == std::vector<std::string>{"$iothub", "websocket"}) {
+    const Error why{Fault::invalid_input, "expected an upgrade to a WebSocket with the sub-protocol mqtt"};
+    note_refusal(services_, Way::websocket, request, {}, why);
+    return services_.error(kinds::argument_invalid, why.message);
+  }
   Call ignored;
   for (const ApiCall& candidate : api_calls())
     if (fits(candidate.pattern, segments, ignored))
@@ -202,10 +243,17 @@ std::optional<net::HttpResponse> Api::refuse(const ApiCall& entry, Call& call) {
     call.caller = std::move(*caller);
     return std::nullopt;
   }
-  ++services_.counters.refused_calls;
-  const std::string reason = caller ? "the caller has no right to this call" : caller.error().message;
-  log::warn("hub", "refused {} {} from {}: {}", call.request.method, call.request.path(), call.request.peer, reason);
-  return services_.error(kinds::unauthorized, reason);
+  const Error why = caller ? Error{Fault::denied, "the caller has no right to this call"} : std::move(caller).error();
+  const std::string who = !caller ? std::string() : caller->service ? "policy " + caller->policy : caller->name.client_id();
+  note_refusal(services_, Way::https, call.request, who, why);
+  return services_.error(kinds::unauthorized, why.message);
+}
+
+void note_refusal(Services& services, Way way, const net::HttpRequest& request, std::string_view who, const Error& why) {
+  constexpr std::size_t longest_logged_path = 200;
+  services.counters.refusals.count(way, why);
+  log::warn("hub", "refused {} {} from {}{}{}: {}", request.method.substr(0, 16), request.path().substr(0, longest_logged_path),
+            request.peer, who.empty() ? "" : " as ", who, why.message);
 }
 
 net::HttpResponse json_answer(int status, const json::Value& document) { return net::json_response(status, json::print(document)); }

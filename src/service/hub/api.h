@@ -53,6 +53,7 @@ struct Services {
   Fleet& fleet;
   const Executor executor;
   Counters& counters;
+  std::function<Result<>()> write_hub_file;  ///< again, when what it says has changed; tables strand
 
   net::HttpResponse error(const ErrorKind& kind, std::string_view text) const { return error_response(kind, text, clock.now()); }
   net::HttpResponse error(const Error& found) const { return error_response(kind_of(found.fault), found.message, clock.now()); }
@@ -89,6 +90,8 @@ class Api {
   explicit Api(Services& services) : services_(services) {}
   /// Answers one request: finds the call, checks the caller, runs the handler. Any strand.
   awaitable<net::HttpResponse> answer(net::HttpRequest request);
+  /// The answer to a request whose body need not be read: no such call, or the caller may not. Any strand.
+  std::optional<net::HttpResponse> refuse_by_head(const net::HttpRequest& head);
 
  private:
   net::HttpResponse unknown(const std::vector<std::string>& segments, const net::HttpRequest& request) const;
@@ -107,6 +110,22 @@ net::HttpResponse delete_device(Services&, const Call&);
 net::HttpResponse list_modules(Services&, const Call&);
 net::HttpResponse device_statistics(Services&, const Call&);
 net::HttpResponse service_statistics(Services&, const Call&);
+net::HttpResponse regenerate_key(Services&, const Call&);
+// api_transfers.cc
+net::HttpResponse create_transfer(Services&, const Call&);
+net::HttpResponse list_transfers(Services&, const Call&);
+net::HttpResponse get_transfer(Services&, const Call&);
+net::HttpResponse cancel_transfer(Services&, const Call&);
+net::HttpResponse grant_container(Services&, const Call&);
+awaitable<net::HttpResponse> put_container_blob(Services&, Call);
+awaitable<net::HttpResponse> get_container_blob(Services&, Call);
+// api_policies.cc
+net::HttpResponse list_policies(Services&, const Call&);
+net::HttpResponse get_policy(Services&, const Call&);
+net::HttpResponse put_policy(Services&, const Call&);
+net::HttpResponse delete_policy(Services&, const Call&);
+net::HttpResponse get_policy_keys(Services&, const Call&);
+net::HttpResponse regenerate_policy_key(Services&, const Call&);
 // api_bulk.cc
 net::HttpResponse bulk_devices(Services&, const Call&);
 // api_twins.cc
@@ -147,6 +166,8 @@ awaitable<net::HttpResponse> get_artifact(Services&, Call);
 net::HttpResponse edge_authority(Services&, const Call&);
 net::HttpResponse identities_in_scope(Services&, const Call&);
 // api_uploads.cc
+awaitable<net::HttpResponse> list_files(Services&, Call);
+awaitable<net::HttpResponse> delete_file(Services&, Call);
 net::HttpResponse begin_upload(Services&, const Call&);
 net::HttpResponse end_upload(Services&, const Call&);
 awaitable<net::HttpResponse> put_blob(Services&, Call);
@@ -200,6 +221,19 @@ net::HttpResponse rotate_certificate(Services&, const Call&);
 
 // -- What several of them share
 
+/// The blob service speaks XML; its messages are ours and hold nothing of the request.
+net::HttpResponse blob_error(const Error& error);
+/// The signature in a blob's address (wire facts 3). Fault::denied.
+Result<> check_blob_grant(const Services& services, const Call& call);
+Result<> check_container_grant(const Services& services, const Call& call);
+/// Does what one bulk item says; nothing, or what is wrong with it (wire facts 2.3).
+std::optional<json::Object> import_item(Services& services, const json::Value& item);
+/// One line of an export, as import_item takes it; empty if the device has just gone.
+std::string export_line(const Services& services, const device::IdentityName& name, bool keys);
+/// Counts an attempt that is refused, and logs it: from whom, and as whom if that is known. Any thread.
+void note_refusal(Services& services, Way way, const net::HttpRequest& request, std::string_view who, const Error& why);
+/// `{"key":"primary"}` of a request to regenerate. Fault::invalid_input.
+Result<device::KeyChange> key_change_of(const Call& call);
 /// x-ms-max-item-count. Fault::invalid_input.
 Result<std::size_t> page_size_of(const Call& call);
 net::HttpResponse page_answer(json::Array rows, std::string_view item_type, std::string_view continuation);

@@ -60,6 +60,7 @@ std::optional<Refusal> run_item(Services& services, const json::Value& item, con
   const auto stored = old ? services.registry.update(std::move(*identity)) : services.registry.create(std::move(*identity));
   if (!stored) return Refusal{kind_of(stored.error().fault), stored.error().message};
   if (old && !enabled) cut_off(services, with_modules(services, name), false, "disabled in the registry");
+  if (old && enabled) services.endpoint.recheck(name, "its credentials were changed in the registry");
   if (const auto written = write_twin(services, name, *patch); !written)
     return Refusal{kind_of(written.error().fault), written.error().message};
   return std::nullopt;
@@ -67,30 +68,33 @@ std::optional<Refusal> run_item(Services& services, const json::Value& item, con
 
 }  // namespace
 
+std::optional<json::Object> import_item(Services& services, const json::Value& item) {
+  const auto id_text = json::get_string(item, "id", "bulk item");
+  const auto mode = json::get_string_or(item, "importMode", "create", "bulk item");
+  const auto id = id_text ? device::parse_device_id(*id_text) : Result<device::DeviceId>(fail(id_text.error()));
+  std::optional<Refusal> refusal;
+  if (!id)
+    refusal = Refusal{kinds::argument_invalid, id.error().message};
+  else if (!mode)
+    refusal = Refusal{kinds::argument_invalid, mode.error().message};
+  else
+    refusal = run_item(services, item, *id, text::to_lower(*mode));
+  if (!refusal) return std::nullopt;
+  return json::Object{{"deviceId", id_text ? *id_text : std::string()},
+                      {"moduleId", nullptr},
+                      {"errorCode", refusal->kind.name},
+                      {"errorStatus", refusal->text},
+                      {"operation", mode ? *mode : std::string()}};
+}
+
 net::HttpResponse bulk_devices(Services& services, const Call& call) {
   const auto document = call.json();
   if (!document) return services.error(document.error());
   if (!document->is_array() || document->as_array().empty() || document->as_array().size() > most_items)
     return services.error(kinds::argument_invalid, fmt::format("request body: expected an array of 1 to {} devices", most_items));
   json::Array errors;
-  for (const auto& item : document->as_array()) {
-    const auto id_text = json::get_string(item, "id", "bulk item");
-    const auto mode = json::get_string_or(item, "importMode", "create", "bulk item");
-    const auto id = id_text ? device::parse_device_id(*id_text) : Result<device::DeviceId>(fail(id_text.error()));
-    std::optional<Refusal> refusal;
-    if (!id)
-      refusal = Refusal{kinds::argument_invalid, id.error().message};
-    else if (!mode)
-      refusal = Refusal{kinds::argument_invalid, mode.error().message};
-    else
-      refusal = run_item(services, item, *id, text::to_lower(*mode));
-    if (refusal)
-      errors.push_back(json::Object{{"deviceId", id_text ? *id_text : std::string()},
-                                    {"moduleId", nullptr},
-                                    {"errorCode", refusal->kind.name},
-                                    {"errorStatus", refusal->text},
-                                    {"operation", mode ? *mode : std::string()}});
-  }
+  for (const auto& item : document->as_array())
+    if (auto error = import_item(services, item)) errors.emplace_back(*std::move(error));
   const bool well = errors.empty();
   return json_answer(well ? 200 : 400,
                      json::Object{{"isSuccessful", well}, {"errors", std::move(errors)}, {"warnings", json::Array{}}});

@@ -126,8 +126,7 @@ awaitable<Result<endpoint::Registrant>> registrant_of(Services& services, const 
 
 /// A stranger learns nothing about which registrations there are; the log does.
 net::HttpResponse refuse_registrant(Services& services, const Call& call, const Error& error) {
-  ++services.counters.refused_calls;
-  log::warn("hub", "refused a registration from {}: {}", call.request.peer, error.message);
+  note_refusal(services, Way::registration, call.request, {}, error);
   const bool malformed = error.fault == Fault::invalid_input;
   const json::Value body = json::Object{{"errorCode", malformed ? 400004 : 401002},
                                         {"trackingId", random_uuid()},

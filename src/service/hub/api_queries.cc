@@ -37,30 +37,35 @@ net::HttpResponse query_devices(Services& services, const Call& call) {
   return page_answer(std::move(page->rows), page->item_type, page->continuation);
 }
 
+std::string export_line(const Services& services, const device::IdentityName& name, bool keys) {
+  const IdentityPtr identity = services.registry.identities().find(name);
+  const auto twin = services.registry.twin(name);
+  if (!identity || !twin) return {};
+  const json::Value document = device::to_json(*identity);
+  json::Object item{{"id", name.device.str()}, {"importMode", "createOrUpdate"}};
+  for (const char* member : {"eTag", "status", "statusReason", "capabilities", "deviceScope", "parentScopes"})
+    if (const json::Value* value = document.find(std::string_view(member) == "eTag" ? "etag" : member)) item.set(member, *value);
+  if (keys) item.set("authentication", *document.find("authentication"));
+  item.set("tags", twin->tags);
+  item.set("properties", json::Object{{"desired", twin->desired.values}});
+  return json::print(item) + "\n";
+}
+
 /// One line of JSON a device, as POST /devices takes it back: identity, tags and desired properties; keys only when asked for.
 net::HttpResponse export_devices(Services& services, const Call& call) {
   const bool keys = call.request.query("keys") == "true";
   const auto size = page_size_of(call);
   if (!size) return services.error(size.error());
-  if (keys && !call.caller.rights.registry_write)
-    return services.error(kinds::unauthorized, "keys are exported to callers with the right to write the registry only");
+  if (keys && !call.caller.rights.registry_write) {
+    const Error why{Fault::denied, "keys are exported to callers with the right to write the registry only"};
+    note_refusal(services, Way::https, call.request, "policy " + call.caller.policy, why);
+    return services.error(why);
+  }
   const std::string after = call.request.query("after");
   const auto names = services.registry.names_after(after, *size);
   if (!names) return services.error(names.error());
   std::string lines;
-  for (const auto& name : *names) {
-    const IdentityPtr identity = services.registry.identities().find(name);
-    const auto twin = services.registry.twin(name);
-    if (!identity || !twin) continue;
-    const json::Value document = device::to_json(*identity);
-    json::Object item{{"id", name.device.str()}, {"importMode", "createOrUpdate"}};
-    for (const char* member : {"eTag", "status", "statusReason", "capabilities", "deviceScope", "parentScopes"})
-      if (const json::Value* value = document.find(std::string_view(member) == "eTag" ? "etag" : member)) item.set(member, *value);
-    if (keys) item.set("authentication", *document.find("authentication"));
-    item.set("tags", twin->tags);
-    item.set("properties", json::Object{{"desired", twin->desired.values}});
-    lines += json::print(item) + "\n";
-  }
+  for (const auto& name : *names) lines += export_line(services, name, keys);
   net::HttpResponse response = net::text_response(200, std::move(lines), "application/x-ndjson");
   if (names->size() == *size) response.headers.set("x-ms-continuation", names->back().device.str());
   return response;

@@ -48,16 +48,17 @@ net::HttpResponse create(Services& services, device::Identity identity) {
 
 net::HttpResponse update(Services& services, device::Identity identity, const device::Identity& old) {
   const bool shut_out = !identity.enabled && old.enabled;
-  const bool other_keys = identity.primary_key != old.primary_key || identity.secondary_key != old.secondary_key ||
-                          identity.primary_thumbprint != old.primary_thumbprint ||
-                          identity.secondary_thumbprint != old.secondary_thumbprint ||
-                          identity.authentication != old.authentication;
+  const bool other_keys = identity.primary_key != old.primary_key || identity.secondary_key != old.secondary_key;
+  const bool other_kind = identity.authentication != old.authentication || identity.primary_thumbprint != old.primary_thumbprint ||
+                          identity.secondary_thumbprint != old.secondary_thumbprint;
   const auto made = services.registry.update(std::move(identity));
   if (!made) return services.error(made.error());
   if (shut_out)
     cut_off(services, with_modules(services, old.name), false, "disabled in the registry");
-  else if (other_keys)
+  else if (other_kind)
     cut_off(services, {old.name}, false, "its credentials were changed in the registry");
+  else if (other_keys)  // who came with the key that stays goes on
+    services.endpoint.recheck(old.name, "its key was changed in the registry");
   return with_etag(json_answer(200, document_of(services, *made)), made->etag);
 }
 
@@ -82,6 +83,20 @@ net::HttpResponse get_device(Services& services, const Call& call) {
   if (auto answer = missing(services, call.target)) return *std::move(answer);
   const IdentityPtr identity = services.registry.identities().find(call.target);
   return with_etag(json_answer(200, document_of(services, *identity)), identity->etag);
+}
+
+net::HttpResponse regenerate_key(Services& services, const Call& call) {
+  if (auto answer = missing(services, call.target)) return *std::move(answer);
+  const auto change = key_change_of(call);
+  if (!change) return services.error(change.error());
+  const IdentityPtr old = services.registry.identities().find(call.target);
+  if (old->authentication != device::Authentication::sas)
+    return services.error(kinds::argument_invalid, "the identity does not authenticate with keys");
+  if (!twin::etag_matches(call.request.headers.get("if-match"), old->etag))
+    return services.error(kinds::precondition_failed, "the identity has another etag by now");
+  device::Identity next = *old;
+  device::change_keys(*change, next.primary_key, next.secondary_key);
+  return update(services, std::move(next), *old);
 }
 
 net::HttpResponse list_devices(Services& services, const Call& call) {

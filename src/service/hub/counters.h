@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "foundation/result.h"
+#include "service/hub/refusals.h"
 
 namespace nacelle::hub {
 
@@ -19,9 +20,8 @@ struct Counters {
     (refused ? refused_messages : acked) += count;
     if (refused && refused->fault == Fault::exhausted) refused_full += count;
   }
-  std::atomic<std::uint64_t> refused_connections{0};  ///< credentials that did not hold, over MQTT
-  std::atomic<std::uint64_t> refused_calls{0};        ///< and over HTTPS
-  std::atomic<std::int64_t> messages_waiting{0};      ///< for devices
+  Refusals refusals;                              ///< attempts with credentials or rights that did not hold
+  std::atomic<std::int64_t> messages_waiting{0};  ///< for devices
   std::atomic<std::uint64_t> messages_sent{0};
   std::atomic<std::uint64_t> messages_completed{0};
   std::atomic<std::uint64_t> messages_dead_lettered{0};  ///< expired, rejected, purged, abandoned too often

@@ -19,6 +19,7 @@ inline constexpr ErrorKind argument_invalid{400004, "ArgumentInvalid", 400};
 inline constexpr ErrorKind bulk_failure{400013, "BulkRegistryOperationFailure", 400};
 inline constexpr ErrorKind unauthorized{401002, "IotHubUnauthorizedAccess", 401};
 inline constexpr ErrorKind too_many_uploads{403006, "DeviceMaximumActiveFileUploadLimitExceeded", 403};
+inline constexpr ErrorKind quota_exceeded{403002, "IotHubQuotaExceeded", 403};
 inline constexpr ErrorKind queue_full{403004, "DeviceMaximumQueueDepthExceeded", 403};
 inline constexpr ErrorKind device_not_found{404001, "DeviceNotFound", 404};
 inline constexpr ErrorKind module_not_found{404010, "ModuleNotFound", 404};
@@ -28,6 +29,8 @@ inline constexpr ErrorKind configuration_not_found{404000, "ConfigurationNotFoun
 inline constexpr ErrorKind certificate_not_found{404000, "CertificateNotFound", 404};
 inline constexpr ErrorKind certificate_exists{409000, "CertificateAlreadyExists", 409};
 inline constexpr ErrorKind too_many_certificates{403000, "CertificateQuotaExceeded", 403};
+inline constexpr ErrorKind policy_not_found{404000, "PolicyNotFound", 404};
+inline constexpr ErrorKind policy_exists{409000, "PolicyAlreadyExists", 409};
 inline constexpr ErrorKind too_many_jobs{403003, "JobQuotaExceeded", 403};
 inline constexpr ErrorKind too_many_configurations{403000, "ConfigurationQuotaExceeded", 403};
 inline constexpr ErrorKind job_exists{409000, "JobAlreadyExists", 409};

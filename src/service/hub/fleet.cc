@@ -4,6 +4,7 @@
 #include "service/hub/configurations.h"
 #include "service/hub/jobs.h"
 #include "service/hub/provisioning.h"
+#include "service/hub/transfers.h"
 
 namespace nacelle::hub {
 
@@ -22,6 +23,7 @@ Result<> Fleet::open(Services& services) {
   provisioning->serve(services);
   TRY_LET(configurations, Configurations::open(services));
   TRY_LET(jobs, Jobs::open(services));
+  TRY_LET(transfers, Transfers::open(services));
   services.registry.on_change([this](const device::IdentityName& name) { configurations->changed(name); });
   return {};
 }
@@ -36,6 +38,7 @@ awaitable<void> Fleet::close() {
   };
   co_await run_on(services_->disk.tables(), stop);
   co_await jobs->close();
+  co_await transfers->close();
 }
 
 }  // namespace nacelle::hub

@@ -1,6 +1,7 @@
 #pragma once
 // Fleet: what concerns many devices at once, over the registry: queries, configurations, jobs, provisioning.
 
+#include "foundation/async.h"
 #include "service/hub/queries.h"
 
 namespace nacelle::hub {
@@ -9,6 +10,7 @@ struct Services;
 class Configurations;
 class Jobs;
 class Provisioning;
+class Transfers;
 class Disk;
 
 struct Fleet {
@@ -25,6 +27,7 @@ struct Fleet {
   Queries queries;
   std::unique_ptr<Configurations> configurations;
   std::unique_ptr<Jobs> jobs;
+  std::unique_ptr<Transfers> transfers;
   std::unique_ptr<Provisioning> provisioning;  ///< there from the beginning
 
  private:

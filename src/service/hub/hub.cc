@@ -22,7 +22,8 @@ constexpr std::chrono::seconds sweep_interval{5};
 constexpr std::chrono::hours renewal_interval{1};
 // A model artifact comes in one body; blob blocks are at most 4 MiB from the SDKs we know.
 constexpr ByteCount largest_body = 64_MiB;
-// Bodies are held in memory: connections times body is the bound that counts.
+// Bodies are held in memory: of all connections together so many bytes (docs/decisions/0221-bodies-in-memory.md).
+constexpr ByteCount most_body_bytes = 256_MiB;
 constexpr std::size_t most_https_connections = 1000;
 
 std::vector<std::string> every_host_name(const Authority::Names& names) {
@@ -79,7 +80,7 @@ Result<> Hub::open_stores() {
   TRY_LET(registry_, Registry::open(*registry_tables_, clock_));
   TRY_LET(device_authorities_, DeviceAuthorities::open(*registry_tables_, disk_.tables(), clock_, authority_->devices_pem()));
   TRY_LET(objects_, storage::open_folder_store(dir / "objects", files_));
-  TRY_LET(uploads_, Uploads::open(*registry_tables_, *objects_, clock_, registry_->secret()));
+  TRY_LET(uploads_, Uploads::open(*registry_tables_, *objects_, clock_, registry_->secret(), options_.uploads));
   storage::LogOptions log;
   log.directory = dir / "events";
   log.partitions = options_.partitions;
@@ -198,18 +199,25 @@ Result<> Hub::listen_for_calls(const std::shared_ptr<net::TlsServerContext>& tls
                                routes_,
                                *fleet_,
                                executor_,
-                               counters_});
+                               counters_,
+                               [this]() -> Result<> {
+                                 TRY_LET(const endpoint::HubFile file, describe());
+                                 return publish(file);
+                               }});
   TRY(open_fleet());
   api_ = std::make_unique<Api>(*services_);
   net::HttpLimits limits;
   limits.max_body_bytes = largest_body;
   limits.max_connections = most_https_connections;
+  limits.max_bodies_bytes = most_body_bytes;
+  const auto may_send = [api = api_.get()](const net::HttpRequest& head) { return api->refuse_by_head(head); };
   const auto answer = [api = api_.get()](net::HttpRequest request) -> awaitable<net::HttpResponse> {
     if (auto page = answer_console(request)) co_return *std::move(page);
     auto response = co_await api->answer(std::move(request));
     co_return response;
   };
-  TRY_LET(https_, net::HttpServer::listen(executor_, {options_.bind, options_.https, {}}, tls, answer, limits, websockets()));
+  TRY_LET(https_,
+          net::HttpServer::listen(executor_, {options_.bind, options_.https, {}}, tls, answer, limits, websockets(), may_send));
   services_->https_port = file_.https = https_->port();
 
   const auto metrics = [this](net::HttpRequest request) { return scrape(std::move(request)); };
@@ -234,16 +242,26 @@ std::vector<net::WebSocketRoute> Hub::websockets() {
 }
 
 Result<> Hub::write_hub_file() {
-  file_.host = options_.host;
-  file_.ca_path = storage::fs::absolute(authority_->root_path());
+  TRY_LET(file_, describe());
+  return publish(file_);
+}
+
+Result<endpoint::HubFile> Hub::describe() const {
+  endpoint::HubFile file = file_;
+  file.host = options_.host;
+  file.ca_path = storage::fs::absolute(authority_->root_path());
   sas::ConnectionString owner;
   owner.host_name = options_.host;
   owner.policy_name = "iothubowner";
-  const device::Policy* policy = registry_->policy(owner.policy_name);
+  const PolicyPtr policy = registry_->policy(owner.policy_name);
   if (!policy) return fail(Fault::corrupt, "the registry has no policy 'iothubowner'");
   owner.shared_access_key = policy->primary_key;
-  file_.connection_string = sas::print_connection_string(owner);
-  return storage::write_file_atomic(files_, options_.directory / "hub.json", json::print_pretty(hub_file_document(file_)) + "\n",
+  file.connection_string = sas::print_connection_string(owner);
+  return file;
+}
+
+Result<> Hub::publish(const endpoint::HubFile& file) const {
+  return storage::write_file_atomic(files_, options_.directory / "hub.json", json::print_pretty(hub_file_document(file)) + "\n",
                                     0600);
 }
 
@@ -280,6 +298,12 @@ awaitable<void> Hub::sweep_messages() {
     auto work = [this] { return cloud_to_device_->sweep(); };
     const auto swept = co_await run_on(disk_.tables(), work);
     if (!swept) log::error("hub", "messages to devices: {}", swept.error().message);
+    auto look = [this] { return uploads_->sweep(); };
+    const auto stale = co_await run_on(disk_.tables(), look);
+    if (!stale) log::error("hub", "uploads: {}", stale.error().message);
+    if (!stale || stale->empty()) continue;
+    auto discard = [this, blocks = *stale] { return uploads_->discard(blocks), true; };
+    co_await run_on(disk_.files(), discard);
   }
 }
 

@@ -29,6 +29,7 @@ struct HubOptions {
   bool open_namespace = false;        ///< any MQTT client, under the rules of `namespace.json` in the folder (docs/mqtt.md)
   bool allow_anonymous = false;       ///< there, clients without a user name too
   storage::Partition partitions = 4;
+  UploadLimits uploads{};
 };
 
 /// Close it before destroying it. What it has acknowledged survives a kill at any instant, before, during or after.
@@ -61,6 +62,8 @@ class Hub {
   Result<> open_fleet();
   std::vector<net::WebSocketRoute> websockets();
   Result<> write_hub_file();
+  Result<endpoint::HubFile> describe() const;
+  Result<> publish(const endpoint::HubFile& file) const;
   awaitable<void> keep_within_bounds();
   awaitable<void> start_webhooks();
   awaitable<void> sweep_messages();

@@ -185,7 +185,7 @@ TEST_F(HubTest, calls_without_right_or_token_are_refused) {
   EXPECT_EQ(call("POST", "/devices/d1/messages/events", "{}", {}, token(device, std::chrono::hours{-1})).status, 401);
   EXPECT_EQ(call("GET", "/nothing").status, 404);
   EXPECT_EQ(call("PATCH", "/devices/d1").status, 405);
-  EXPECT_EQ(hub->services().counters.refused_calls, 5u);
+  EXPECT_EQ(hub->services().counters.refusals.of(Way::https), 5u);
 }
 
 TEST_F(HubTest, metrics_are_prometheus_text) {

@@ -8,16 +8,21 @@ using device::IdentityName;
 
 awaitable<Result<Timestamp>> Ingest::authenticate(IdentityName who, telemetry::UserName, std::string password,
                                                   Bytes certificate_der) {
-  auto checked = access_.check_device(who, password, certificate_der);
-  if (!checked) ++counters_.refused_connections;
-  co_return checked;
+  co_return access_.check_device(who, password, certificate_der);
 }
 
 awaitable<Result<endpoint::Principal>> Ingest::authenticate_plain(std::string user_name, std::string password,
                                                                   Bytes certificate_der) {
-  auto checked = access_.check_plain(user_name, password, certificate_der);
-  if (!checked) ++counters_.refused_connections;
-  co_return checked;
+  co_return access_.check_plain(user_name, password, certificate_der);
+}
+
+void Ingest::refused(Attempt attempt, const Error& why) {
+  switch (attempt) {
+    case Attempt::connect: return counters_.refusals.count(Way::connect, why);
+    case Attempt::registration: return counters_.refusals.count(Way::registration, why);
+    case Attempt::publish: return counters_.refusals.count(Way::publish, why);
+    case Attempt::subscribe: return counters_.refusals.count(Way::subscribe, why);
+  }
 }
 
 void Ingest::connected(const IdentityName& who) {

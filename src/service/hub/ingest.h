@@ -32,6 +32,11 @@ class Ingest final : public endpoint::DeviceBackend {
                                             Bytes certificate_der) override;
   awaitable<Result<endpoint::Principal>> authenticate_plain(std::string user_name, std::string password,
                                                             Bytes certificate_der) override;
+  endpoint::Credential credential(const std::string& name, std::string_view password) override {
+    return access_.credential(name, password);
+  }
+  bool holds(const std::string& name, const endpoint::Credential& credential) override { return access_.holds(name, credential); }
+  void refused(Attempt attempt, const Error& why) override;
   void connected(const device::IdentityName& who) override;
   void disconnected(const device::IdentityName& who) override;
 

@@ -78,9 +78,9 @@ std::string print_metrics(const MetricSources& sources) {
                counters.hub_messages);
   page.counter("nacelle_hub_own_messages_lost_total", "Of these, not stored: the log or the disk was full",
                counters.lost_hub_messages);
-  page.counter("nacelle_hub_refused_total", "Attempts with credentials or rights that did not hold", counters.refused_connections,
-               {{"by", "mqtt"}});
-  page.counter("nacelle_hub_refused_total", "", counters.refused_calls, {{"by", "https"}});
+  for (const auto& one : counters.refusals.readings())
+    page.counter("nacelle_hub_refused_total", "Attempts with credentials or rights that did not hold",
+                 static_cast<double>(one.count), {{"by", std::string(one.way)}, {"reason", std::string(one.reason)}});
   page.gauge("nacelle_hub_device_messages_waiting", "Messages that wait for their device",
              static_cast<double>(counters.messages_waiting));
   page.counter("nacelle_hub_device_messages_sent_total", "Messages taken for devices", counters.messages_sent);

@@ -90,7 +90,7 @@ std::string shown(const IdentityName& name) {
 Result<std::unique_ptr<Registry>> Registry::open(storage::Database& tables, const Clock& clock) {
   std::unique_ptr<Registry> registry(new Registry(tables, clock));
   TRY(registry->load());
-  TRY(registry->load_policies());
+  TRY_LET(registry->policies_, Policies::open(tables));
   TRY(registry->load_secret());
   return registry;
 }
@@ -104,41 +104,6 @@ Result<> Registry::load() {
   return {};
 }
 
-Result<> Registry::load_policies() {
-  TRY_LET(const auto found, tables_.query("SELECT count(*) FROM policy"));
-  if (storage::integer(found[0][0]) == 0) {
-    // Wire facts 2.12: name, then registry read, registry write, service, device.
-    struct BuiltIn {
-      const char* name;
-      device::Rights rights;
-    };
-    const BuiltIn built_in[] = {{"iothubowner", {true, true, true, true}},
-                                {"service", {false, false, true, false}},
-                                {"device", {false, false, false, true}},
-                                {"registryRead", {true, false, false, false}},
-                                {"registryReadWrite", {true, true, false, false}}};
-    const auto write = [&]() -> Result<> {
-      for (const auto& policy : built_in)
-        TRY(tables_.run("INSERT INTO policy VALUES (?, ?, ?, ?, ?, ?, ?)", policy.name, sas::random_key(), sas::random_key(),
-                        policy.rights.registry_read, policy.rights.registry_write, policy.rights.service_connect,
-                        policy.rights.device_connect));
-      return {};
-    };
-    TRY(tables_.transaction(write));
-  }
-  // Of the provisioning service; hubs made before there was one get it too.
-  TRY(tables_.run("INSERT OR IGNORE INTO policy VALUES ('provisioningserviceowner', ?, ?, 1, 1, 0, 0)", sas::random_key(),
-                  sas::random_key()));
-  TRY_LET(const auto rows, tables_.query("SELECT name, primary_key, secondary_key, registry_read, registry_write, service_connect, "
-                                         "device_connect FROM policy ORDER BY name"));
-  for (const Row& row : rows) {
-    const auto right = [&](std::size_t column) { return storage::integer(row[column]) != 0; };
-    policies_.push_back(
-        {storage::text(row[0]), storage::text(row[1]), storage::text(row[2]), {right(3), right(4), right(5), right(6)}});
-  }
-  return {};
-}
-
 Result<> Registry::load_secret() {
   TRY_LET(auto rows, tables_.query("SELECT value FROM meta WHERE name = 'secret'"));
   if (rows.empty()) {
@@ -147,11 +112,6 @@ Result<> Registry::load_secret() {
   }
   secret_ = storage::blob(rows[0][0]);
   return {};
-}
-
-const device::Policy* Registry::policy(std::string_view name) const {
-  const auto at = std::find_if(policies_.begin(), policies_.end(), [&](const auto& policy) { return policy.name == name; });
-  return at == policies_.end() ? nullptr : &*at;
 }
 
 /// Rises with time and never repeats: a device deleted and made again is another device.

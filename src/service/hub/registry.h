@@ -10,6 +10,7 @@
 #include "domain/twin/twin.h"
 #include "foundation/clock.h"
 #include "service/hub/identities.h"
+#include "service/hub/policies.h"
 #include "storage/tables/database.h"
 
 namespace nacelle::hub {
@@ -26,7 +27,7 @@ class RegistryWatcher {
   virtual bool wants(telemetry::Source source) const = 0;
 };
 
-/// Belongs to the tables strand (Disk::tables), but for identities(), policies() and secret(), which any thread may read.
+/// Belongs to the tables strand (Disk::tables), but for identities(), policy() and secret(), which any thread may read.
 /// Every change is durable when the call is back.
 class Registry {
  public:
@@ -34,8 +35,10 @@ class Registry {
   static Result<std::unique_ptr<Registry>> open(storage::Database& tables, const Clock& clock);
 
   const Identities& identities() const { return identities_; }
-  const device::Policy* policy(std::string_view name) const;  ///< null if unknown
-  const Bytes& secret() const { return secret_; }             ///< 32 bytes of this hub's own, for signing its own grants
+  PolicyPtr policy(std::string_view name) const { return policies_->find(name); }  ///< null if unknown
+  Policies& policies() { return *policies_; }
+  const Policies& policies() const { return *policies_; }
+  const Bytes& secret() const { return secret_; }  ///< 32 bytes of this hub's own, for signing its own grants
 
   /// A new device or module, with its twin; an edge device with its scope and its modules `$edgeAgent` and `$edgeHub`.
   /// Fault::conflict if it exists, not_found if a module's device does not, exhausted beyond max_modules.
@@ -76,7 +79,6 @@ class Registry {
  private:
   Registry(storage::Database& tables, const Clock& clock) : tables_(tables), clock_(clock) {}
   Result<> load();
-  Result<> load_policies();
   Result<> load_secret();
   Result<> insert(const device::Identity& identity);
   bool watched(telemetry::Source source) const { return watcher_ && watcher_->wants(source); }
@@ -88,8 +90,8 @@ class Registry {
   storage::Database& tables_;
   const Clock& clock_;
   Identities identities_;
-  std::vector<device::Policy> policies_;  // fixed once open
-  Bytes secret_;                          // fixed once open
+  std::unique_ptr<Policies> policies_;
+  Bytes secret_;  // fixed once open
   std::int64_t last_generation_ = 0;
   std::map<device::IdentityName, device::ConnectionFacts> presence_;
   std::vector<std::function<void(const device::IdentityName&)>> told_;

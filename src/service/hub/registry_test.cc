@@ -65,7 +65,7 @@ TEST_F(RegistryTest, file_with_keys_is_private) {
 TEST_F(RegistryTest, five_policies_with_keys_of_their_own) {
   std::set<std::string> keys;
   for (const char* name : {"iothubowner", "service", "device", "registryRead", "registryReadWrite"}) {
-    const device::Policy* policy = registry->policy(name);
+    const PolicyPtr policy = registry->policy(name);
     ASSERT_TRUE(policy) << name;
     keys.insert(policy->primary_key);
     keys.insert(policy->secondary_key);

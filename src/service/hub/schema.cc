@@ -83,6 +83,24 @@ CREATE TABLE authority (
   name TEXT PRIMARY KEY, certificate TEXT NOT NULL, verified INTEGER NOT NULL, code TEXT NOT NULL, created_at TEXT NOT NULL,
   updated_at TEXT NOT NULL, etag INTEGER NOT NULL
 ) STRICT;
+)sql",
+    // Rights of the provisioning service, apart from those of the registry.
+    R"sql(
+ALTER TABLE policy ADD COLUMN enrollment_read INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE policy ADD COLUMN enrollment_write INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE policy ADD COLUMN registration_read INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE policy ADD COLUMN registration_write INTEGER NOT NULL DEFAULT 0;
+UPDATE policy SET enrollment_read = 1, enrollment_write = 1, registration_read = 1, registration_write = 1
+  WHERE name IN ('iothubowner', 'provisioningserviceowner');
+UPDATE policy SET registry_read = 0, registry_write = 0 WHERE name = 'provisioningserviceowner';
+)sql",
+    // Import and export of the registry.
+    R"sql(
+CREATE TABLE transfer (
+  sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, type TEXT NOT NULL, input TEXT NOT NULL,
+  output TEXT NOT NULL, with_keys INTEGER NOT NULL, status TEXT NOT NULL, progress INTEGER NOT NULL, started_at TEXT NOT NULL,
+  ended_at TEXT NOT NULL, failure TEXT NOT NULL
+) STRICT;
 )sql"};
 
 const std::vector<std::string> session_migrations{

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "codec/digest/digest.h"
 #include "codec/text/encoding.h"
 #include "foundation/log.h"
@@ -15,6 +17,8 @@ constexpr ByteCount largest_block = 100_MiB;
 constexpr ByteCount largest_blob = 1_GiB;
 
 std::string object_of(const std::string& blob_name) { return fmt::format("{}/{}", upload_container, blob_name); }
+
+std::string device_of(const std::string& blob_name) { return blob_name.substr(0, blob_name.find('/')); }
 
 // Block ids are the client's text: hashed, they are safe as names.
 std::string block_object(const std::string& correlation_id, const std::string& block_id) {
@@ -30,8 +34,108 @@ Result<std::unique_ptr<Uploads>> Uploads::open(storage::Database& tables, storag
   std::vector<std::string> names;
   for (const auto& object : left) names.push_back(object.name);
   uploads->discard(names);
+  TRY(uploads->count_files());
   return uploads;
 }
+
+Result<> Uploads::count_files() {
+  TRY_LET(const auto found, files_of({}));
+  for (const UploadedFile& file : found) {
+    files_[file.device] += file.bytes;
+    bytes_in_all_ += file.bytes;
+  }
+  return {};
+}
+
+// -- Quota -----------------------------------------------------------------------------------------------------------------
+
+ByteCount Uploads::used_by(const std::string& device) const {
+  const auto at = files_.find(device);
+  ByteCount used = at == files_.end() ? 0 : at->second;
+  for (auto staged = staged_.lower_bound(device + "/"); staged != staged_.end() && staged->first.starts_with(device + "/");
+       ++staged)
+    used += staged->second.bytes;
+  return used;
+}
+
+/// `less`: bytes that the new ones take the place of.
+Result<> Uploads::check_quota(const std::string& device, ByteCount more, ByteCount less) const {
+  const ByteCount of_device = used_by(device);
+  if (limits_.quota_of_device > 0 && of_device - less + more > limits_.quota_of_device)
+    return fail(Fault::conflict, fmt::format("device '{}' has uploaded {} bytes; {} more are above its quota of {}", device,
+                                             of_device - less, more, limits_.quota_of_device));
+  ByteCount in_all = bytes_in_all_;
+  for (const auto& [name, staged] : staged_) in_all += staged.bytes;
+  if (limits_.quota_in_all > 0 && in_all - less + more > limits_.quota_in_all)
+    return fail(Fault::conflict, fmt::format("devices have uploaded {} bytes; {} more are above the quota of {} for all",
+                                             in_all - less, more, limits_.quota_in_all));
+  return {};
+}
+
+Result<> Uploads::claim_whole(const std::string& blob_name, ByteCount bytes) {
+  TRY(open_upload_of(blob_name));
+  const std::string device = device_of(blob_name);
+  TRY(check_quota(device, bytes));
+  files_[device] += bytes;
+  bytes_in_all_ += bytes;
+  return {};
+}
+
+ByteCount Uploads::bytes_of(const std::string& blob_name, const std::vector<std::string>& block_ids) const {
+  const auto at = staged_.find(blob_name);
+  if (at == staged_.end()) return 0;
+  ByteCount bytes = 0;
+  for (const auto& id : block_ids)
+    if (const auto block = at->second.blocks.find(id); block != at->second.blocks.end()) bytes += block->second;
+  return bytes;
+}
+
+void Uploads::claim_blocks(const std::string& blob_name, const std::vector<std::string>& block_ids) {
+  const ByteCount bytes = bytes_of(blob_name, block_ids);
+  files_[device_of(blob_name)] += bytes;
+  bytes_in_all_ += bytes;
+}
+
+void Uploads::give_back(const std::string& blob_name, ByteCount bytes) {
+  ByteCount& of_device = files_[device_of(blob_name)];
+  of_device -= std::min(of_device, bytes);
+  bytes_in_all_ -= std::min(bytes_in_all_, bytes);
+}
+
+// -- Files that are there --------------------------------------------------------------------------------------------------
+
+Result<std::vector<UploadedFile>> Uploads::files_of(const std::string& device) const {
+  const std::string container = std::string(upload_container) + "/";
+  TRY_LET(const auto objects, objects_.list(device.empty() ? container : object_of(device) + "/"));
+  std::vector<UploadedFile> found;
+  for (const auto& object : objects) {
+    const std::string blob_name = object.name.substr(container.size());
+    found.push_back({device_of(blob_name), blob_name, object.bytes, object.modified_at});
+  }
+  return found;
+}
+
+Result<std::optional<UploadedFile>> Uploads::find(const std::string& blob_name) const {
+  TRY_LET(const auto objects, objects_.list(object_of(blob_name)));
+  for (const auto& object : objects)
+    if (object.name == object_of(blob_name))
+      return std::optional(UploadedFile{device_of(blob_name), blob_name, object.bytes, object.modified_at});
+  return std::optional<UploadedFile>{};
+}
+
+ByteCount Uploads::size_of(const std::string& blob_name) const {
+  const auto file = find(blob_name);
+  return file && *file ? (*file)->bytes : 0;
+}
+
+Result<ByteCount> Uploads::remove(const std::string& blob_name) {
+  TRY_LET(const auto file, find(blob_name));
+  if (!file) return fail(Fault::not_found, fmt::format("there is no uploaded file '{}'", blob_name));
+  TRY(objects_.remove(object_of(blob_name)));
+  return file->bytes;
+}
+
+// -- An upload's life ------------------------------------------------------------------------------------------------------
 
 Result<UploadGrant> Uploads::grant(const std::string& device, const std::string& blob) {
   if (blob.empty() || blob.size() > 1024) return fail(Fault::invalid_input, "blobName: expected 1 to 1024 characters");
@@ -44,6 +148,7 @@ Result<UploadGrant> Uploads::grant(const std::string& device, const std::string&
     return fail(Fault::exhausted,
                 fmt::format("device '{}' has {} open uploads, the most a device may have", device, limits_.open_per_device));
 
+  TRY(check_quota(device, 1));  // a device without room learns it before it sends
   const std::int64_t expires = unix_seconds(clock_.now() + limits_.life);
   UploadGrant grant{random_uuid(), blob_name, {}};
   TRY(tables_.run("INSERT INTO upload VALUES (?, ?, ?, ?, 'open')", grant.correlation_id, device, blob_name, expires));
@@ -69,11 +174,31 @@ Result<> Uploads::check_signature(const std::string& blob_name, const std::strin
   return {};
 }
 
-Result<> Uploads::notify(const std::string& device, const std::string& correlation_id, bool success) {
-  TRY_LET(const auto changed, tables_.run("UPDATE upload SET state = ? WHERE correlation = ? AND device = ? AND state = 'open'",
-                                          success ? "completed" : "failed", correlation_id, device));
-  if (changed == 0) return fail(Fault::not_found, fmt::format("device '{}' has no open upload of that correlation id", device));
-  return {};
+Result<> Uploads::notify(const std::string& device, const std::string& correlation_id, bool success, const Tell& tell) {
+  TRY_LET(const auto rows,
+          tables_.query("SELECT blob FROM upload WHERE correlation = ? AND device = ? AND state = 'open'", correlation_id, device));
+  if (rows.empty()) return fail(Fault::not_found, fmt::format("device '{}' has no open upload of that correlation id", device));
+  TRY_LET(const auto file, find(storage::text(rows[0][0])));
+  const auto end = [&]() -> Result<> {
+    TRY(tables_.run("UPDATE upload SET state = ? WHERE correlation = ?", success ? "completed" : "failed", correlation_id));
+    if (success && file && tell) return tell(*file);
+    return {};
+  };
+  return tables_.transaction(end);
+}
+
+Result<std::vector<std::string>> Uploads::sweep() {
+  // What has succeeded is counted for ever (completed()); of the rest nobody asks.
+  TRY(tables_.run("DELETE FROM upload WHERE state <> 'completed' AND expires_at <= ?", unix_seconds(clock_.now())));
+  std::vector<std::string> stale;
+  for (const auto& [blob_name, staged] : staged_)
+    if (const auto open = open_upload_of(blob_name); !open && open.error().fault == Fault::denied) stale.push_back(blob_name);
+  std::vector<std::string> objects;
+  for (const auto& blob_name : stale) {
+    const auto blocks = release(blob_name);
+    objects.insert(objects.end(), blocks.begin(), blocks.end());
+  }
+  return objects;
 }
 
 Result<std::string> Uploads::open_upload_of(const std::string& blob_name) const {
@@ -84,14 +209,12 @@ Result<std::string> Uploads::open_upload_of(const std::string& blob_name) const 
   return storage::text(rows[0][0]);
 }
 
-Result<> Uploads::check_open(const std::string& blob_name) {
-  TRY(open_upload_of(blob_name));
-  return {};
-}
-
 Result<std::string> Uploads::reserve_block(const std::string& blob_name, const std::string& block_id, ByteCount bytes) {
   TRY_LET(const std::string correlation_id, open_upload_of(blob_name));
   if (block_id.empty() || block_id.size() > 128) return fail(Fault::invalid_input, "blockid: expected 1 to 128 characters");
+  const auto before = staged_.find(blob_name);
+  const bool known = before != staged_.end() && before->second.blocks.contains(block_id);
+  TRY(check_quota(device_of(blob_name), bytes, known ? before->second.blocks.at(block_id) : 0));
   ByteCount total = 0;
   for (const auto& [name, other] : staged_) total += other.bytes;
   Staged& staged = staged_[blob_name];

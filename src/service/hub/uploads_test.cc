@@ -57,7 +57,7 @@ TEST_F(UploadsTest, grant_is_for_its_blob_and_its_time) {
   EXPECT_EQ(check(grant, "d2/a.txt").error().fault, Fault::denied);
   clock.advance(std::chrono::hours{2});
   EXPECT_EQ(check(grant, "d1/a.txt").error().fault, Fault::denied);
-  EXPECT_EQ(uploads->check_open("d1/a.txt").error().fault, Fault::denied);
+  EXPECT_EQ(uploads->claim_whole("d1/a.txt", 1).error().fault, Fault::denied);
 }
 
 TEST_F(UploadsTest, open_uploads_of_a_device_are_bounded_until_they_end_or_expire) {
@@ -103,6 +103,63 @@ TEST_F(UploadsTest, names_that_leave_the_folder_and_lists_of_unknown_blocks_are_
     EXPECT_EQ(uploads->grant("d1", bad).error().fault, Fault::invalid_input) << bad;
   const auto blob = uploads->grant("d1", "a").value().blob_name;
   EXPECT_EQ(uploads->blocks_of(blob, {"AA=="}).error().fault, Fault::invalid_input);
+}
+
+TEST_F(UploadsTest, files_and_blocks_count_against_the_quota_of_the_device_and_of_all) {
+  UploadLimits limits;
+  limits.quota_of_device = 100;
+  limits.quota_in_all = 150;
+  reopen(limits);
+  const auto a = uploads->grant("d1", "a").value().blob_name;
+  const auto b = uploads->grant("d2", "b").value().blob_name;
+  ASSERT_TRUE(uploads->claim_whole(a, 60));
+  ASSERT_TRUE(uploads->store_whole(a, std::string(60, 'x')));
+  EXPECT_EQ(uploads->claim_whole(a, 41).error().fault, Fault::conflict);
+  EXPECT_TRUE(uploads->reserve_block(a, "1", 40));
+  EXPECT_TRUE(uploads->reserve_block(a, "1", 30)) << "the same block again takes its own place";
+  EXPECT_EQ(uploads->reserve_block(a, "2", 11).error().fault, Fault::conflict);
+  EXPECT_EQ(uploads->used_by("d1"), 90u);
+  EXPECT_EQ(uploads->reserve_block(b, "1", 61).error().fault, Fault::conflict) << "60 are left for all";
+  EXPECT_TRUE(uploads->reserve_block(b, "1", 60));
+  EXPECT_EQ(uploads->grant("d3", "c").error().fault, Fault::conflict) << "no room: told before it sends";
+  uploads->discard(uploads->release(b));
+  EXPECT_EQ(uploads->remove(a).value(), 60u);
+  uploads->give_back(a, 60);
+  EXPECT_EQ(uploads->used_by("d1"), 30u);
+  EXPECT_EQ(uploads->remove(a).error().fault, Fault::not_found);
+  ASSERT_TRUE(uploads->store_whole(b, std::string(70, 'y')));
+  reopen(limits);
+  EXPECT_EQ(uploads->used_by("d2"), 70u) << "counted again at a start";
+}
+
+TEST_F(UploadsTest, unfinished_uploads_are_cleaned_up_when_their_grant_has_expired) {
+  const auto blob = uploads->grant("d1", "a").value().blob_name;
+  put(blob, "AA==", "left");
+  EXPECT_TRUE(uploads->sweep().value().empty()) << "it may still be finished";
+  clock.advance(std::chrono::hours{2});
+  const auto stale = uploads->sweep().value();
+  EXPECT_EQ(stale.size(), 1u);
+  uploads->discard(stale);
+  EXPECT_TRUE(objects->list("staging/").value().empty());
+  EXPECT_EQ(uploads->used_by("d1"), 0u);
+  EXPECT_TRUE(tables.query("SELECT 1 FROM upload").value().empty());
+}
+
+TEST_F(UploadsTest, file_is_told_of_with_the_end_of_its_upload_or_not_at_all) {
+  std::vector<std::string> told;
+  const auto tell = [&](const UploadedFile& file) -> Result<> {
+    told.push_back(file.device + " " + file.blob_name + " " + std::to_string(file.bytes));
+    return {};
+  };
+  const auto refuse = [](const UploadedFile&) -> Result<> { return fail(Fault::exhausted, "disk full"); };
+  const UploadGrant grant = uploads->grant("d1", "dir/a").value();
+  ASSERT_TRUE(uploads->store_whole(grant.blob_name, "hello"));
+  EXPECT_FALSE(uploads->notify("d1", grant.correlation_id, true, refuse));
+  EXPECT_EQ(uploads->completed().value(), 0u) << "the device may notify again";
+  ASSERT_TRUE(uploads->notify("d1", grant.correlation_id, true, tell));
+  ASSERT_TRUE(uploads->notify("d1", uploads->grant("d1", "nothing").value().correlation_id, true, tell));
+  ASSERT_TRUE(uploads->notify("d1", uploads->grant("d1", "dir/a").value().correlation_id, false, tell));
+  EXPECT_EQ(told, std::vector<std::string>{"d1 d1/dir/a 5"});
 }
 
 TEST_F(UploadsTest, blocks_of_an_earlier_run_are_removed) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "codec/text/encoding.h"
+#include "foundation/log.h"
 #include "net/mqtt/detail/connection.h"
 
 namespace nacelle::net {
@@ -97,12 +98,14 @@ void Connection::answer_otherwise(const InFlight& publish) {
   if (closing_) return;
   const Reason reason = refusal_reason(error.fault);
   const mqtt::PropertiesPtr why = because(error.message);
+  const bool goes_on = publish.qos != mqtt::QoS::at_most_once;  // else its end is logged, with the reason
+  if (goes_on) log::info("mqtt", "{} {}: publish refused: {}", peer_, client_id(), error.message);
   switch (publish.qos) {
     case mqtt::QoS::at_least_once: return writer_.send(mqtt::Puback{publish.id, reason, why});
     case mqtt::QoS::exactly_once: return writer_.send(mqtt::Pubrec{publish.id, reason, why});
     case mqtt::QoS::at_most_once: break;  // nothing to answer with: what it may not do ends it, what we cannot do is lost
   }
-  if (error.fault == Fault::invalid_input || error.fault == Fault::denied) begin_close(error.message, reason);
+  if (error.fault == Fault::invalid_input || error.fault == Fault::denied) begin_close("publish refused: " + error.message, reason);
 }
 
 /// For one client: addressed to it, or for a subscription of its.

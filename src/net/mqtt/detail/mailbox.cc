@@ -32,7 +32,7 @@ void Mailbox::complete(std::uint64_t ticket, std::size_t count, Result<> result)
   if (!result && tells_refusals_)
     mail_.refusals.push_back({ticket, count, std::move(result).error()});
   else if (!result && (result.error().fault == Fault::invalid_input || result.error().fault == Fault::denied) && !mail_.close)
-    mail_.close = {std::move(result).error().message, mqtt::Reason::not_authorized};
+    mail_.close = {"publish refused: " + std::move(result).error().message, mqtt::Reason::not_authorized};
   schedule();
 }
 

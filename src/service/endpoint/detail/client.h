@@ -29,7 +29,9 @@ struct Client {
   std::optional<Registrant> registrant;  ///< it has no identity yet: it registers, and may do nothing else
   bool plain = false;                    ///< of the open namespace only: it is `principal`, and `who` is empty
   Principal principal;
-  std::string plain_id;  ///< the client id as a plain client sent it
+  Credential credential;
+  std::string credential_name;  ///< whose: its client id, or a plain client's user name; empty: nobody's
+  std::string plain_id;         ///< the client id as a plain client sent it
   /// Made with the first twin call: most clients never make one.
   std::optional<BoundedQueue<TwinCallPtr>> twin_calls;
   std::unique_ptr<Batcher> batcher;  ///< where the backend stores batches; belongs to the connection's strand
