@@ -29,7 +29,9 @@ int main(int argc, char** argv) {
         nacelle::app::add_package,     nacelle::app::add_deploy,   nacelle::app::add_devices,   nacelle::app::add_twins,
         nacelle::app::add_events,      nacelle::app::add_routes,   nacelle::app::add_endpoints, nacelle::app::add_top,
         nacelle::app::add_avro,        nacelle::app::add_query,    nacelle::app::add_jobs,      nacelle::app::add_configurations,
-        nacelle::app::add_enrollments, nacelle::app::add_certs,    nacelle::app::add_console,   nacelle::app::add_demo})
+        nacelle::app::add_enrollments, nacelle::app::add_modules,  nacelle::app::add_methods,   nacelle::app::add_messages,
+        nacelle::app::add_policies,    nacelle::app::add_files,    nacelle::app::add_check,     nacelle::app::add_certs,
+        nacelle::app::add_console,     nacelle::app::add_demo})
     add(root, outcome);
 
   try {

@@ -17,6 +17,7 @@ struct DeviceSettings {
   std::string parent;
   std::string gateway;
   std::string certificate;
+  std::string key;
   bool edge = false;
   bool by_authority = false;
   bool json = false;
@@ -133,7 +134,51 @@ awaitable<Result<>> connection_string(HubClient& hub, Settings settings) {
   co_return Result<>{};
 }
 
+awaitable<Result<>> list_modules(HubClient& hub, Settings settings) {
+  const std::string path = endpoint::device_path({device::DeviceId(settings->id), {}}) + "/modules";
+  CO_TRY_LET(const json::Value modules, co_await hub.get(path));
+  if (!modules.is_array()) co_return fail(Fault::unavailable, "the hub's list of modules is not an array");
+  json::Array shown;
+  for (const auto& module : modules.as_array()) shown.push_back(without_keys(module));
+  if (settings->json)
+    print_line(json::print(shown));
+  else
+    for (const auto& module : shown) print_device(module);
+  co_return Result<>{};
+}
+
+awaitable<Result<>> regenerate(HubClient& hub, Settings settings) {
+  const std::string path = endpoint::device_path(name_of(*settings)) + "/keys/regenerate";
+  json::Value body = json::Object{{"key", settings->key}};
+  CO_TRY(co_await hub.post(path, std::move(body)));
+  const std::string id = name_of(*settings).client_id();
+  if (settings->json)
+    print_line(json::print(json::Object{{"id", id}, {"regenerated", settings->key}}));
+  else
+    print_line(fmt::format("{}: {}", id, settings->key == "swap" ? "keys exchanged" : settings->key + " key is new"));
+  co_return Result<>{};
+}
+
 using Work = awaitable<Result<>> (*)(HubClient&, Settings);
+
+void add_key_option(CLI::App& command, const Settings& settings) {
+  command.add_option("--key", settings->key, "primary, secondary or swap")
+      ->required()
+      ->check(CLI::IsMember({"primary", "secondary", "swap"}));
+}
+
+/// A verb of `modules`: of the device, or of one of its modules.
+CLI::App* add_module_verb(CLI::App& parent, Outcome& outcome, const char* verb, const char* help, Work work, bool takes_module,
+                          Settings& settings) {
+  settings = std::make_shared<DeviceSettings>();
+  CLI::App* command = parent.add_subcommand(verb, help);
+  add_hub_option(*command, settings->hub);
+  command->add_flag("--json", settings->json, "one line of JSON");
+  command->add_option("id", settings->id, "the device")->required();
+  if (takes_module) command->add_option("module", settings->module, "the module")->required();
+  run_on_hub(*command, outcome, settings, work);
+  return command;
+}
 
 CLI::App* add_verb(CLI::App& parent, Outcome& outcome, const char* verb, const char* help, Work work, bool takes_id,
                    Settings& settings) {
@@ -175,7 +220,36 @@ void add_devices(CLI::App& root, Outcome& outcome) {
                              connection_string, true, settings);
   tells->add_option("--gateway", settings->gateway, "adds GatewayHostName");
   tells->footer("Example:\n  nacelle devices connection-string Client_001");
+  CLI::App* regenerates =
+      add_verb(*devices, outcome, "regenerate-key",
+               "A new random key, or the two exchanged; ends a connection made with the old one", regenerate, true, settings);
+  add_key_option(*regenerates, settings);
+  regenerates->footer("Example:\n  nacelle devices regenerate-key Client_001 --key secondary");
   add_device_files(*devices, outcome);
+}
+
+void add_modules(CLI::App& root, Outcome& outcome) {
+  CLI::App* modules = root.add_subcommand("modules", "List, create, show and delete modules of a device");
+  modules->require_subcommand(1);
+  modules->footer("Example:\n  nacelle modules create edge-1 filter\n  nacelle modules list edge-1");
+  Settings settings;
+  add_module_verb(*modules, outcome, "list", "All modules of a device", list_modules, false, settings)
+      ->footer("Example:\n  nacelle modules list edge-1 --json");
+  add_module_verb(*modules, outcome, "create", "A new module, with random keys", create, true, settings)
+      ->footer("Example:\n  nacelle modules create edge-1 filter");
+  add_module_verb(*modules, outcome, "show", "One module, without its keys", show, true, settings)
+      ->footer("Example:\n  nacelle modules show edge-1 '$edgeHub'");
+  add_module_verb(*modules, outcome, "delete", "Delete a module", remove, true, settings)
+      ->footer("Example:\n  nacelle modules delete edge-1 filter");
+  CLI::App* tells = add_module_verb(*modules, outcome, "connection-string", "Print a module's connection string: a secret",
+                                    connection_string, true, settings);
+  tells->add_option("--gateway", settings->gateway, "adds GatewayHostName");
+  tells->footer("Example:\n  nacelle modules connection-string edge-1 filter");
+  CLI::App* regenerates = add_module_verb(*modules, outcome, "regenerate-key",
+                                          "A new random key, or the two exchanged; ends a connection made with the old one",
+                                          regenerate, true, settings);
+  add_key_option(*regenerates, settings);
+  regenerates->footer("Example:\n  nacelle modules regenerate-key edge-1 filter --key primary");
 }
 
 }  // namespace nacelle::app

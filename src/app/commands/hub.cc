@@ -18,6 +18,7 @@ struct HubSettings {
   std::uint16_t https = 8443;
   std::uint16_t metrics = 9600;
   int mqtt = -1;
+  hub::UploadLimits uploads{};
   bool open_namespace = false;
   bool allow_anonymous = false;
 };
@@ -49,6 +50,7 @@ Result<> run_hub(const HubSettings& settings) {
   options.mqtts = settings.mqtts;
   options.https = settings.https;
   options.metrics = settings.metrics;
+  options.uploads = settings.uploads;
   options.open_namespace = settings.open_namespace;
   options.allow_anonymous = settings.allow_anonymous;
   if (settings.allow_anonymous && !settings.open_namespace)
@@ -74,6 +76,12 @@ void add_hub(CLI::App& root, Outcome& outcome) {
   command->add_option("--https", settings->https, "REST and file uploads")->capture_default_str();
   command->add_option("--metrics", settings->metrics, "Prometheus, on loopback")->capture_default_str();
   command->add_option("--mqtt", settings->mqtt, "MQTT without TLS, on loopback only (default: off)")->type_name("PORT");
+  command
+      ->add_option("--upload-quota", settings->uploads.quota_in_all,
+                   "bytes of all files that devices have uploaded, as 500GB; 0: none (default: 256 GiB)")
+      ->transform(CLI::AsSizeValue(false));
+  command->add_option("--device-upload-quota", settings->uploads.quota_of_device, "the same of one device (default: 16 GiB)")
+      ->transform(CLI::AsSizeValue(false));
   command->add_flag("--open-namespace", settings->open_namespace,
                     "be a broker for any MQTT client, under the rules of DATA/namespace.json (docs/mqtt.md)");
   command->add_flag("--allow-anonymous", settings->allow_anonymous, "in the open namespace, clients without a user name too");
