@@ -87,7 +87,7 @@ test('modules, methods and messages from the command line', async (t) => {
   await nacelle(hub, ['modules', 'delete', 'd1', 'filter']);
 
   const offline = await run('nacelle', ['methods', 'call', 'd1', 'reboot', '--hub', hub.dir]);
-  assert.notEqual(offline.code, 0);
+  assert.equal(offline.code, 1, offline.stderr);
   const client = await connected(t, hub, device.connectionString);
   client.onDeviceMethod('reboot', (request, response) => response.send(request.payload.fail ? 500 : 200, { after: request.payload.delay }));
   await new Promise((resolve) => setTimeout(resolve, 300));

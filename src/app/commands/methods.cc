@@ -20,8 +20,21 @@ struct MethodSettings {
 };
 using Settings = std::shared_ptr<MethodSettings>;
 
+/// What a failed call says: its own form is a JSON text inside `Message` (wire facts 2.10). A device that is not there is no
+/// mistake of who asks.
+Error failure_of(const net::HttpResponse& response, const std::string& target) {
+  Error error = endpoint::fault_of(response, "POST", target);
+  if (response.headers.get("iothub-errorcode") == "DeviceNotOnline") error.fault = Fault::unavailable;
+  const auto body = json::parse(response.body);
+  const json::Value* text = body ? body->find("Message") : nullptr;
+  const auto inner = text && text->is_string() ? json::parse(text->as_string()) : Result<json::Value>(json::Value());
+  if (const json::Value* message = inner ? inner->find("message") : nullptr; message && message->is_string())
+    error.message = message->as_string();
+  return error;
+}
+
 /// The device's own status decides the exit code: 2xx is well.
-awaitable<Result<>> call(HubClient& hub, Settings settings) {
+awaitable<Result<>> call_method(HubClient& hub, Settings settings) {
   json::Object request{{"methodName", settings->method},
                        {"responseTimeoutInSeconds", settings->timeout_seconds},
                        {"connectTimeoutInSeconds", settings->connect_seconds}};
@@ -30,8 +43,14 @@ awaitable<Result<>> call(HubClient& hub, Settings settings) {
     request.set("payload", std::move(payload));
   }
   const std::string path = endpoint::twin_path({device::DeviceId(settings->id), device::ModuleId(settings->module)}) + "/methods";
-  json::Value body(std::move(request));
-  CO_TRY_LET(const json::Value answer, co_await hub.post(path, std::move(body)));
+  net::HttpRequest call;
+  call.method = "POST";
+  call.target = path;
+  call.headers.set("content-type", "application/json; charset=utf-8");
+  call.body = json::print(request);
+  CO_TRY_LET(const net::HttpResponse response, co_await hub.send(std::move(call)));
+  if (response.status >= 300) co_return fail(failure_of(response, path));
+  CO_TRY_LET(const json::Value answer, json::parse(response.body));
   CO_TRY_LET(const std::int64_t status, json::get_integer(answer, "status", "the hub's answer"));
   const json::Value* payload = answer.find("payload");
   if (settings->json)
@@ -60,7 +79,7 @@ void add_methods(CLI::App& root, Outcome& outcome) {
   calls->add_option("--connect-timeout", settings->connect_seconds, "seconds to wait for the device to connect, 0 to 300")
       ->capture_default_str();
   calls->add_flag("--json", settings->json, "one line of JSON");
-  run_on_hub(*calls, outcome, settings, call);
+  run_on_hub(*calls, outcome, settings, call_method);
   calls->footer(
       "Ends with 1 if the device cannot be reached or its status is not 2xx.\n\n"
       "Example:\n  nacelle methods call edge-1 ping --module '$edgeAgent' --timeout 10");

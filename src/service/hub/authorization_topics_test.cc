@@ -115,7 +115,7 @@ class AuthorizationOfTopics : public AuthorizationTest {
                                            {"edge1/$edgeHub", as(module("edge1", "$edgeHub"))},
                                            {"registrant", as_registrant(registration_key)}};
     if (!open) return all;
-    all["plain d1"] = {"dashboard", "d1", d1.primary_key};
+    all["plain d1"] = {"dashboard", "d1", identity("d1").primary_key};
     all["plain service"] = {"dashboard", "service", hub->services().registry.policy("service")->primary_key};
     all["anonymous"] = {"dashboard", std::nullopt, std::nullopt};
     return all;
@@ -130,11 +130,16 @@ class AuthorizationOfTopics : public AuthorizationTest {
     serving.spawn(hub->services().endpoint.server().serve(std::move(pipe.left)));
     Peer peer(std::move(pipe.right));
     mqtt::Connect connect = net::test::connect_as(credentials.client_id);
+    if (v5_) {
+      connect.protocol_level = 5;
+      peer.speak_v5();
+    }
     connect.user_name = credentials.user_name;
     connect.password = credentials.password;
     co_await peer.send(connect);
     const auto connack = co_await peer.expect<mqtt::Connack>();
-    std::string outcome = connack.code == mqtt::ConnectCode::accepted ? "accepted" : "refused";
+    std::string outcome =
+        connack.code == mqtt::ConnectCode::accepted && connack.reason == mqtt::Reason::success ? "accepted" : "refused";
     if (packet && outcome == "accepted") {
       co_await peer.send(*packet);
       outcome = co_await outcome_of(peer);
@@ -149,7 +154,8 @@ class AuthorizationOfTopics : public AuthorizationTest {
     while (true) {
       const auto answer = co_await peer.next();
       if (!answer) co_return "refused";
-      if (std::holds_alternative<mqtt::Puback>(*answer)) co_return "accepted";
+      if (const auto* puback = std::get_if<mqtt::Puback>(&*answer))
+        co_return static_cast<int>(puback->reason) < 0x80 ? "accepted" : "refused";
       if (const auto* suback = std::get_if<mqtt::Suback>(&*answer))
         co_return suback->codes.at(0) < mqtt::subscription_refused ? "accepted" : "refused";
     }
@@ -188,10 +194,18 @@ class AuthorizationOfTopics : public AuthorizationTest {
     expect_no_secret(log);
     expect_known_reasons();
   }
+
+  bool v5_ = false;  ///< clients speak MQTT 5
 };
 
 TEST_F(AuthorizationOfTopics, are_this_table) {
   make_fleet();
+  expect_table(false);
+}
+
+TEST_F(AuthorizationOfTopics, are_this_table_over_mqtt_5_too) {
+  make_fleet();
+  v5_ = true;
   expect_table(false);
 }
 
@@ -264,6 +278,54 @@ TEST_F(AuthorizationOfTopics, connections_are_accepted_from_these_and_refused_fr
   EXPECT_EQ(refusals_in(log), refused.size());
   expect_no_secret(log);
   expect_known_reasons();
+}
+
+/// Plain clients' sessions have names of their own: they end with the identity's or the policy's key all the same.
+TEST_F(AuthorizationOfTopics, plain_clients_end_with_their_key_or_their_device) {
+  make_fleet();
+  open_namespace();
+  const Executor strand = asio::make_strand(runtime.executor());
+  TaskScope serving(strand);
+  const auto on_strand = [&](awaitable<bool> task) {
+    auto there = [](Executor where, awaitable<bool> work) -> awaitable<bool> {
+      const bool answer = co_await asio::co_spawn(where, std::move(work), asio::use_awaitable);
+      co_return answer;
+    };
+    return run(there(strand, std::move(task)));
+  };
+  const auto join = [&](Credentials credentials) {
+    auto pipe = net::make_memory_pipe(strand);
+    serving.spawn(hub->services().endpoint.server().serve(std::move(pipe.left)));
+    auto peer = std::make_shared<Peer>(std::move(pipe.right));
+    auto story = [](std::shared_ptr<Peer> with, Credentials shown) -> awaitable<bool> {
+      mqtt::Connect connect = net::test::connect_as(shown.client_id);
+      connect.user_name = shown.user_name;
+      connect.password = shown.password;
+      co_await with->send(connect);
+      const auto connack = co_await with->expect<mqtt::Connack>();
+      co_return connack.code == mqtt::ConnectCode::accepted;
+    };
+    EXPECT_TRUE(on_strand(story(peer, credentials)));
+    return peer;
+  };
+  const auto all = clients(true);
+  auto plain_device = join(all.at("plain d1"));
+  auto plain_policy = join(all.at("plain service"));
+  auto anonymous = join({"someone", std::nullopt, std::nullopt});
+  EXPECT_EQ(call("POST", "/devices/d1/keys/regenerate", R"({"key":"primary"})").status, 200);
+  EXPECT_TRUE(on_strand(plain_device->ends()));
+  EXPECT_EQ(call("POST", "/policies/service/keys/regenerate", R"({"key":"primary"})").status, 200);
+  EXPECT_TRUE(on_strand(plain_policy->ends()));
+  plain_device = join(clients(true).at("plain d1"));
+  EXPECT_EQ(call("PUT", "/devices/d1", R"({"deviceId":"d1","status":"disabled"})", {{"if-match", "*"}}).status, 200);
+  EXPECT_TRUE(on_strand(plain_device->ends()));
+  auto still_there = [](std::shared_ptr<Peer> with) -> awaitable<bool> {
+    co_await with->send(mqtt::Pingreq{});
+    const auto answer = co_await with->next();
+    co_return answer&& std::holds_alternative<mqtt::Pingresp>(*answer);
+  };
+  EXPECT_TRUE(on_strand(still_there(anonymous))) << "nobody's key was changed";
+  run(serving.close());
 }
 
 // -- Keys that change -------------------------------------------------------------------------------------------------

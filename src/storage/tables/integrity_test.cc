@@ -16,7 +16,11 @@ TEST(Integrity, sound_file_has_no_findings_a_damaged_one_has_and_other_files_are
   const auto path = folder / "hub.db";
   {
     auto db = Database::open(path, {"CREATE TABLE device (id TEXT PRIMARY KEY, doc TEXT NOT NULL) STRICT"}).value();
-    for (int i = 0; i < 500; ++i) ASSERT_TRUE(db.run("INSERT INTO device VALUES (?, ?)", std::to_string(i), std::string(100, 'x')));
+    const auto fill = [&]() -> Result<> {
+      for (int i = 0; i < 500; ++i) TRY(db.run("INSERT INTO device VALUES (?, ?)", std::to_string(i), std::string(100, 'x')));
+      return {};
+    };
+    ASSERT_TRUE(db.transaction(fill));
     EXPECT_TRUE(check_integrity(path).value().empty()) << "while it is open";
   }
   EXPECT_TRUE(check_integrity(path).value().empty());
