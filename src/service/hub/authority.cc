@@ -76,12 +76,17 @@ std::vector<std::string> canonical_addresses(const std::vector<std::string>& add
   return sorted(std::move(canonical));
 }
 
+/// A kill between the two files of a renewal leaves the new key beside the old certificate.
+bool belong_together(const CertifiedKey& pair) {
+  return net::TlsServerContext::make(pair.certificate_pem, pair.key_pem).has_value();
+}
+
 /// Why the server certificate has to be issued again; empty if it does not.
 std::string reason_to_renew(const CertifiedKey& server, const Authority::Names& names, Timestamp now) {
   if (server.certificate_pem.empty()) return "there is none yet";
   const auto facts = net::inspect(server.certificate_pem);
   if (!facts) return "it cannot be read";
-  if (!net::TlsServerContext::make(server.certificate_pem, server.key_pem)) return "its key is another's";
+  if (!belong_together(server)) return "its key is another's";
   if (facts->not_after - now < Authority::renew_before) return "it ends soon";
   if (sorted(facts->dns_names) != sorted(names.dns) ||
       canonical_addresses(facts->ip_addresses) != canonical_addresses(names.addresses))
@@ -136,6 +141,11 @@ Result<> Authority::read_or_make_all() {
   TRY_LET(devices_, read_or_make(files_, directory_, "devices", make_devices));
   const Make make_intermediate = [&] { return net::issue(root_, intermediate_request(), now); };
   TRY_LET(CertifiedKey intermediate, read_or_make(files_, directory_, "intermediate", make_intermediate));
+  if (!belong_together(intermediate)) {
+    log::warn("hub", "the key of the intermediate authority is not its certificate's; both are made anew");
+    TRY_LET(intermediate, make_intermediate());
+    TRY(write_pair(files_, directory_, "intermediate", intermediate));
+  }
   intermediate_.publish(std::move(intermediate));
   TRY_LET(auto server, read_pair(files_, directory_, "server"));
   if (server) server_.publish(*std::move(server));

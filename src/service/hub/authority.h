@@ -17,7 +17,7 @@ namespace nacelle::hub {
 
 /// Files: ca.pem (the root: what clients trust), ca.key, intermediate.pem/.key, devices.pem/.key, server.pem (chain)/.key. Keys
 /// are 0600. A new pair is written key first, so that a kill between the two leaves a key without a certificate, which is made
-/// anew; and so is a server certificate whose key is another's.
+/// anew; a kill in a renewal leaves a server's or intermediate's certificate with another's key, and both are made anew.
 ///
 /// Edges hold authorities of the intermediate's, devices' certificates come from an authority of their own: what an edge signs
 /// never lets anyone in as a device (docs/decisions/0210-device-authorities.md).

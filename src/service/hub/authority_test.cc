@@ -99,8 +99,11 @@ TEST_F(AuthorityTest, a_kill_between_the_two_files_of_a_renewal_is_mended) {
     certificate = authority->server()->certificate_pem;
   }
   const auto other = net::make_root("Other", hours{24}, clock.now()).value();
-  ASSERT_TRUE(storage::write_file_atomic(storage::real_file_system(), folder.path() / "certs" / "server.key", other.key_pem, 0600));
+  for (const char* name : {"server.key", "intermediate.key"})
+    ASSERT_TRUE(storage::write_file_atomic(storage::real_file_system(), folder.path() / "certs" / name, other.key_pem, 0600));
   const auto mended = open();
+  EXPECT_TRUE(mended->renew(true));
+  EXPECT_TRUE(mended->issue_edge_authority("edge-1"));
   EXPECT_NE(mended->server()->certificate_pem, certificate);
   EXPECT_TRUE(net::TlsServerContext::make(mended->server()->certificate_pem, mended->server()->key_pem));
 }
