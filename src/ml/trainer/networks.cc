@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "ml/feature/pipeline.h"
 #include "ml/trainer/detail/all.h"
 #include "ml/trainer/detail/network_fit.h"
 #include "ml/trainer/detail/rows.h"
@@ -74,9 +75,11 @@ class SequenceTrainer : public Trainer {
       return fail(Fault::invalid_input, fmt::format("{}: expected features with a sequence of {} steps (recipe: sequence_steps)",
                                                     name(), count(parameters, "steps")));
     NetworkFit how{.columns = std::move(sequence.columns), .steps = count(parameters, "steps"), .channels = sequence.channels};
-    for (std::size_t f = 0; f < set.feature_names.size(); ++f)
-      if (set.feature_names[f] == "cycle" || set.feature_names[f] == "history")
+    for (std::size_t f = 0; f < set.feature_names.size(); ++f) {
+      const std::string& feature = set.feature_names[f];
+      if (feature == "cycle" || feature == "history" || feature == feature::joined_feature)
         how.columns.push_back(static_cast<std::uint16_t>(f));
+    }
     read_network_parameters(parameters, how);
     how.build = [this, &parameters](Net<float>& net) { add_layers(net, parameters); };
     return fit_network(set, options, how, name());

@@ -9,6 +9,7 @@
 
 #include "ml/model/xgboost_json.h"
 #include "ml/trainer/detail/all.h"
+#include "ml/trainer/detail/apart.h"
 #include "ml/trainer/detail/boosting.h"
 #include "ml/trainer/detail/rows.h"
 
@@ -26,6 +27,7 @@ class SurvivalTrainer final : public Trainer {
     return "accelerated failure time, boosted trees (XGBoost); learns from running engines";
   }
   bool takes_censored() const override { return true; }
+  bool learns_late_apart() const override { return true; }
 
   std::vector<Parameter> parameters() const override {
     return {{.name = "rounds",
@@ -102,7 +104,7 @@ class SurvivalTrainer final : public Trainer {
       const bool longer = (!set.censored.empty() && set.censored[row] != 0) || static_cast<double>(set.target[row]) >= set.cap;
       upper.push_back(longer ? std::numeric_limits<float>::infinity() : lives.target[row]);
     }
-    const double base = std::max(mean_of(lives.target), 1.0);
+    const double base = std::max(mean_of_whole(lives), 1.0);
     Growth growth{.rounds = parameters.find("rounds")->as_integer(),
                   .base_score = base,
                   .settings = {{"objective", "survival:aft"},
@@ -111,7 +113,7 @@ class SurvivalTrainer final : public Trainer {
                   .upper_bound = std::move(upper)};
     for (const char* key : {"max_depth", "eta", "subsample", "colsample_bytree", "min_child_weight", "lambda"})
       growth.settings.emplace_back(key, as_text(*parameters.find(key)));
-    TRY_LET(json::Value document, grow(lives, options, growth));
+    TRY_LET(json::Value document, grow_apart(lives, options, growth));
     TRY(say_that_they_sum(document, base));
     TRY_LET(model::TreeEnsemble trees, model::read_xgboost(document));
     return model::Regressor(model::LogLifeTrees{.trees = std::move(trees), .offset = life_offset});
