@@ -8,9 +8,11 @@
 #include <sstream>
 
 #include "ml/dataset/csv.h"
+#include "ml/dataset/detail/short_number.h"
 #include "ml/dataset/labels.h"
 #include "ml/dataset/prepare.h"
 #include "ml/dataset/profile.h"
+#include "ml/dataset/row_batches.h"
 #include "ml/dataset/row_reader.h"
 #include "ml/dataset/seeded.h"
 #include "ml/dataset/synthetic.h"
@@ -241,6 +243,86 @@ TEST(Prepare, c_mapss_text_becomes_csv_with_the_same_bits) {
   EXPECT_EQ(table->columns[0][0], -0.0007);
   EXPECT_EQ(table->columns[23][2], 641.20);
   EXPECT_TRUE(table->end_rul.empty());
+}
+
+TEST(Prepare, a_machine_of_too_many_rows_to_wait_for_gets_the_same_labels) {
+  const FleetTable table = make_synthetic_fleet({.engines = 6, .seed = 4});
+  std::ostringstream plain, waited, looked_up;
+  write_csv(plain, table, {});
+  ASSERT_TRUE(prepare_rows(opener(plain.str()), "a.csv", turbofan_schema(), {}, waited));
+  const PrepareOptions hasty{.end_rul = {}, .waiting_bytes = 2000};
+  const auto prepared = prepare_rows(opener(plain.str()), "a.csv", turbofan_schema(), hasty, looked_up);
+  ASSERT_TRUE(prepared) << prepared.error().message;
+  EXPECT_EQ(looked_up.str(), waited.str());
+}
+
+TEST(Prepare, fields_parted_by_more_than_one_space_or_by_tabs_are_the_same_fields) {
+  std::string spaced, odd;
+  for (int cycle = 1; cycle <= 3; ++cycle)
+    for (std::string* text : {&spaced, &odd}) {
+      *text += "1 " + std::to_string(cycle);
+      for (int s = 0; s < 24; ++s)
+        *text += (text == &odd && s % 5 == 2 ? "   " : text == &odd && s == 9 ? "\t" : " ") + std::to_string(s) + ".5";
+      *text += text == &odd ? " \t\n" : "\n";
+    }
+  std::ostringstream of_spaced, of_odd;
+  ASSERT_TRUE(prepare_rows(opener(spaced), "t.txt", turbofan_schema(), {}, of_spaced));
+  ASSERT_TRUE(prepare_rows(opener(odd), "t.txt", turbofan_schema(), {}, of_odd));
+  EXPECT_EQ(of_spaced.str(), of_odd.str());
+}
+
+TEST(RowBatches, rows_come_in_order_and_a_failure_comes_after_the_rows_before_it) {
+  std::string text = "unit,cycle";
+  for (const std::string& column : turbofan_columns()) text += "," + column;
+  text += "\n";
+  const auto line = [](int unit, const std::string& value) {
+    std::string row = std::to_string(unit) + ",1";
+    for (std::size_t c = 0; c < turbofan_column_count; ++c) row += "," + value;
+    return row + "\n";
+  };
+  constexpr int rows = 20'000;
+  for (int i = 1; i <= rows; ++i) text += line(i, std::to_string(i) + ".25");
+  const auto read = [&](const std::string& whole, std::int64_t refuse_at) {
+    std::istringstream in(whole);
+    RowReader reader = RowReader::open(in, "b.csv", turbofan_schema()).value();
+    std::int64_t seen = 0;
+    const auto result = read_in_batches(reader, [&](const RowBatch& batch) -> Result<> {
+      for (std::size_t i = 0; i < batch.size(); ++i) {
+        const ReadingRow row = batch.row(i);
+        EXPECT_EQ(row.unit, ++seen);
+        EXPECT_EQ(row.values[23], static_cast<double>(seen) + 0.25);
+        EXPECT_EQ(std::string(row.line) + "\n", line(static_cast<int>(seen), std::to_string(seen) + ".25"));
+        if (seen == refuse_at) return fail(Fault::conflict, "enough");
+      }
+      return {};
+    });
+    return std::pair(result ? Fault::not_found : result.error().fault, seen);
+  };
+  EXPECT_EQ(read(text, 0), std::pair(Fault::not_found, std::int64_t{rows}));
+  EXPECT_EQ(read(text + line(1, "x"), 0), std::pair(Fault::invalid_input, std::int64_t{rows}));
+  EXPECT_EQ(read(text, 9000).first, Fault::conflict);
+}
+
+TEST(ParseDouble, short_numbers_are_the_nearest_doubles_wherever_they_stand) {
+  Seeded random(17);
+  for (int i = 0; i < 200'000; ++i) {
+    std::string number = random.below(3) == 0 ? "-" : "";
+    const std::size_t whole = random.below(11), decimals = random.below(11);
+    for (std::size_t d = 0; d < whole; ++d) number += static_cast<char>('0' + random.below(10));
+    if (decimals > 0 || random.below(4) == 0) number += '.';
+    for (std::size_t d = 0; d < decimals; ++d) number += static_cast<char>('0' + random.below(10));
+    if (whole + decimals == 0) continue;
+    // In a row of numbers, where eight bytes at a time can be read, and alone, where they cannot.
+    for (const std::size_t behind : {0u, 1u, 30u}) {
+      std::string text = number + std::string(behind, ' ');
+      double value = 0;
+      const char* at = text.data();
+      ASSERT_TRUE(take_short_number(at, text.data() + text.size(), value) || whole + decimals > 15) << number;
+      if (whole + decimals > 15) continue;
+      ASSERT_EQ(at - text.data(), static_cast<std::ptrdiff_t>(number.size())) << number;
+      ASSERT_EQ(value, std::strtod(number.c_str(), nullptr)) << number;
+    }
+  }
 }
 
 TEST(Prepare, what_needs_a_table_is_not_streamed) {

@@ -9,6 +9,7 @@
 
 #include "codec/text/encoding.h"
 #include "foundation/clock.h"
+#include "ml/dataset/detail/short_number.h"
 
 namespace nacelle::dataset {
 
@@ -20,37 +21,6 @@ constexpr std::size_t max_units = 10'000'000;
 constexpr double nothing = std::numeric_limits<double>::quiet_NaN();
 
 bool is_space(char c) { return c == ' ' || c == '\t'; }
-
-/// The number that begins at `at`, if it is one of few digits; `at` is then behind it. Else `at` stays.
-inline bool take_short_number(const char*& at, const char* end, double& value) {
-  // Clinger's fast path: a whole number below 2^53 over a power of ten up to 10^22 is one correctly rounded division of two exact
-  // doubles. "How to read floating point numbers accurately", PLDI 1990.
-  static constexpr double powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
-                                      1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
-  constexpr std::size_t max_fast_digits = 15;
-  const char* next = at;
-  const bool negative = next != end && *next == '-';
-  if (negative) ++next;
-  const char* const first = next;
-  const char* point = nullptr;
-  std::uint64_t mantissa = 0;
-  for (; next != end; ++next) {
-    const auto digit = static_cast<unsigned>(*next - '0');
-    if (digit <= 9)
-      mantissa = mantissa * 10 + digit;
-    else if (*next == '.' && !point)
-      point = next;
-    else
-      break;
-  }
-  const auto digits = static_cast<std::size_t>(next - first) - (point ? 1 : 0);
-  if (digits == 0 || digits > max_fast_digits) return false;
-  const std::size_t decimals = point ? static_cast<std::size_t>(next - point - 1) : 0;
-  const double magnitude = static_cast<double>(mantissa) / powers[decimals];
-  value = negative ? -magnitude : magnitude;
-  at = next;
-  return true;
-}
 
 }  // namespace
 

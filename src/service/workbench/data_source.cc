@@ -15,6 +15,7 @@
 #include "ml/dataset/captured.h"
 #include "ml/dataset/cmapss.h"
 #include "ml/dataset/csv.h"
+#include "ml/dataset/row_batches.h"
 #include "service/workbench/files.h"
 #include "storage/file/file.h"
 
@@ -160,12 +161,10 @@ Result<dataset::DataProfile> profile_file(const std::string& file_or_name, const
   TRY_LET(std::ifstream in, open_file(path));
   TRY_LET(dataset::RowReader rows, dataset::RowReader::open(in, path.string(), schema));
   dataset::Profiler profiler(schema);
-  dataset::ReadingRow row;
-  for (;;) {
-    TRY_LET(const bool more, rows.next(row));
-    if (!more) break;
-    profiler.add(row);
-  }
+  TRY(dataset::read_in_batches(rows, [&profiler](const dataset::RowBatch& batch) -> Result<> {
+    for (std::size_t i = 0; i < batch.size(); ++i) profiler.add(batch.row(i));
+    return {};
+  }));
   return profiler.finish();
 }
 
