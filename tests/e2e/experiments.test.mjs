@@ -159,7 +159,7 @@ test('evaluation compares models, stresses them, and the registry keeps what is 
   assert.ok(judged.ranges.rmse[0] <= judged.capped.rmse && judged.capped.rmse <= judged.ranges.rmse[1]);
   assert.equal(judged.comparison.engines, judged.engines.length);
   assert.ok(['better', 'worse', 'not different'].includes(judged.comparison.verdict));
-  assert.equal(judged.robustness.lateJoins.length, 4);
+  assert.equal(judged.robustness.lateJoins.length, 6);
   assert.equal(judged.horizons.reduce((sum, { count }) => sum + count, 0), judged.engines.length);
 
   const diff = await json(['models', 'diff', 'rul:1', 'rul:2', ...bench]);

@@ -16,11 +16,17 @@ using dataset::EngineRows;
 using dataset::FleetTable;
 
 /// What a sensor shakes by from one reading to the next, within engines: its noise, in its own unit. The sensor's path is smooth
-/// beside it, but changes of operating regime are not: the median, not the mean, of squared differences.
-double noise_of(const FleetTable& table, std::size_t column) {
+/// beside it, but changes of operating regime are not: only readings under nearly the settings of the one before count, and their
+/// median.
+double noise_of(const FleetTable& table, std::size_t column, const std::vector<feature::Setting>& settings) {
   std::vector<double> differences;
   for (const EngineRows& engine : table.engines)
     for (std::size_t row = engine.begin + 1; row < engine.end; ++row) {
+      const bool same_regime = std::all_of(settings.begin(), settings.end(), [&](const feature::Setting& setting) {
+        const auto at = table.find_column(setting.name);
+        return !at || std::abs(table.columns[*at][row] - table.columns[*at][row - 1]) <= setting.tolerance;
+      });
+      if (!same_regime) continue;
       const double difference = std::abs(table.columns[column][row] - table.columns[column][row - 1]);
       if (std::isfinite(difference)) differences.push_back(difference);
     }
@@ -160,7 +166,7 @@ Result<Robustness> judge_robustness(const model::Estimator& estimator, const Fle
   for (const double times : {1.0, 2.0}) {
     dataset::Seeded random(seed);
     for (const std::size_t sensor : sensors) {
-      const double noise = noise_of(table, sensor);
+      const double noise = noise_of(table, sensor, estimator.pipeline().recipe().settings);
       for (std::size_t row = 0; row < table.row_count(); ++row)
         worse.columns[sensor][row] = table.columns[sensor][row] + times * noise * random.normal();
     }

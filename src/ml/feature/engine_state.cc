@@ -83,6 +83,8 @@ Bytes EngineState::serialise(const Pipeline& pipeline) const {
     }
     put_all(out, data_->held_settings);
     put_all(out, data_->held_z);
+    put_all(out, data_->last_value);
+    put_all(out, data_->run);
     put_all(out, data_->ewma_sum);
     put_all(out, data_->ewma_weight);
   }
@@ -128,6 +130,8 @@ Result<EngineState> EngineState::parse(BytesView bytes, const Pipeline& pipeline
   }
   in.take_all(data.held_settings);
   in.take_all(data.held_z, tables.recipe.identity);
+  in.take_all(data.last_value);
+  in.take_all(data.run);
   in.take_all(data.ewma_sum);
   in.take_all(data.ewma_weight);
   if (!in.good || !in.rest.empty() || before != last_cycle || data.first_cycle < 1 || data.first_cycle > data.cycles[0])

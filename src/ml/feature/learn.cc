@@ -110,7 +110,7 @@ Standard learn_standard(std::span<const double> column, const std::vector<std::s
   return standard;
 }
 
-/// z-scores of one sensor over all rows, silent values held as in step().
+/// z-scores of one sensor over all rows, silent values held: what would estimate them is not learned yet.
 std::vector<double> z_scores(std::span<const double> column, const std::vector<std::size_t>& regime, const Standard& standard,
                              const Rows& rows) {
   std::vector<double> z(column.size());
@@ -169,6 +169,33 @@ Result<VectorXd> learn_health_index(const MatrixXd& z, const Rows& rows, const R
   return weights;
 }
 
+/// Weights of the other sensors in the estimate of each: the conditional mean of a normal distribution, from the inverse of the
+/// second moment. The ridge keeps sensors that say the same from cancelling each other.
+std::vector<double> learn_coupling(const MatrixXd& z) {
+  constexpr double ridge = 0.1;  // of a variance of 1
+  MatrixXd moment = z.transpose() * z / static_cast<double>(z.rows());
+  moment.diagonal().array() += ridge;
+  const MatrixXd precision = moment.ldlt().solve(MatrixXd::Identity(z.cols(), z.cols()));
+  std::vector<double> weights;
+  for (Eigen::Index k = 0; k < z.cols(); ++k)
+    for (Eigen::Index j = 0; j < z.cols(); ++j) weights.push_back(j == k ? 0 : -precision(k, j) / precision(k, k));
+  return weights;
+}
+
+/// The longest run of readings of an engine that tell the same value. A few in a row happen to any rounded number.
+double longest_run(std::span<const double> column, const Rows& rows) {
+  constexpr std::size_t always_allowed = 3;
+  std::size_t longest = always_allowed;
+  for (std::size_t e = 0; e + 1 < rows.engine_begin.size(); ++e) {
+    std::size_t run = 0;
+    for (std::size_t row = rows.engine_begin[e]; row < rows.engine_begin[e + 1]; ++row) {
+      run = row > rows.engine_begin[e] && column[row] == column[row - 1] ? run + 1 : 1;
+      longest = std::max(longest, run);
+    }
+  }
+  return static_cast<double>(longest);
+}
+
 /// The leading eigenvectors of the second moment of late-life drift; signs fixed by the largest component.
 MatrixXd learn_drift_directions(const MatrixXd& drift, std::size_t wanted) {
   const MatrixXd moment = drift.transpose() * drift / static_cast<double>(drift.rows());
@@ -218,6 +245,7 @@ Result<Pipeline> Pipeline::learn(const Recipe& recipe, const TrainingRows& rows)
     for (const Life& life : lives) moved += std::pow(drift_of(z.data(), life, recipe.movement_cycles), 2);
     if (std::sqrt(moved / static_cast<double>(lives.size())) < recipe.min_movement) continue;
     tables->kept.push_back(s);
+    if (recipe.estimate_silent) tables->longest_run.push_back(longest_run(column, rows));
     standards.push_back(std::move(standard));
     columns.push_back(std::move(z));
   }
@@ -240,6 +268,7 @@ Result<Pipeline> Pipeline::learn(const Recipe& recipe, const TrainingRows& rows)
       tables->mean.push_back(standard.mean[r]);
       tables->inverse_spread.push_back(standard.inverse_spread[r]);
     }
+  if (recipe.estimate_silent) tables->coupling = learn_coupling(z);
   TRY_LET(const VectorXd health, learn_health_index(z, rows, recipe));
   const MatrixXd directions = learn_drift_directions(drift, recipe.drift_channels);
   tables->fusion.assign(health.begin(), health.end());

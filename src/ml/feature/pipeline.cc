@@ -48,6 +48,8 @@ EngineState::Data::Data(const Pipeline::Tables& tables)
       values(tables.capacity * tables.channels),
       held_settings(tables.set_points.begin(), tables.set_points.begin() + static_cast<std::ptrdiff_t>(tables.settings())),
       held_z(tables.kept.size()),
+      last_value(tables.longest_run.size()),
+      run(tables.longest_run.size()),
       ewma_sum(tables.recipe.ewma_rates.size() * tables.channels),
       ewma_weight(tables.recipe.ewma_rates.size()) {}
 
@@ -80,6 +82,29 @@ Result<bool> Pipeline::step(EngineState& state, std::int64_t cycle, std::span<co
 
 namespace {
 
+/// True if the sensor has told this very value more often in a row than any did in training.
+bool is_stuck(const Pipeline::Tables& tables, std::size_t k, double value, EngineState::Data& state) {
+  if (tables.coupling.empty()) return false;
+  constexpr double many = 1e9;
+  state.run[k] = state.run[k] > 0 && value == state.last_value[k] ? std::min(state.run[k] + 1, many) : 1;
+  state.last_value[k] = value;
+  return state.run[k] > tables.longest_run[k];
+}
+
+/// z-scores of silent sensors as the others tell them: the conditional mean of a normal distribution, by Gauss-Seidel sweeps if
+/// several are silent.
+void estimate(const Pipeline::Tables& tables, std::span<const std::size_t> silent, std::vector<double>& z) {
+  constexpr int sweeps = 4;
+  for (const std::size_t k : silent) z[k] = 0;
+  for (int sweep = 0; sweep < (silent.size() > 1 ? sweeps : 1); ++sweep)
+    for (const std::size_t k : silent) {
+      const double* weights = &tables.coupling[k * z.size()];
+      double sum = 0;
+      for (std::size_t j = 0; j < z.size(); ++j) sum += weights[j] * z[j];
+      z[k] = std::clamp(sum, -max_z, max_z);
+    }
+}
+
 /// The first reading that tells its cycle: those before it were the cycles just before. A count lower than what was seen already
 /// has begun again somewhere and tells nothing: the engine's count stays unknown. The cycle under which the reading is to be taken
 /// in.
@@ -101,12 +126,20 @@ void take_in(const Pipeline::Tables& tables, std::int64_t cycle, std::span<const
   const std::size_t regime = tables.regime_of(state.held_settings.data());
 
   const std::size_t kept = tables.kept.size();
+  std::array<std::size_t, max_kept> silent;
+  std::size_t silent_count = 0;
   for (std::size_t k = 0; k < kept; ++k) {
     const double value = values[settings + tables.kept[k]];
-    if (!std::isfinite(value)) continue;
+    if (!std::isfinite(value) || is_stuck(tables, k, value, state)) {
+      silent[silent_count++] = k;
+      continue;
+    }
     const double scale = tables.inverse_spread[regime * kept + k];
     state.held_z[k] = scale == 0 ? 0 : std::clamp((value - tables.mean[regime * kept + k]) * scale, -max_z, max_z);
   }
+
+  if (silent_count > 0 && silent_count < kept && !tables.coupling.empty())
+    estimate(tables, std::span(silent).first(silent_count), state.held_z);
 
   const std::size_t capacity = tables.capacity;
   if (state.count == capacity) {

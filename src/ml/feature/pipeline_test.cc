@@ -223,6 +223,30 @@ TEST(Pipeline, refused_readings_leave_the_state_as_it_was) {
   EXPECT_EQ(state.serialise(pipeline()), before);
 }
 
+/// What the others tell of a silent sensor is nearer to its own reading than what it said last, or nothing.
+TEST(Pipeline, a_silent_or_stuck_sensor_is_told_by_the_others) {
+  Recipe held;
+  held.estimate_silent = false;
+  const Pipeline without = learned(fleet(), held);
+  const auto error_of = [](const Pipeline& used, bool stuck) {
+    EngineState whole, broken;
+    Row row_whole(used.feature_count()), row_broken(row_whole);
+    double error = 0;
+    const dataset::EngineRows& engine = fleet().engines[1];
+    constexpr std::size_t sensor = 3 + 1;
+    for (std::size_t row = engine.begin; row < engine.end; ++row) {
+      Reading reading{fleet().cycle[row], fleet().row(row)};
+      EXPECT_TRUE(used.step(whole, reading, row_whole));
+      if (row >= engine.begin + 20) reading.values[sensor] = stuck ? fleet().row(engine.begin + 20)[sensor] : silent;
+      EXPECT_TRUE(used.step(broken, reading, row_broken));
+      error += std::abs(static_cast<double>(row_whole[0] - row_broken[0]));  // health.mean5
+    }
+    return error;
+  };
+  EXPECT_LT(error_of(pipeline(), false), 0.7 * error_of(without, false));
+  EXPECT_LT(error_of(pipeline(), true), 0.5 * error_of(without, true));
+}
+
 TEST(Pipeline, silent_and_absurd_values_leave_finite_features) {
   EngineState state;
   const double infinity = std::numeric_limits<double>::infinity();
@@ -310,7 +334,8 @@ TEST(ReadingFromJson, takes_members_by_name_and_lets_absent_ones_be_silent) {
 }
 
 TEST(PipelineFromJson, damaged_documents_are_corrupt) {
-  for (const char* member : {"recipe", "regimes", "set_points", "kept_sensors", "mean", "inverse_spread", "fusion"}) {
+  for (const char* member :
+       {"recipe", "regimes", "set_points", "kept_sensors", "mean", "inverse_spread", "fusion", "coupling", "longest_run"}) {
     json::Value document = pipeline().to_json();
     document.as_object().erase(member);
     const auto without = Pipeline::from_json(document);

@@ -138,6 +138,7 @@ Result<Recipe> Recipe::from_json(const json::Value& document) {
     return wrong("sequence_steps", fmt::format("at most {} cycles in all", longest_window));
   TRY_LET(recipe.cycle_count, json::get_bool_or(document, "cycle_count", recipe.cycle_count, where));
   TRY_LET(recipe.history_length, json::get_bool_or(document, "history_length", recipe.history_length, where));
+  TRY_LET(recipe.estimate_silent, json::get_bool_or(document, "estimate_silent", recipe.estimate_silent, where));
   TRY_LET(recipe.joined, json::get_bool_or(document, "joined", recipe.joined, where));
   const auto names = recipe.input_names();
   if (std::set<std::string>(names.begin(), names.end()).size() != names.size())
@@ -164,6 +165,7 @@ json::Value Recipe::to_json() const {
                       {"ewma_rates", to_array(ewma_rates)},
                       {"cycle_count", cycle_count},
                       {"history_length", history_length},
+                      {"estimate_silent", estimate_silent},
                       {"joined", joined}};
   if (sequence_steps > 0) {  // left out else: recipes, and the states of engines, keep the identity that they had before
     object.set("sequence_steps", sequence_steps);

@@ -39,8 +39,9 @@ struct Recipe {
   std::size_t sequence_steps = 0;
   std::size_t sequence_stride = 5;
   bool cycle_count = true;
-  bool history_length = true;  ///< cycles since the engine was first seen: it may have joined the fleet late
-  bool joined = true;          ///< how it joined (Joined in pipeline.h); allows readings that do not tell their cycle
+  bool history_length = true;   ///< cycles since the engine was first seen: it may have joined the fleet late
+  bool estimate_silent = true;  ///< a silent or stuck sensor is told by the others; else its last z-score is held
+  bool joined = true;           ///< how it joined (Joined in pipeline.h); allows readings that do not tell their cycle
 
   static std::vector<std::string> default_sensors();
   /// Settings, then sensors: the order of a reading's values.

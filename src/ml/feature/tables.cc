@@ -70,13 +70,18 @@ json::Value Pipeline::Tables::to_json() const {
   };
   json::Array sensors;
   for (const std::size_t k : kept) sensors.emplace_back(recipe.sensors[k]);
-  return json::Object{{"recipe", recipe.to_json()},
+  json::Object object{{"recipe", recipe.to_json()},
                       {"regimes", regimes},
                       {"set_points", settings() == 0 ? json::Value(json::Array{}) : matrix(set_points, settings())},
                       {"kept_sensors", std::move(sensors)},
                       {"mean", matrix(mean, kept.size())},
                       {"inverse_spread", matrix(inverse_spread, kept.size())},
                       {"fusion", matrix(fusion, kept.size())}};
+  if (!coupling.empty()) {
+    object.set("coupling", matrix(coupling, kept.size()));
+    object.set("longest_run", matrix(longest_run, kept.size()));
+  }
+  return object;
 }
 
 namespace {
@@ -116,7 +121,9 @@ Result<Pipeline> Pipeline::from_json(const json::Value& document) {
   if (!recipe) return fail(Fault::corrupt, recipe.error().message);
   if (recipe->identity) return identity_of(*recipe);
   tables->recipe = std::move(recipe).value();
-  if (!declared->find("joined")) tables->recipe.joined = false;  // made before there was such a feature
+  // Made before there were such members: as they worked then.
+  if (!declared->find("joined")) tables->recipe.joined = false;
+  if (!declared->find("estimate_silent")) tables->recipe.estimate_silent = false;
 
   const json::Value* regimes = document.find("regimes");
   if (!regimes || !regimes->is_integer() || regimes->as_integer() < 1 || regimes->as_integer() > 256)
@@ -139,6 +146,11 @@ Result<Pipeline> Pipeline::from_json(const json::Value& document) {
   TRY_LET(tables->inverse_spread, read_matrix(document, "inverse_spread", tables->regimes, 0, tables->kept.size()));
   TRY_LET(tables->fusion, read_matrix(document, "fusion", 0, max_channels, tables->kept.size()));
   tables->channels = tables->fusion.size() / tables->kept.size();
+  if (tables->recipe.estimate_silent) {
+    const std::size_t width = tables->kept.size();
+    TRY_LET(tables->coupling, read_matrix(document, "coupling", width, 0, width));
+    TRY_LET(tables->longest_run, read_matrix(document, "longest_run", 1, 0, width));
+  }
   tables->complete();
   if (tables->feature_names.size() > max_features) return corrupt("recipe", fmt::format("at most {} features", max_features));
   return Pipeline(std::move(tables));

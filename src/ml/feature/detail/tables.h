@@ -33,6 +33,9 @@ struct Pipeline::Tables {
   std::vector<double> inverse_spread;  ///< [regimes][kept]; 0: the sensor says nothing in this regime
   std::size_t channels = 0;
   std::vector<double> fusion;  ///< [channels][kept]
+  /// [kept][kept]: weights of the other sensors' z-scores in the estimate of a silent one's; 0 on the diagonal. Empty: it is held.
+  std::vector<double> coupling;
+  std::vector<double> longest_run;  ///< [kept]: readings in a row that told the same value, at most; more: the sensor is stuck
 
   // Made of the above by complete().
   std::vector<std::string> input_names;
@@ -67,6 +70,8 @@ struct EngineState::Data {
   std::vector<float> values;          ///< [capacity][channels]
   std::vector<double> held_settings;  ///< [settings]
   std::vector<double> held_z;         ///< [kept]
+  std::vector<double> last_value;     ///< [kept], as read; empty where silent sensors are held
+  std::vector<double> run;            ///< [kept]: how often it was read in a row
   std::vector<double> ewma_sum;       ///< [rates][channels]
   std::vector<double> ewma_weight;    ///< [rates]
 
