@@ -112,6 +112,7 @@ void Segment::take(const Scan& scan, ByteCount bytes) {
   index_ = scan.index;
   // If only the first part of a damaged file is served, the places of the later records are not in it.
   std::erase_if(index_.entries, [&](const IndexEntry& entry) { return entry.position >= bytes; });
+  if (!file_) index_.thin();
   salt_ = scan.salt;
   follows_ = scan.follows;
 }
@@ -154,6 +155,7 @@ void Segment::seal(Offset end) {
   const std::lock_guard lock(mutex_);
   file_.reset();
   end_ = end;
+  index_.thin();
 }
 
 Result<> Segment::remove() {

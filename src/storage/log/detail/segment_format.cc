@@ -17,6 +17,7 @@ constexpr std::uint32_t format_version = 1;
 constexpr std::size_t header_copy_bytes = 48;
 constexpr std::uint32_t salvaged_bit = 1;
 constexpr std::uint32_t follows_sync_bit = 1U << 31;
+constexpr std::size_t sealed_stride = 64_KiB;   // 25 MiB for a log of 64 GiB
 constexpr std::size_t index_stride = 16_KiB;    // a look-up reads and skips half of this on average
 constexpr Offset widest_gap = Offset{1} << 24;  // more records than a segment holds
 
@@ -120,6 +121,14 @@ std::optional<RecordView> decode_record(BytesView bytes, std::uint32_t salt) {
 void Index::add(Offset offset, std::uint64_t position, Timestamp appended_at) {
   if (entries.empty() || position >= entries.back().position + index_stride) entries.push_back({offset, position, newest});
   newest = std::max(newest, appended_at);
+}
+
+void Index::thin() {
+  std::vector<IndexEntry> kept;
+  for (const IndexEntry& entry : entries)
+    if (kept.empty() || entry.position >= kept.back().position + sealed_stride) kept.push_back(entry);
+  kept.shrink_to_fit();
+  entries = std::move(kept);
 }
 
 std::uint64_t Index::position_of(Offset offset) const {

@@ -59,6 +59,8 @@ struct Index {
   Timestamp newest = Timestamp::min();
 
   void add(Offset offset, std::uint64_t position, Timestamp appended_at);
+  /// Keeps one in sealed_stride bytes: of a segment that is not appended to any more, and there may be thousands.
+  void thin();
   /// The last place at or before `offset`.
   std::uint64_t position_of(Offset offset) const;
   /// A place before which no record is as late as `time`.

@@ -181,5 +181,26 @@ TEST(Index, finds_a_place_at_or_before_an_offset_and_before_a_time) {
   }
 }
 
+TEST(SegmentIndex, thinned_it_still_leads_to_every_record_and_every_time) {
+  Index index;
+  constexpr Offset count = 2000;
+  constexpr std::uint64_t record_bytes = 1000;
+  const auto time_of = [](Offset offset) { return Timestamp{std::chrono::seconds(offset)}; };
+  for (Offset offset = 0; offset < count; ++offset)
+    index.add(offset, segment_header_bytes + offset * record_bytes, time_of(offset));
+  const std::size_t before = index.entries.size();
+  index.thin();
+  EXPECT_LT(index.entries.size(), before / 3);
+  EXPECT_EQ(index.entries.capacity(), index.entries.size());
+  EXPECT_EQ(index.newest, time_of(count - 1));
+  for (Offset offset = 0; offset < count; ++offset) {
+    const std::uint64_t position = segment_header_bytes + offset * record_bytes;
+    EXPECT_LE(index.position_of(offset), position);
+    EXPECT_LT(position - index.position_of(offset), 80u * 1024) << offset;
+    EXPECT_LE(index.position_before(time_of(offset)), position) << offset;
+    EXPECT_LT(position - index.position_before(time_of(offset)), 160u * 1024) << offset;
+  }
+}
+
 }  // namespace
 }  // namespace nacelle::storage::detail
