@@ -70,6 +70,10 @@ void ImportCounts::add(const ImportCounts& other) {
 TableBuilder::TableBuilder(std::shared_ptr<const FleetSchema> schema) : schema_(std::move(schema)) {}
 
 void TableBuilder::append(TableBuilder other) {
+  if (unit_.empty()) {
+    *this = std::move(other);
+    return;
+  }
   unit_.insert(unit_.end(), other.unit_.begin(), other.unit_.end());
   cycle_.insert(cycle_.end(), other.cycle_.begin(), other.cycle_.end());
   values_.insert(values_.end(), other.values_.begin(), other.values_.end());
