@@ -92,8 +92,13 @@ class TreeEnsemble {
  private:
   /// Every tree filled up to the depth of the deepest. Empty if that would take too much.
   struct Complete {
+    struct KeyNode {
+      std::uint32_t key = 0;  ///< the threshold as a whole number of the same order
+      std::uint32_t feature = 0;
+    };
     std::size_t depth = 0;
     std::vector<CompleteNode> nodes;  ///< [trees][2^depth - 1]
+    std::vector<KeyNode> keys;        ///< the same nodes, for rows without silence
     std::vector<float> leaves;        ///< [trees][2^depth]
   };
   struct Walks;  ///< the engines, in tree_walks.cc and tree_lanes.cc

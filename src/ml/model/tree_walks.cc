@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "ml/model/detail/order_key.h"
 #include "ml/model/detail/tree_lanes.h"
 #include "ml/model/tree_ensemble.h"
 
@@ -91,10 +92,10 @@ struct TreeEnsemble::Walks {
     }
   }
 
-  template <std::size_t depth, bool silence>
-  static float complete(const TreeEnsemble& trees, const float* row) {
+  /// Down all trees of full depth: `right(node)` of a walk's node says 0 for its left child and 1 for its right.
+  template <std::size_t depth, class Node, class Right>
+  static float complete(const TreeEnsemble& trees, const Node* nodes, const Right& right) {
     constexpr std::size_t leaf_count = std::size_t{1} << depth;
-    const CompleteNode* nodes = trees.complete_.nodes.data();
     const float* leaves = trees.complete_.leaves.data();
     float sum = trees.base_score_;
     std::size_t tree = 0;
@@ -103,31 +104,39 @@ struct TreeEnsemble::Walks {
 #pragma GCC unroll 8
       for (std::size_t level = 0; level < depth; ++level)
 #pragma GCC unroll 8
-        for (std::size_t g = 0; g < group; ++g) {
-          const CompleteNode& node = nodes[g * (leaf_count - 1) + at[g]];
-          at[g] = 2 * at[g] + 1 + step_right<silence>(row[node.feature], node.threshold, node.silent_left);
-        }
+        for (std::size_t g = 0; g < group; ++g) at[g] = 2 * at[g] + 1 + right(nodes[g * (leaf_count - 1) + at[g]]);
       for (std::size_t g = 0; g < group; ++g) sum += leaves[g * leaf_count + at[g] - (leaf_count - 1)];
     }
     for (; tree < trees.roots_.size(); ++tree, nodes += leaf_count - 1, leaves += leaf_count) {
       std::size_t at = 0;
-      for (std::size_t level = 0; level < depth; ++level)
-        at = 2 * at + 1 + step_right<silence>(row[nodes[at].feature], nodes[at].threshold, nodes[at].silent_left);
+      for (std::size_t level = 0; level < depth; ++level) at = 2 * at + 1 + right(nodes[at]);
       sum += leaves[at - (leaf_count - 1)];
     }
     return sum;
   }
 
-  template <bool silence>
-  static float complete(const TreeEnsemble& trees, const float* row) {
+  template <class Node, class Right>
+  static float complete(const TreeEnsemble& trees, const Node* nodes, const Right& right) {
     switch (trees.complete_.depth) {
-      case 1: return complete<1, silence>(trees, row);
-      case 2: return complete<2, silence>(trees, row);
-      case 3: return complete<3, silence>(trees, row);
-      case 4: return complete<4, silence>(trees, row);
-      case 5: return complete<5, silence>(trees, row);
-      default: return complete<6, silence>(trees, row);
+      case 1: return complete<1>(trees, nodes, right);
+      case 2: return complete<2>(trees, nodes, right);
+      case 3: return complete<3>(trees, nodes, right);
+      case 4: return complete<4>(trees, nodes, right);
+      case 5: return complete<5>(trees, nodes, right);
+      default: return complete<6>(trees, nodes, right);
     }
+  }
+
+  static float complete(const TreeEnsemble& trees, const float* row) {
+    const std::size_t width = trees.feature_count_;
+    std::array<std::uint32_t, max_lane_features> keys;
+    if (width > keys.size() || any_silent(row, width))
+      return complete(trees, trees.complete_.nodes.data(), [row](const CompleteNode& node) {
+        return step_right<true>(row[node.feature], node.threshold, node.silent_left);
+      });
+    for (std::size_t f = 0; f < width; ++f) keys[f] = order_key(row[f]);
+    return complete(trees, trees.complete_.keys.data(),
+                    [&keys](const Complete::KeyNode& node) { return std::size_t{1} - (keys[node.feature] < node.key); });
   }
 
   /// Rows in blocks, each laid out feature by feature; a last block that is not full is filled with its last row.
@@ -187,9 +196,8 @@ float TreeEnsemble::predict(Engine engine, const float* row) const {
     Walks::lanes(*this, engine == Engine::avx2, row, 1, &out);
     return out;
   }
-  const bool silence = any_silent(row, feature_count_);
-  if (engine == Engine::complete) return silence ? Walks::complete<true>(*this, row) : Walks::complete<false>(*this, row);
-  return silence ? Walks::interleaved<true>(*this, row) : Walks::interleaved<false>(*this, row);
+  if (engine == Engine::complete) return Walks::complete(*this, row);
+  return any_silent(row, feature_count_) ? Walks::interleaved<true>(*this, row) : Walks::interleaved<false>(*this, row);
 }
 
 void TreeEnsemble::predict_rows(Engine engine, const float* rows, std::size_t count, float* out) const {

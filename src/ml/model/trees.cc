@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "ml/model/detail/binary.h"
+#include "ml/model/detail/order_key.h"
 #include "ml/model/tree_ensemble.h"
 
 namespace nacelle::model {
@@ -214,6 +215,7 @@ void TreeEnsemble::fill_up() {
                                                       static_cast<std::uint16_t>(view.nodes[from].feature / silent_goes_left)};
     });
   }
+  for (const CompleteNode& node : complete_.nodes) complete_.keys.push_back({order_key(node.threshold), node.feature});
 }
 
 }  // namespace nacelle::model
