@@ -95,6 +95,7 @@ class TreeGrower {
     tree_.resize(1);
     for (std::size_t at = 0; at < queue.size(); ++at) {
       const auto [node, begin, end, depth] = queue[at];
+      tree_[node].cover = static_cast<float>(end - begin);  // explanations weigh by it
       const Split split = depth < settings_.max_depth && tree_.size() + 2 <= max_tree_nodes ? find_split(begin, end) : Split{};
       if (!(split.gain > 0)) {
         tree_[node].value = leaf_value(begin, end);

@@ -117,7 +117,7 @@ TEST(XgboostParity, explanations_are_its_pred_contribs) {
     const std::vector<float> predictions = grown.told(0);
     const std::vector<float> theirs = grown.told(4);
     ASSERT_EQ(theirs.size(), row_count * (features + 1));
-    for (std::size_t r = 0; r < row_count; r += 13) {
+    for (std::size_t r = 0; r < row_count; r += 97) {
       const auto ours = model::explain(trees, grown.row(r)).value();
       const float* their = &theirs[r * (features + 1)];
       double sum = ours.base;
