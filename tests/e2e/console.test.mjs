@@ -10,7 +10,7 @@ import { after, test } from 'node:test';
 import deviceSdk from 'azure-iot-device';
 import mqttSdk from 'azure-iot-device-mqtt';
 import { chromium } from 'playwright-core';
-import { Hub, folder, random, run } from './harness.mjs';
+import { Hub, Service, folder, random, run } from './harness.mjs';
 
 after(() => setTimeout(() => process.exit(), 500).unref());
 
@@ -37,6 +37,19 @@ async function browse(t, hub) {
   page.on('request', (request) => { if (!request.url().startsWith(origin + '/')) complaints.push(`asked ${request.url()}`); });
   return { page, complaints, origin };
 }
+
+/** One module that runs and one whose program is not there. */
+const module = (image, settings = {}) => ({ version: '1.0', type: 'process', status: 'running', restartPolicy: 'always', settings: { image, createOptions: '{}', ...settings }, env: {} });
+const manifest = {
+  modulesContent: {
+    $edgeAgent: { 'properties.desired': {
+      schemaVersion: '1.1', runtime: { type: 'process', settings: {} },
+      systemModules: { edgeAgent: { type: 'process', settings: { image: 'edgeAgent', createOptions: '{}' } }, edgeHub: module('edgeHub') },
+      modules: { sleeper: module('/bin/sleep', { arguments: ['600'] }), missing: module('/no/such/program') },
+    } },
+    $edgeHub: { 'properties.desired': { schemaVersion: '1.1', routes: {}, storeAndForwardConfiguration: { timeToLiveSecs: 7200 } } },
+  },
+};
 
 let shots = 0;
 async function picture(page, name) {
@@ -88,7 +101,7 @@ test('an operator watches the fleet and works on a device', async (t) => {
   const hub = await Hub.start(t, folder(t));
   const engine = await device(t, hub, 'Client_001');
   await hub.createDevice('Client_002');
-  await hub.createDevice('edge1', { capabilities: { iotEdge: true } });
+  const edge = await hub.createDevice('edge1', { capabilities: { iotEdge: true } });
   const { page, complaints, origin } = await browse(t, hub);
   let sending;
   let stopped = false;
@@ -253,12 +266,15 @@ test('an operator watches the fleet and works on a device', async (t) => {
   });
 
   await t.test('deployments, configurations and jobs are listed', async () => {
-    const manifest = { modulesContent: { $edgeAgent: { 'properties.desired': { schemaVersion: '1.1', runtime: { type: 'process', settings: {} }, systemModules: {}, modules: { filter: { version: '1.0', type: 'process', status: 'running', restartPolicy: 'always', settings: { image: 'filter-program' } } } } } } };
-    assert.equal((await hub.rest('PUT', '/configurations/line-a', { id: 'line-a', targetCondition: "tags.site = 'north'", priority: 10, content: { deviceContent: { 'properties.desired.fw': { v: 2 } } } })).status, 200);
     assert.equal((await hub.rest('POST', '/devices/edge1/applyConfigurationContent', manifest)).status, 204);
+    const connection = `HostName=localhost:${hub.ready.https};DeviceId=edge1;SharedAccessKey=${edge.key}`;
+    await Service.start(t, ['edge', '--data', folder(t), '--connection', connection, '--ca', hub.ready.ca, '--hub-mqtts', String(hub.ready.mqtts), '--mqtts', '0']);
+    assert.equal((await hub.rest('PUT', '/configurations/line-a', { id: 'line-a', targetCondition: "tags.site = 'north'", priority: 10, content: { deviceContent: { 'properties.desired.fw': { v: 2 } } } })).status, 200);
     assert.equal((await hub.rest('PUT', '/jobs/v2/spring', { jobId: 'spring', type: 'scheduleUpdateTwin', updateTwin: { etag: '*', tags: { season: 'spring' } }, queryCondition: '*', startTime: null, maxExecutionTimeInSeconds: 60 })).status, 200);
     await page.getByRole('link', { name: 'Edge', exact: true }).click();
-    await reads(page.getByRole('row', { name: /filter/ }), /filter-program/);
+    await reads(page.getByRole('row', { name: /sleeper/ }), 'running');
+    await reads(page.getByRole('row', { name: /missing/ }), /backoff|failed/);
+    for (const word of ['connected', 'as deployed']) await page.locator('.chip', { hasText: new RegExp(`^${word}$`) }).waitFor();
     await picture(page, 'edge');
     await page.getByRole('link', { name: 'Configurations', exact: true }).click();
     await reads(page.getByRole('row', { name: /line-a/ }), "tags.site = 'north'");

@@ -50,6 +50,7 @@ Result<> stay_open(const Stage& stage) {
   say(fmt::format("  export NACELLE_HUB={}", stage.text("hub")));
   say("  nacelle devices list");
   say("  nacelle events watch");
+  say("  nacelle console         # the link to its page in the browser");
   while (!InterruptGuard::interrupted()) std::this_thread::sleep_for(std::chrono::milliseconds{200});
   return {};
 }

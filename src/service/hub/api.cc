@@ -4,6 +4,7 @@
 
 #include "codec/text/encoding.h"
 #include "foundation/log.h"
+#include "service/hub/console.h"
 
 namespace nacelle::hub {
 
@@ -183,6 +184,7 @@ Result<json::Value> Call::json() const {
 }
 
 awaitable<net::HttpResponse> Api::answer(net::HttpRequest request) {
+  if (auto page = answer_console(request)) co_return *std::move(page);
   const auto segments = request.segments();
   if (!segments) co_return services_.error(segments.error());
   Call call;

@@ -6,7 +6,6 @@
 
 #include "codec/sas/connection_string.h"
 #include "foundation/log.h"
-#include "service/hub/console.h"
 #include "service/hub/metrics.h"
 #include "service/hub/provisioning.h"
 #include "service/hub/schema.h"
@@ -211,11 +210,7 @@ Result<> Hub::listen_for_calls(const std::shared_ptr<net::TlsServerContext>& tls
   limits.max_connections = most_https_connections;
   limits.max_bodies_bytes = most_body_bytes;
   const auto may_send = [api = api_.get()](const net::HttpRequest& head) { return api->refuse_by_head(head); };
-  const auto answer = [api = api_.get()](net::HttpRequest request) -> awaitable<net::HttpResponse> {
-    if (auto page = answer_console(request)) co_return *std::move(page);
-    auto response = co_await api->answer(std::move(request));
-    co_return response;
-  };
+  const auto answer = [api = api_.get()](net::HttpRequest request) { return api->answer(std::move(request)); };
   TRY_LET(https_,
           net::HttpServer::listen(executor_, {options_.bind, options_.https, {}}, tls, answer, limits, websockets(), may_send));
   services_->https_port = file_.https = https_->port();

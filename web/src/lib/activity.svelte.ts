@@ -13,7 +13,7 @@ export class Activity {
       const device = event.systemProperties.connectionDeviceId;
       if (device) this.#seen.set(device, at);
     }
-  });
+  }, 200); // a sample is enough
 
   /** To be made while a component is set up. */
   constructor(allowed: boolean) {

@@ -1,4 +1,5 @@
 // What an edge device's $edgeAgent was told and what it reports (azure-wire-facts 5.5).
+import type { Hub } from './hub';
 import { isObject, type Json, type JsonObject } from './json';
 
 export interface ModuleState {
@@ -51,4 +52,10 @@ export function tone(state: string): 'good' | 'bad' | 'wait' | 'idle' {
   if (['failed', 'unhealthy', 'dead', 'cancelled'].includes(state)) return 'bad';
   if (['backoff', 'degraded', 'scheduled', 'queued', 'enqueued', 'starting'].includes(state)) return 'wait';
   return 'idle';
+}
+
+/** Edge devices whose runtime is there: it connects as its modules, not as the device. */
+export async function connectedEdges(hub: Hub): Promise<Set<string>> {
+  const { rows } = await hub.query<{ deviceId: string }>("SELECT deviceId FROM devices.modules WHERE connectionState = 'Connected' AND moduleId IN ['$edgeAgent', '$edgeHub']");
+  return new Set(rows.map((row) => row.deviceId));
 }

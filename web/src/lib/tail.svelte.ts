@@ -13,9 +13,8 @@ export interface HubEvent {
   bodyEncoding: 'json' | 'base64';
 }
 
-const pageOf = 500; // asked for at once
 const rest = 250; // ms between two answers, so that a busy hub fills them
-const mostInARow = 8; // full answers, before it passes over to what is new
+const mostInARow = 8; // full answers while it catches up with the past, before it passes over to what is new
 const afterFailure = 3000;
 
 const pause = (ms: number, signal: AbortSignal) => new Promise<void>((resolve) => {
@@ -31,7 +30,8 @@ export class Tail {
   failure = $state.raw<Error>();
   #stop: AbortController | undefined;
 
-  constructor(private readonly most = 500, private readonly onEvents: (events: HubEvent[]) => void = () => {}) {}
+  /** `most` are kept, `page` asked for at once. */
+  constructor(private readonly most = 500, private readonly onEvents: (events: HubEvent[]) => void = () => {}, private readonly page = 500) {}
 
   /** `from`: `end`, or a time to begin with. */
   start(device = '', from = 'end') {
@@ -56,7 +56,7 @@ export class Tail {
     let next: Json | undefined;
     let full = 0;
     while (!signal.aborted) {
-      const query = new URLSearchParams({ maxEvents: String(pageOf), waitSeconds: '20', from });
+      const query = new URLSearchParams({ maxEvents: String(this.page), waitSeconds: '20', from });
       if (device) query.set('device', device);
       if (next !== undefined) query.set('next', JSON.stringify(next));
       try {
@@ -64,15 +64,16 @@ export class Tail {
         if (signal.aborted) return;
         this.failure = undefined;
         next = answer.next;
-        full = answer.events.length >= pageOf ? full + 1 : 0;
+        full = answer.events.length >= this.page ? full + 1 : 0;
         this.#take(answer.events.map((event) => ({ ...event, key: `${event.partition}:${event.offset}` })));
-        if (full > mostInARow) {
+        const catchingUp = from !== 'end';
+        if (full > (catchingUp ? mostInARow : 1)) {
           this.passedOver = true;
           next = undefined;
           from = 'end';
           full = 0;
         }
-        if (full === 0) await pause(rest, signal);
+        if (full === 0 || !catchingUp) await pause(rest, signal);
       } catch (error) {
         if (signal.aborted) return;
         this.failure = error as Error;
