@@ -11,10 +11,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const BytesView bytes(reinterpret_cast<const char*>(data), size);
   if (const auto message = telemetry::decode_record(bytes)) {
     const auto again = telemetry::decode_record(telemetry::encode_record(*message));
-    INVARIANT(
-        again && again->system == message->system && again->application == message->application && again->body == message->body &&
-            again->published == message->published,
-        "a decoded record survives a round trip");
+    INVARIANT(again && again->system == message->system && again->application == message->application &&
+                  again->body == message->body && again->published == message->published,
+              "a decoded record survives a round trip");
   }
   telemetry::Message message;
   if (telemetry::read_property_bag(bytes, message)) {

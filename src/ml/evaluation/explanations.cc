@@ -53,7 +53,8 @@ std::string bars(const Importance& importance, std::size_t shown) {
   std::string out = "<table>";
   for (std::size_t i = 0; i < std::min(shown, importance.size()); ++i)
     out += fmt::format(
-        "<tr><td>{}</td><td><svg width=\"220\" height=\"12\" role=\"img\"><g class=\"bars c1\"><rect x=\"0\" y=\"1\" width=\"{:.1f}\" "
+        "<tr><td>{}</td><td><svg width=\"220\" height=\"12\" role=\"img\"><g class=\"bars c1\"><rect x=\"0\" y=\"1\" "
+        "width=\"{:.1f}\" "
         "height=\"10\" rx=\"2\"/></g></svg></td><td>{:.2f}</td></tr>",
         escape_markup(importance[i].name), std::max(1.0, 220 * importance[i].cycles / widest), importance[i].cycles);
   return out + "</table>";

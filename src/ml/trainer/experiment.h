@@ -37,7 +37,7 @@ struct Plan {
       3;  ///< fold models learn from every n-th row of an engine: a third of the time; CV RMSE moves by 0.02 to 0.13
   std::size_t late_joins = 16;  ///< for each engine, at most so many histories that begin late are learned from, too: a trainer
                                 ///< that does not keep them apart takes two (docs/decisions/0270)
-  std::size_t judge_late = 0;  ///< folds are asked about engines whose first so many cycles were not seen, too; 0: they are not
+  std::size_t judge_late = 0;   ///< folds are asked about engines whose first so many cycles were not seen, too; 0: they are not
   CutProtocol cuts;
   double coverage = 0.9;  ///< nominal, of the intervals
   std::uint64_t seed = 1;
