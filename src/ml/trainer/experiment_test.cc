@@ -159,6 +159,7 @@ TEST(Train, late_joins_cost_whole_lives_nothing_where_they_are_kept_apart) {
   const auto predictions = [&](std::size_t late_joins, bool first_cycles_seen) {
     plan.late_joins = late_joins;
     const auto artifact = train(table, plan, {}).value();
+    EXPECT_TRUE(std::get<model::TreeEnsemble>(artifact.regressor).has_covers()) << "it can be explained";
     const FeatureRows rows =
         make_features(artifact.pipeline, first_cycles_seen ? table : evaluation::cut_beginnings(table, 50, false)).value();
     std::vector<double> said;

@@ -42,6 +42,11 @@ std::pair<TrainingSet, std::vector<float>> part_of(const TrainingSet& set, const
 
 const json::Array& numbers(const json::Value& tree, std::string_view key) { return tree.find(key)->as_array(); }
 
+/// The weight of the rows that came to the root of either tree.
+double rows_of(const json::Value& whole, const json::Value& late) {
+  return numbers(whole, "sum_hessian").front().as_number() + numbers(late, "sum_hessian").front().as_number();
+}
+
 /// One tree of XGBoost's JSON form: `whole` where `column` is below 0.5, else `late`.
 json::Value graft(const json::Value& whole, const json::Value& late, std::size_t column) {
   const auto whole_nodes = static_cast<std::int64_t>(numbers(whole, "left_children").size());
@@ -57,7 +62,7 @@ json::Value graft(const json::Value& whole, const json::Value& late, std::size_t
     joined.set(std::string(key), std::move(children));
   }
   const std::pair<std::string_view, json::Value> roots[] = {
-      {"split_indices", column}, {"split_conditions", 0.5}, {"default_left", 1}};
+      {"split_indices", column}, {"split_conditions", 0.5}, {"default_left", 1}, {"sum_hessian", rows_of(whole, late)}};
   for (const auto& [key, root] : roots) {
     json::Array all{root};
     for (const json::Value* tree : {&whole, &late}) all.insert(all.end(), numbers(*tree, key).begin(), numbers(*tree, key).end());
