@@ -19,54 +19,10 @@ class XgboostTrainer final : public Trainer {
 
   std::vector<Parameter> parameters() const override {
     // Chosen by engine-grouped cross-validation on the training sets: docs/decisions/0050-recipe.md.
-    return {{.name = "rounds",
-             .standard = 400,
-             .low = 1,
-             .high = 100'000,
-             .search_low = 200,
-             .search_high = 1000,
-             .logarithmic = true,
-             .meaning = "number of trees"},
-            {.name = "max_depth", .standard = 5, .low = 1, .high = 16, .search_low = 3, .search_high = 6, .meaning = "of a tree"},
-            {.name = "eta",
-             .standard = 0.03,
-             .low = 1e-6,
-             .high = 1,
-             .search_low = 0.01,
-             .search_high = 0.1,
-             .logarithmic = true,
-             .meaning = "part of each tree that is added"},
-            {.name = "subsample",
-             .standard = 0.6,
-             .low = 0.01,
-             .high = 1,
-             .search_low = 0.4,
-             .search_high = 0.9,
-             .meaning = "part of the rows that a tree sees"},
-            {.name = "colsample_bytree",
-             .standard = 0.3,
-             .low = 0.01,
-             .high = 1,
-             .search_low = 0.15,
-             .search_high = 0.7,
-             .meaning = "part of the features that a tree sees"},
-            {.name = "min_child_weight",
-             .standard = 30.0,
-             .low = 0,
-             .high = 1e9,
-             .search_low = 3,
-             .search_high = 100,
-             .logarithmic = true,
-             .meaning = "fewest rows in a leaf"},
-            {.name = "lambda",
-             .standard = 1.0,
-             .low = 0,
-             .high = 1e9,
-             .search_low = 0.3,
-             .search_high = 30,
-             .logarithmic = true,
-             .meaning = "L2 penalty on leaves"},
-            {.name = "max_bin", .standard = 256, .low = 2, .high = 4096, .meaning = "distinct thresholds of a feature"}};
+    std::vector<Parameter> all = boosting_parameters(5);
+    const Parameter bins{.name = "max_bin", .standard = 256, .low = 2, .high = 4096, .meaning = "distinct thresholds of a feature"};
+    all.push_back(bins);
+    return all;
   }
 
   Result<model::Regressor> fit(const TrainingSet& set, const FitOptions& options) const override {

@@ -20,6 +20,9 @@ struct Growth {
 /// XGBoost's model as its JSON document, the split features those of set.rows. Fault::conflict if cancelled.
 Result<json::Value> grow(const TrainingSet& set, const FitOptions& options, const Growth& growth);
 
+/// What every boosted trainer may be told: rounds, depth, rate, samples of rows and features, leaves.
+std::vector<Parameter> boosting_parameters(int standard_depth);
+
 /// A merged parameter as XGBoost takes it, which is as text.
 std::string as_text(const json::Value& value);
 
