@@ -97,6 +97,13 @@ export class Hub {
 
   token() { return sas('localhost', this.key, 'iothubowner'); }
 
+  /** How many group commits took how long to sync, cumulative: `[{seconds, count}]`, the last with infinite seconds. */
+  async syncs() {
+    const page = await (await fetch(`http://127.0.0.1:${this.ready.metrics}/metrics`)).text();
+    return [...page.matchAll(/^nacelle_hub_log_sync_seconds_bucket\{le="([^"]+)"\} (\S+)/gm)]
+      .map(([, bound, count]) => ({ seconds: bound === '+Inf' ? Infinity : Number(bound), count: Number(count) }));
+  }
+
   rest(method, target, body) {
     const text = body === undefined ? undefined : JSON.stringify(body);
     return new Promise((resolve, reject) => {

@@ -19,6 +19,8 @@ struct HubSettings {
   std::uint16_t metrics = 9600;
   int mqtt = -1;
   hub::UploadLimits uploads{};
+  ByteCount retained_bytes = hub::Retention{}.bytes;
+  unsigned retained_hours = static_cast<unsigned>(hub::Retention{}.age.count());
   bool open_namespace = false;
   bool allow_anonymous = false;
 };
@@ -51,6 +53,10 @@ Result<> run_hub(const HubSettings& settings) {
   options.https = settings.https;
   options.metrics = settings.metrics;
   options.uploads = settings.uploads;
+  if (settings.retained_bytes < hub::least_retained)
+    return fail(Fault::invalid_input, fmt::format("--retention-size: at least {} bytes are kept, found {}", hub::least_retained,
+                                                  settings.retained_bytes));
+  options.retention = {settings.retained_bytes, std::chrono::hours{settings.retained_hours}};
   options.open_namespace = settings.open_namespace;
   options.allow_anonymous = settings.allow_anonymous;
   if (settings.allow_anonymous && !settings.open_namespace)
@@ -82,6 +88,12 @@ void add_hub(CLI::App& root, Outcome& outcome) {
       ->transform(CLI::AsSizeValue(false));
   command->add_option("--device-upload-quota", settings->uploads.quota_of_device, "the same of one device (default: 16 GiB)")
       ->transform(CLI::AsSizeValue(false));
+  command
+      ->add_option("--retention-size", settings->retained_bytes,
+                   "bytes of telemetry the event log keeps, the oldest goes first (default: 64 GiB)")
+      ->transform(CLI::AsSizeValue(false));
+  command->add_option("--retention-hours", settings->retained_hours, "hours for which the event log keeps telemetry (default: 168)")
+      ->check(CLI::Range(1U, 24U * 3660U));
   command->add_flag("--open-namespace", settings->open_namespace,
                     "be a broker for any MQTT client, under the rules of DATA/namespace.json (docs/mqtt.md)");
   command->add_flag("--allow-anonymous", settings->allow_anonymous, "in the open namespace, clients without a user name too");

@@ -42,6 +42,17 @@ Result<> make_private_folder(storage::FileSystem& files, const storage::fs::path
   return {};
 }
 
+storage::LogOptions log_options(const HubOptions& options) {
+  storage::LogOptions log;
+  log.directory = options.directory / "events";
+  log.partitions = options.partitions;
+  log.max_partition_bytes = options.retention.bytes / options.partitions;
+  log.max_age = options.retention.age;
+  // Whole segments are dropped: a quarter of what is kept at most.
+  log.segment_bytes = std::min(log.segment_bytes, log.max_partition_bytes / 4);
+  return log;
+}
+
 }  // namespace
 
 Hub::Hub(Executor executor, HubOptions options, const Clock& clock, storage::FileSystem& files)
@@ -80,10 +91,7 @@ Result<> Hub::open_stores() {
   TRY_LET(device_authorities_, DeviceAuthorities::open(*registry_tables_, disk_.tables(), clock_, authority_->devices_pem()));
   TRY_LET(objects_, storage::open_folder_store(dir / "objects", files_));
   TRY_LET(uploads_, Uploads::open(*registry_tables_, *objects_, clock_, registry_->secret(), options_.uploads));
-  storage::LogOptions log;
-  log.directory = dir / "events";
-  log.partitions = options_.partitions;
-  TRY_LET(log_, storage::EventLog::open(log, clock_, files_));
+  TRY_LET(log_, storage::EventLog::open(log_options(options_), clock_, files_));
   return {};
 }
 

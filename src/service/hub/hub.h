@@ -18,6 +18,14 @@
 
 namespace nacelle::hub {
 
+/// How much of the event log is kept for those that read it behind; the oldest goes first, read or not.
+struct Retention {
+  ByteCount bytes = 64_GiB;  ///< of all partitions together; at least least_retained
+  std::chrono::hours age{7 * 24};
+};
+/// With less, a partition would not hold a few of the largest messages.
+constexpr ByteCount least_retained = 64_MiB;
+
 struct HubOptions {
   storage::fs::path directory;
   std::string host = "localhost";
@@ -30,6 +38,7 @@ struct HubOptions {
   bool allow_anonymous = false;       ///< there, clients without a user name too
   storage::Partition partitions = 4;
   UploadLimits uploads{};
+  Retention retention{};
 };
 
 /// Close it before destroying it. What it has acknowledged survives a kill at any instant, before, during or after.
