@@ -89,8 +89,7 @@ Result<telemetry::Message> read_open_message(const Client& client, const mqtt::P
   return message;
 }
 
-Result<telemetry::Message> read_message(const telemetry::EventTopic& topic, const mqtt::Publish& packet, const Sender& sender,
-                                        Timestamp now) {
+Result<telemetry::Message> read_message(const telemetry::EventTopic& topic, const mqtt::Publish& packet) {
   telemetry::Message message;
   TRY(telemetry::read_property_bag(topic.bag, message));
   const ByteCount size = message.size_in_bytes() + packet.payload.size();
@@ -100,7 +99,6 @@ Result<telemetry::Message> read_message(const telemetry::EventTopic& topic, cons
   // Nothing is retained; who reads the message is told that its sender asked for it (wire facts 1.2).
   if (packet.retain) message.application.set("mqtt-retain", "true");
   message.body = packet.payload;
-  stamp(message, sender, now);
   return message;
 }
 

@@ -10,6 +10,7 @@
 #include "domain/telemetry/message.h"
 #include "domain/telemetry/topic.h"
 #include "foundation/bounded_queue.h"
+#include "net/mqtt/server.h"
 #include "service/endpoint/detail/twin_call.h"
 #include "service/endpoint/open_namespace.h"
 #include "service/endpoint/registration.h"
@@ -38,6 +39,11 @@ struct Client {
 };
 using ClientPtr = std::shared_ptr<Client>;
 
+/// What admission put with the connection.
+inline ClientPtr client_of(const net::MqttConnectionPtr& connection) {
+  return std::static_pointer_cast<Client>(connection->context);
+}
+
 /// What is kept of a client whose will is to be published later, as JSON; read_client makes one that can publish it.
 std::string print_client(const Client& client);
 Result<ClientPtr> read_client(const std::string& text);
@@ -52,10 +58,9 @@ struct Sender {
 /// Sets what the hub knows of a message's sender.
 void stamp(telemetry::Message& message, const Sender& sender, Timestamp now);
 
-/// The message of a telemetry publish, stamped with its sender (wire facts 1.6). Fault::invalid_input for a bag that cannot
-/// be read and for more than max_message_bytes.
-Result<telemetry::Message> read_message(const telemetry::EventTopic& topic, const mqtt::Publish& packet, const Sender& sender,
-                                        Timestamp now);
+/// The message of a telemetry publish, not stamped yet (wire facts 1.6). Fault::invalid_input for a bag that cannot be read and
+/// for more than max_message_bytes.
+Result<telemetry::Message> read_message(const telemetry::EventTopic& topic, const mqtt::Publish& packet);
 
 /// The message of a publish in the open namespace: its topic is the system property `mqttTopic`, its sender's client id
 /// `mqttClientId`; a device is stamped as in its telemetry. Of MQTT 5's properties content type, correlation data (if text)

@@ -29,19 +29,15 @@ WireError wire_error(Fault fault) {
 
 }  // namespace
 
-TwinReply view_reply(const std::string& request_id, const json::Value& view) {
-  return {telemetry::twin_response_topic(200, request_id), json::print(view)};
-}
+TwinAnswer view_answer(const json::Value& view) { return {200, std::nullopt, json::print(view)}; }
 
-TwinReply accepted_reply(const std::string& request_id, std::int64_t version) {
-  return {telemetry::twin_response_topic(204, request_id, fmt::to_string(version)), {}};
-}
+TwinAnswer accepted_answer(std::int64_t version) { return {204, version, {}}; }
 
-TwinReply error_reply(const std::string& request_id, const Error& error, Timestamp now) {
+TwinAnswer error_answer(const Error& error, Timestamp now) {
   const WireError wire = wire_error(error.fault);
   const json::Value body = json::Object{
       {"errorCode", wire.code}, {"trackingId", random_uuid()}, {"message", error.message}, {"timestampUtc", format_iso8601(now)}};
-  return {telemetry::twin_response_topic(wire.status, request_id), json::print(body)};
+  return {wire.status, std::nullopt, json::print(body)};
 }
 
 Result<ReportedPatch> read_patch(const TwinCall& call) {

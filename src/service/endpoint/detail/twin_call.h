@@ -1,6 +1,6 @@
 #pragma once
-// A client's twin call on its way through the backend, and the reply in the protocol's form (wire facts 1.8). Private to
-// service/endpoint.
+// A client's twin call on its way through the backend, and its answer, whatever protocol carries them (wire facts 1.8). Private
+// to service/endpoint.
 
 #include <functional>
 #include <memory>
@@ -8,18 +8,23 @@
 #include <string>
 
 #include "codec/json/value.h"
-#include "domain/telemetry/topic.h"
 #include "foundation/bytes.h"
 #include "foundation/clock.h"
 #include "foundation/result.h"
 
 namespace nacelle::endpoint {
 
-/// A GET, or a PATCH if `patch` is there. Its publish is acknowledged when the call is over, however it ends.
+struct TwinAnswer {
+  int status = 500;
+  std::optional<std::int64_t> version;  ///< of the reported properties, after a patch
+  Bytes body;                           ///< JSON, or empty
+};
+
+/// A GET, or a PATCH if `patch` is there. Its message is acknowledged (`done`) when the call is over, however it ends.
 struct TwinCall {
-  std::string request_id;
   std::optional<Bytes> patch;
-  std::string base_version;
+  std::string base_version;                       ///< that the client thinks it patches; empty: any
+  std::function<void(const TwinAnswer&)> answer;  ///< at most once; any strand
   std::function<void(Result<>)> done;
 
   TwinCall() = default;
@@ -31,14 +36,10 @@ struct TwinCall {
 };
 using TwinCallPtr = std::shared_ptr<TwinCall>;
 
-struct TwinReply {
-  std::string topic;
-  Bytes body;
-};
-TwinReply view_reply(const std::string& request_id, const json::Value& view);
-TwinReply accepted_reply(const std::string& request_id, std::int64_t version);
+TwinAnswer view_answer(const json::Value& view);
+TwinAnswer accepted_answer(std::int64_t version);
 /// The status code suits the fault; the body is JSON with `errorCode` and `message`, which is what clients go by.
-TwinReply error_reply(const std::string& request_id, const Error& error, Timestamp now);
+TwinAnswer error_answer(const Error& error, Timestamp now);
 
 struct ReportedPatch {
   json::Value changes;
