@@ -149,19 +149,21 @@ std::string without_query(std::string_view call) { return std::string(call.subst
 
 class AuthorizationOfCalls : public AuthorizationTest {
  protected:
-  /// A request of the line's call: to `d1`, its module `m` or, where only edges call, to `edge1`.
-  net::HttpRequest request_of(const Line& line) {
+  /// A request of the line's call: to `d1`, its module `m` or, where only edges call, to `edge1`; or to the device named.
+  net::HttpRequest request_of(const Line& line, const std::string& device = {}, const std::string& registration = "reg1") {
     const std::string text = line.call;
     net::HttpRequest request;
     request.method = text.substr(0, text.find(' '));
     std::string path = text.substr(text.find(' ') + 1);
     const bool of_edge = path.find("/edge/") != std::string::npos || path.find("$edgeHub") != std::string::npos;
-    const std::map<std::string, std::string> names{{"{device}", of_edge ? "edge1" : "d1"},
-                                                   {"{module}", "m"},
-                                                   {"{scope}", id_scope},
-                                                   {"{blob...}", "d1/a.bin"},
-                                                   {"{sha256}", std::string(64, '0')},
-                                                   {"{registration}", text.find("{scope}") == std::string::npos ? "none" : "reg1"}};
+    const std::string usual = of_edge ? "edge1" : "d1";
+    const std::map<std::string, std::string> names{
+        {"{device}", device.empty() ? usual : device},
+        {"{module}", "m"},
+        {"{scope}", id_scope},
+        {"{blob...}", "d1/a.bin"},
+        {"{sha256}", std::string(64, '0')},
+        {"{registration}", text.find("{scope}") == std::string::npos ? "none" : registration}};
     for (const auto& [name, value] : names)
       if (const auto at = path.find(name); at != std::string::npos) path.replace(at, name.size(), value);
     while (path.find('{') != std::string::npos) {  // all others name what is not there
@@ -185,12 +187,33 @@ class AuthorizationOfCalls : public AuthorizationTest {
     return answer->status == 401 || (answer->status == 403 && answer->headers.contains("x-ms-error-code"));
   }
 
-  net::HttpClient dial() {
+  net::HttpClient dial() { return dial(trust()); }
+  net::HttpClient dial(std::shared_ptr<net::TlsClientContext> tls) {
     net::HttpClientOptions options;
     options.endpoint = {"127.0.0.1", hub->found_at().https, {}};
-    options.tls = trust();
+    options.tls = std::move(tls);
     return net::HttpClient(std::move(options));
   }
+
+  /// Whether a certificate that is `who`'s lets it make the call for the device in the path, which is its own.
+  static bool is_its_own(const Line& line, const device::IdentityName& who) {
+    const std::string_view allowed = line.allowed;
+    if (allowed == d1_itself) return !who.is_module();
+    if (allowed == module_itself) return who.is_module();
+    return (allowed == edge_itself || allowed == edge_or_hub) && who.device.str() == "edge3";
+  }
+
+  void expect_outcomes(const std::string& name, const net::CertifiedKey& key, const std::function<bool(const Line&)>& allowed,
+                       const std::string& device, const std::string& registration = "reg1") {
+    auto http = dial(showing(key));
+    for (const Line& line : lines) {
+      const bool expect_refusal = !allowed(line);
+      expected_ += expect_refusal;
+      EXPECT_EQ(refused(http, request_of(line, device, registration), "-"), expect_refusal) << line.call << " by " << name;
+    }
+  }
+
+  std::uint64_t expected_ = 0;  ///< refusals
 };
 
 TEST_F(AuthorizationOfCalls, every_call_has_a_line) {
@@ -224,6 +247,39 @@ TEST_F(AuthorizationOfCalls, are_this_table_and_each_refusal_is_counted_and_logg
   EXPECT_EQ(refusals_in(log), expected);
   expect_no_secret(log);
   expect_known_reasons();
+}
+
+/// Certificates speak for the device the path names, in the calls that devices make themselves, and for nothing else.
+TEST_F(AuthorizationOfCalls, are_this_table_for_callers_with_certificates_too) {
+  make_fleet();
+  make_certified_fleet();
+  const auto nothing = [](const Line&) { return false; };
+  ::testing::internal::CaptureStderr();
+  const std::uint64_t before = refusals_counted();
+  for (const auto& [name, holder] : holders) {
+    const auto own = [&who = holder.who](const Line& line) { return is_its_own(line, who); };
+    expect_outcomes(name, holder.key, holder.good ? std::function<bool(const Line&)>(own) : nothing, holder.who.device.str());
+    if (holder.good) expect_outcomes(name + ", for others", holder.key, nothing, {});
+  }
+  const auto registers = [](const Line& line) { return std::string_view(line.allowed) == registrant; };
+  for (const auto& [name, holder] : registrants)
+    expect_outcomes(name, holder.key, holder.good ? std::function<bool(const Line&)>(registers) : nothing, {}, "reg2");
+  const std::string log = ::testing::internal::GetCapturedStderr();
+  EXPECT_EQ(refusals_counted() - before, expected_);
+  EXPECT_EQ(refusals_in(log), expected_);
+  expect_no_secret(log);
+  expect_known_reasons();
+}
+
+TEST_F(AuthorizationOfCalls, token_decides_alone_where_a_certificate_is_shown_too) {
+  make_fleet();
+  make_certified_fleet();
+  auto http = dial(showing(holders.at("self").key));
+  const Line telemetry{"POST devices/{device}/messages/events", d1_itself};
+  EXPECT_FALSE(refused(http, request_of(telemetry, "self"), "-"));
+  EXPECT_TRUE(refused(http, request_of(telemetry, "self"), token(d1)));
+  EXPECT_TRUE(refused(http, request_of(telemetry, "self"), "SharedAccessSignature rubbish"));
+  EXPECT_FALSE(refused(http, request_of(telemetry, "d1"), token(d1)));
 }
 
 TEST_F(AuthorizationOfCalls, grant_of_an_upload_is_for_its_blob_and_what_it_allows) {

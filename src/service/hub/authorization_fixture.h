@@ -7,13 +7,15 @@
 
 #include "foundation/log.h"
 #include "net/mqtt/scripted_peer_test.h"
-#include "service/hub/hub_fixture.h"
+#include "service/hub/certificate_testing.h"
 
 namespace nacelle::hub::testing {
 
 /// `d1` with its module `m` is a leaf below the edge `edge1`; `d2` with `m` and the edge `edge2` are strangers to it; `off` is
-/// disabled. `reg1` may register. Policies of one right each, one of none, one that was deleted.
-class AuthorizationTest : public HubTest {
+/// disabled. `reg1` may register. Policies of one right each, one of none, one that was deleted. make_certified_fleet() adds those
+/// that come with certificates: `self` by its thumbprints, `signed` and its module `m` by an authority, the edge `edge3`; `shut`
+/// and `barred` are disabled; `reg2` may register.
+class AuthorizationTest : public CertifiedHubTest {
  protected:
   AuthorizationTest() { log::set_level(log::Level::info); }
 
@@ -39,6 +41,81 @@ class AuthorizationTest : public HubTest {
     EXPECT_EQ(call("DELETE", "/policies/gone").status, 204);
     old_key = parse(call("GET", "/policies/service/keys").body).find("primaryKey")->as_string();
     EXPECT_EQ(call("POST", "/policies/service/keys/regenerate", R"({"key":"primary"})").status, 200);
+  }
+
+  /// Somebody with a certificate: whom it is shown for, and whether it lets that one in.
+  struct Holder {
+    device::IdentityName who;
+    net::CertifiedKey key;
+    bool good = false;
+  };
+
+  /// After make_fleet(). `holders` are devices and modules, `registrants` register themselves (as devices of these names).
+  void make_certified_fleet() {
+    using std::chrono::hours;
+    const auto root = [&](const char* name, hours before = hours{0}) {
+      return net::make_root(name, hours{48}, clock.now() - before).value();
+    };
+    const auto leaf = [&](const net::CertifiedKey& issuer, const std::string& name, hours before = hours{0}) {
+      return net::issue(issuer, client_request(name, hours{24}), clock.now() - before).value();
+    };
+    const hours past{47};  // the leaf's day is over, its issuer's two are not
+    const auto plant = root("Plant", past);
+    const auto unproved = root("Unproved");
+    upload("plant", plant.certificate_pem);
+    verify("plant", plant);
+    upload("unproved", unproved.certificate_pem);
+
+    const auto own = root("self"), expired = root("self", hours{72}), shut = root("shut"), edge3 = root("edge3");
+    register_self_signed("self", own, &expired);
+    register_self_signed("shut", shut, nullptr, R"("status":"disabled",)");
+    register_self_signed("edge3", edge3, nullptr, R"("capabilities":{"iotEdge":true},)");
+    register_by_authority("signed");
+    register_by_authority("signed/modules/m");
+    register_by_authority("barred");
+    const std::string barred = R"({"authentication":{"type":"certificateAuthority"},"status":"disabled"})";
+    EXPECT_EQ(call("PUT", "/devices/barred", barred, {{"if-match", "*"}}).status, 200);
+
+    const auto line = net::issue(plant, authority_request("Line"), clock.now() - past).value();
+    const auto is = [](const char* client_id) { return device::parse_client_id(client_id).value(); };
+    holders = {{"self", {is("self"), own, true}},
+               {"self, another certificate", {is("self"), root("self")}},
+               {"self, expired", {is("self"), expired}},
+               {"self, signed by the authority", {is("self"), leaf(plant, "self")}},
+               {"edge3", {is("edge3"), edge3, true}},
+               {"shut", {is("shut"), shut}},
+               {"signed", {is("signed"), leaf(plant, "signed"), true}},
+               {"signed, by an intermediate", {is("signed"), leaf(line, "signed"), true}},
+               {"signed/m", {is("signed/m"), leaf(plant, "signed/m"), true}},
+               {"signed, of another device", {is("signed"), leaf(plant, "self")}},
+               {"signed, possession not proved", {is("signed"), leaf(unproved, "signed")}},
+               {"signed, by nobody we know", {is("signed"), leaf(root("Plant"), "signed")}},
+               {"signed, by itself", {is("signed"), root("signed")}},
+               {"signed, expired", {is("signed"), leaf(plant, "signed", past)}},
+               {"barred", {is("barred"), leaf(plant, "barred")}},
+               {"d1, which has keys", {is("d1"), leaf(plant, "d1")}},
+               {"nobody there", {is("unknown"), leaf(plant, "unknown")}}};
+
+    const auto enrolled = root("reg2"), enrolled_once = root("reg2", hours{72});
+    const auto pem = [](const net::CertifiedKey& key) { return json::Object{{"certificate", key.certificate_pem}}; };
+    const json::Value certificates = json::Object{{"primary", pem(enrolled)}, {"secondary", pem(enrolled_once)}};
+    const json::Value attestation = json::Object{{"type", "x509"}, {"x509", json::Object{{"clientCertificates", certificates}}}};
+    EXPECT_EQ(call("PUT", "/enrollments/reg2", json::print(json::Object{{"attestation", attestation}})).status, 200);
+    registrants = {{"reg2", {is("reg2"), enrolled, true}},
+                   {"reg2, expired", {is("reg2"), enrolled_once}},
+                   {"reg2, another certificate", {is("reg2"), root("reg2")}},
+                   {"reg2, by the authority", {is("reg2"), leaf(plant, "reg2")}},
+                   {"reg2, of another name", {is("reg2"), own}}};
+  }
+
+  void register_self_signed(const std::string& id, const net::CertifiedKey& first, const net::CertifiedKey* second,
+                            const std::string& more = "") {
+    const auto facts = net::inspect(first.certificate_pem).value();
+    const std::string other = second ? net::inspect(second->certificate_pem)->sha256_thumbprint : std::string();
+    const std::string body = R"({"deviceId":")" + id + "\"," + more +
+                             R"("authentication":{"type":"selfSigned","x509Thumbprint":{"primaryThumbprint":")" +
+                             facts.sha1_thumbprint + R"(","secondaryThumbprint":")" + other + R"("}}})";
+    EXPECT_EQ(call("PUT", "/devices/" + id, body).status, 200);
   }
 
   static const std::map<std::string, std::string>& single_rights() {
@@ -119,6 +196,7 @@ class AuthorizationTest : public HubTest {
     const Registry& registry = hub->services().registry;
     for (const auto& policy : registry.policies().list())
       for (const auto& key : {policy->primary_key, policy->secondary_key}) secrets.push_back(key);
+    for (const auto& [name, holder] : holders) secrets.push_back(holder.key.key_pem);
     for (const char* id : {"d1", "d2", "off", "edge1", "edge2"}) {
       secrets.push_back(identity(id).primary_key);
       secrets.push_back(identity(id).secondary_key);
@@ -139,6 +217,7 @@ class AuthorizationTest : public HubTest {
 
   device::Identity d1, d2, edge1;
   std::string registration_key, id_scope, deleted_key, old_key;
+  std::map<std::string, Holder> holders, registrants;
 };
 
 }  // namespace nacelle::hub::testing

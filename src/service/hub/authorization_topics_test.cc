@@ -3,6 +3,7 @@
 #include <fstream>
 
 #include "codec/text/encoding.h"
+#include "net/tls/tls_stream.h"
 #include "service/hub/authorization_fixture.h"
 
 namespace nacelle::hub::testing {
@@ -15,6 +16,7 @@ struct Credentials {
   std::string client_id;
   std::optional<std::string> user_name;
   std::optional<std::string> password;
+  std::optional<net::CertifiedKey> certificate = std::nullopt;  ///< then over TLS
 };
 
 struct Line {
@@ -23,7 +25,10 @@ struct Line {
   const char* open;    // with --open-namespace
 };
 
-constexpr const char* hub_clients = "d1|d1/m|edge1|edge1/$edgeHub";
+// Those of the last line come with certificates.
+constexpr const char* hub_clients =
+    "d1|d1/m|edge1|edge1/$edgeHub|"
+    "self|signed|signed/m|edge3";
 
 // Wire facts 1.5, 4.1, docs/decisions/0041 (an edge's $edgeHub for those in its scope), docs/mqtt.md.
 const Line publishes[] = {
@@ -33,8 +38,13 @@ const Line publishes[] = {
     {"devices/edge1/messages/events/", "edge1|edge1/$edgeHub", "edge1|edge1/$edgeHub"},
     {"devices/edge1/modules/$edgeHub/messages/events/", "edge1/$edgeHub", "edge1/$edgeHub"},
     {"devices/edge1/modules/filter/messages/events/", "edge1/$edgeHub", "edge1/$edgeHub"},
+    {"devices/self/messages/events/", "self", "self"},
+    {"devices/signed/messages/events/", "signed", "signed"},
+    {"devices/signed/modules/m/messages/events/", "signed/m", "signed/m"},
+    {"devices/edge3/messages/events/", "edge3", "edge3"},
     {"devices/d2/messages/events/", "", ""},
     {"devices/d2/modules/m/messages/events/", "", ""},
+    {"devices/shut/messages/events/", "", ""},
     {"devices/off/messages/events/", "", ""},
     {"devices/unknown/messages/events/", "", ""},
     {"devices/d1/messages/devicebound/", "", ""},
@@ -45,8 +55,8 @@ const Line publishes[] = {
     {"$iothub/twin/PATCH/properties/desired/?$version=9", "", ""},
     {"$iothub/methods/POST/reboot/?$rid=4", "", ""},
     {"$iothub/else", "", ""},
-    {"$dps/registrations/PUT/iotdps-register/?$rid=5", "registrant", "registrant"},
-    {"$dps/registrations/GET/iotdps-get-operationstatus/?$rid=6&operationId=x", "registrant", "registrant"},
+    {"$dps/registrations/PUT/iotdps-register/?$rid=5", "registrant|reg2", "registrant|reg2"},
+    {"$dps/registrations/GET/iotdps-get-operationstatus/?$rid=6&operationId=x", "registrant|reg2", "registrant|reg2"},
     {"$dps/registrations/res/200/?$rid=7", "", ""},
     {"$SYS/uptime", "", ""},
     {"plant/d1/speed", "", "d1|plain d1"},
@@ -58,6 +68,9 @@ const Line subscriptions[] = {
     {"devices/d1/messages/devicebound/#", "d1", "d1"},
     {"devices/d1/modules/m/inputs/#", "d1/m", "d1/m"},
     {"devices/d1/modules/m/#", "d1/m", "d1/m"},
+    {"devices/self/messages/devicebound/#", "self", "self"},
+    {"devices/signed/messages/devicebound/#", "signed", "signed"},
+    {"devices/signed/modules/m/inputs/#", "signed/m", "signed/m"},
     {"devices/d2/messages/devicebound/#", "", ""},
     {"devices/d2/modules/m/inputs/#", "", ""},
     {"devices/edge1/messages/devicebound/#", "edge1", "edge1"},
@@ -69,13 +82,15 @@ const Line subscriptions[] = {
     {"$iothub/twin/PATCH/properties/desired/#", hub_clients, hub_clients},
     {"$iothub/methods/POST/#", hub_clients, hub_clients},
     {"$iothub/#", "", ""},
-    {"$dps/registrations/res/#", "registrant", "registrant"},
+    {"$dps/registrations/res/#", "registrant|reg2", "registrant|reg2"},
     {"$SYS/#", "", ""},
     {"#", "", ""},
     {"+/d1/speed", "", ""},
     {"plant/d1/#", "", "d1|plain d1|plain service"},
     {"plant/d2/#", "", "plain service"},
-    {"plant/all/#", "", "d1|d1/m|edge1|edge1/$edgeHub|plain d1|plain service|anonymous"},
+    {"plant/all/#", "",
+     "d1|d1/m|edge1|edge1/$edgeHub|plain d1|plain service|anonymous|"
+     "self|signed|signed/m|edge3|plain self"},
     {"$share/group/plant/d2/#", "", "plain service"},
 };
 
@@ -108,17 +123,44 @@ class AuthorizationOfTopics : public AuthorizationTest {
     return {"reg1", id_scope + "/registrations/reg1/api-version=2019-03-31", registration_token(key)};
   }
 
+  /// With a certificate there is no password, or an empty one.
+  static Credentials showing_of(const Holder& holder) {
+    const std::string id = holder.who.client_id();
+    return {id, user_name(id), std::nullopt, holder.key};
+  }
+  Credentials registering_with(const Holder& holder) {
+    const std::string id = holder.who.device.str();
+    return {id, id_scope + "/registrations/" + id + "/api-version=2019-03-31", std::nullopt, holder.key};
+  }
+
   std::map<std::string, Credentials> clients(bool open) {
     std::map<std::string, Credentials> all{{"d1", as(d1)},
                                            {"d1/m", as(module("d1", "m"))},
                                            {"edge1", as(edge1)},
                                            {"edge1/$edgeHub", as(module("edge1", "$edgeHub"))},
                                            {"registrant", as_registrant(registration_key)}};
+    for (const char* name : {"self", "signed", "signed/m", "edge3"}) all[name] = showing_of(holders.at(name));
+    all["reg2"] = registering_with(registrants.at("reg2"));
     if (!open) return all;
+    all["plain self"] = {"dashboard", "self", std::nullopt, holders.at("self").key};
     all["plain d1"] = {"dashboard", "d1", identity("d1").primary_key};
     all["plain service"] = {"dashboard", "service", hub->services().registry.policy("service")->primary_key};
     all["anonymous"] = {"dashboard", std::nullopt, std::nullopt};
     return all;
+  }
+
+  /// As the hub's listener does, on the strand of the test.
+  static awaitable<void> serve_tls(net::MqttServer& server, net::StreamPtr inner, std::shared_ptr<net::TlsServerContext> tls) {
+    auto secured = co_await net::accept_tls(std::move(inner), std::move(tls));
+    if (!secured) co_return;
+    co_await server.serve(*std::move(secured));
+  }
+  std::shared_ptr<net::TlsServerContext> server_tls() {
+    const auto read = [&](const char* name) {
+      return storage::read_file(storage::real_file_system(), folder.path() / "hub" / "certs" / name).value();
+    };
+    if (!server_tls_) server_tls_ = net::TlsServerContext::make(read("server.pem"), read("server.key")).value();
+    return server_tls_;
   }
 
   /// One connection: CONNECT, perhaps one packet, and what comes of it: `accepted`, `refused`.
@@ -127,8 +169,22 @@ class AuthorizationOfTopics : public AuthorizationTest {
     const Executor strand = co_await asio::this_coro::executor;
     auto pipe = net::make_memory_pipe(strand);
     TaskScope serving(strand);
-    serving.spawn(hub->services().endpoint.server().serve(std::move(pipe.left)));
-    Peer peer(std::move(pipe.right));
+    net::MqttServer& server = hub->services().endpoint.server();
+    net::StreamPtr mine = std::move(pipe.right);
+    if (credentials.certificate) {
+      serving.spawn(serve_tls(server, std::move(pipe.left), server_tls()));
+      const auto shown = showing(*credentials.certificate);
+      auto secured = co_await net::connect_tls(std::move(mine), shown, "localhost");
+      EXPECT_TRUE(secured.has_value());
+      if (!secured) {
+        co_await serving.close();
+        co_return "no TLS";
+      }
+      mine = *std::move(secured);
+    } else {
+      serving.spawn(server.serve(std::move(pipe.left)));
+    }
+    Peer peer(std::move(mine));
     mqtt::Connect connect = net::test::connect_as(credentials.client_id);
     if (v5_) {
       connect.protocol_level = 5;
@@ -196,21 +252,25 @@ class AuthorizationOfTopics : public AuthorizationTest {
   }
 
   bool v5_ = false;  ///< clients speak MQTT 5
+  std::shared_ptr<net::TlsServerContext> server_tls_;
 };
 
 TEST_F(AuthorizationOfTopics, are_this_table) {
   make_fleet();
+  make_certified_fleet();
   expect_table(false);
 }
 
 TEST_F(AuthorizationOfTopics, are_this_table_over_mqtt_5_too) {
   make_fleet();
+  make_certified_fleet();
   v5_ = true;
   expect_table(false);
 }
 
 TEST_F(AuthorizationOfTopics, are_this_table_with_the_open_namespace) {
   make_fleet();
+  make_certified_fleet();
   open_namespace();
   expect_table(true);
 }
@@ -280,9 +340,43 @@ TEST_F(AuthorizationOfTopics, connections_are_accepted_from_these_and_refused_fr
   expect_known_reasons();
 }
 
+TEST_F(AuthorizationOfTopics, connections_with_certificates_are_accepted_from_their_owners_and_refused_from_all_others) {
+  make_fleet();
+  make_certified_fleet();
+  std::map<std::string, Credentials> accepted, refused;
+  for (const auto& [name, holder] : holders) (holder.good ? accepted : refused)[name] = showing_of(holder);
+  for (const auto& [name, holder] : registrants) (holder.good ? accepted : refused)[name] = registering_with(holder);
+  const Credentials self = showing_of(holders.at("self"));
+  const auto altered = [](Credentials credentials, auto change) {
+    change(credentials);
+    return credentials;
+  };
+  accepted["self, an empty password"] = altered(self, [](Credentials& c) { c.password = ""; });
+  accepted["d1 with its token, and a certificate"] = altered(as(d1), [&](Credentials& c) { c.certificate = self.certificate; });
+  refused["self, no certificate"] = altered(self, [](Credentials& c) { c.certificate.reset(); });
+  refused["self, the token of d1"] = altered(self, [&](Credentials& c) { c.password = token(d1); });
+  refused["self, rubbish as password"] = altered(self, [](Credentials& c) { c.password = "rubbish"; });
+  refused["self, as a module"] = altered(self, [](Credentials& c) { c.client_id = "self/m", c.user_name = user_name("self/m"); });
+  refused["self, client id of signed"] = altered(self, [](Credentials& c) { c.client_id = "signed"; });
+  refused["self, another hub"] = altered(self, [](Credentials& c) { c.user_name = user_name("self", "other.example.net"); });
+  refused["signed, the certificate of its module"] =
+      altered(showing_of(holders.at("signed")), [&](Credentials& c) { c.certificate = holders.at("signed/m").key; });
+  refused["plain self"] = {"dashboard", "self", std::nullopt, self.certificate};
+  ::testing::internal::CaptureStderr();
+  const std::uint64_t before = refusals_counted();
+  for (const auto& [name, credentials] : accepted) EXPECT_EQ(connecting(credentials), "accepted") << name;
+  for (const auto& [name, credentials] : refused) EXPECT_EQ(connecting(credentials), "refused") << name;
+  const std::string log = ::testing::internal::GetCapturedStderr();
+  EXPECT_EQ(refusals_counted() - before, refused.size());
+  EXPECT_EQ(refusals_in(log), refused.size());
+  expect_no_secret(log);
+  expect_known_reasons();
+}
+
 /// Plain clients' sessions have names of their own: they end with the identity's or the policy's key all the same.
 TEST_F(AuthorizationOfTopics, plain_clients_end_with_their_key_or_their_device) {
   make_fleet();
+  make_certified_fleet();
   open_namespace();
   const Executor strand = asio::make_strand(runtime.executor());
   TaskScope serving(strand);

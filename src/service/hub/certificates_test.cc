@@ -1,6 +1,5 @@
 // Certificates at a running hub: who gets in over MQTT and HTTPS, revocation, registration by certificate, renewal.
 #include "service/hub/certificate_testing.h"
-#include "service/hub/hub_fixture.h"
 #include "service/hub/provisioning.h"
 
 namespace nacelle::hub::testing {
@@ -8,7 +7,7 @@ namespace {
 
 using std::chrono::hours;
 
-class CertificatesTest : public HubTest {
+class CertificatesTest : public CertifiedHubTest {
  protected:
   CertificatesTest() {
     // The last year before now: what is issued is valid by this clock and by the machine's, at which OpenSSL's clients look.
@@ -21,10 +20,6 @@ class CertificatesTest : public HubTest {
 
   net::CertifiedKey leaf(const net::CertifiedKey& issuer, const std::string& name) {
     return net::issue(issuer, client_request(name, hours{24 * 700}), clock.now()).value();
-  }
-  std::string ca_pem() { return storage::read_file(storage::real_file_system(), hub->found_at().ca_path).value(); }
-  std::shared_ptr<net::TlsClientContext> showing(const net::CertifiedKey& own) {
-    return net::TlsClientContext::make(ca_pem(), own.certificate_pem, own.key_pem).value();
   }
 
   std::unique_ptr<net::MqttClient> mqtt_as(const std::string& id, const net::CertifiedKey& own, const std::string& user_name = {},
@@ -55,24 +50,6 @@ class CertificatesTest : public HubTest {
     return run(client.send(std::move(request))).value();
   }
 
-  Json upload(const std::string& name, const std::string& pem) {
-    const auto made =
-        call("PUT", "/certificates/" + name, json::print(json::Object{{"properties", json::Object{{"certificate", pem}}}}));
-    EXPECT_EQ(made.status, 201) << made.body;
-    return parse(made.body);
-  }
-  void verify(const std::string& name, const net::CertifiedKey& root) {
-    const Json asked = parse(call("POST", "/certificates/" + name + "/generateVerificationCode").body);
-    const std::string code = asked.at_path({"properties", "verificationCode"})->as_string();
-    const auto proof = net::issue(root, client_request(code), clock.now()).value();
-    const auto done =
-        call("POST", "/certificates/" + name + "/verify", json::print(json::Object{{"certificate", proof.certificate_pem}}));
-    EXPECT_EQ(done.status, 200) << done.body;
-    EXPECT_TRUE(parse(done.body).at_path({"properties", "isVerified"})->as_bool());
-  }
-  void register_by_authority(const std::string& id) {
-    EXPECT_EQ(call("PUT", "/devices/" + id, R"({"authentication":{"type":"certificateAuthority"}})").status, 200);
-  }
   bool connected_now(const std::string& id) {
     // What the endpoint told the tables strand before this call is done by then.
     return get("/devices/" + id).find("connectionState")->as_string() == "Connected";
