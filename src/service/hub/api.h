@@ -228,8 +228,11 @@ Result<> check_blob_grant(const Services& services, const Call& call);
 Result<> check_container_grant(const Services& services, const Call& call);
 /// Does what one bulk item says; nothing, or what is wrong with it (wire facts 2.3).
 std::optional<json::Object> import_item(Services& services, const json::Value& item);
-/// One line of an export, as import_item takes it; empty if the device has just gone.
-std::string export_line(const Services& services, const device::IdentityName& name, bool keys);
+/// An update that leaves the credentials out keeps them: making new ones would lock the device out.
+void keep_credentials(device::Identity& identity, const device::Identity& old, const json::Value& document);
+/// What an export says of a device: a line for itself and one for each of its modules, as import_item takes them; empty if it has
+/// just gone.
+std::string export_lines(const Services& services, const device::IdentityName& device, bool keys);
 /// Counts an attempt that is refused, and logs it: from whom, and as whom if that is known. Any thread.
 void note_refusal(Services& services, Way way, const net::HttpRequest& request, std::string_view who, const Error& why);
 /// `{"key":"primary"}` of a request to regenerate. Fault::invalid_input.

@@ -37,21 +37,44 @@ net::HttpResponse query_devices(Services& services, const Call& call) {
   return page_answer(std::move(page->rows), page->item_type, page->continuation);
 }
 
+namespace {
+
+/// Thumbprints are no secret: without them a device that comes with a certificate would be another one after an import.
+json::Value authentication_of(const json::Value& document, bool keys) {
+  json::Object authentication = document.find("authentication")->as_object();
+  if (!keys) authentication.erase("symmetricKey");
+  return authentication;
+}
+
 std::string export_line(const Services& services, const device::IdentityName& name, bool keys) {
   const IdentityPtr identity = services.registry.identities().find(name);
   const auto twin = services.registry.twin(name);
   if (!identity || !twin) return {};
   const json::Value document = device::to_json(*identity);
-  json::Object item{{"id", name.device.str()}, {"importMode", "createOrUpdate"}};
-  for (const char* member : {"eTag", "status", "statusReason", "capabilities", "deviceScope", "parentScopes"})
-    if (const json::Value* value = document.find(std::string_view(member) == "eTag" ? "etag" : member)) item.set(member, *value);
-  if (keys) item.set("authentication", *document.find("authentication"));
+  json::Object item{{"id", name.device.str()}};
+  if (name.is_module()) item.set("moduleId", name.module.str());
+  item.set("importMode", "createOrUpdate");
+  item.set("eTag", *document.find("etag"));
+  for (const char* member : {"managedBy", "status", "statusReason", "capabilities", "deviceScope", "parentScopes"})
+    if (const json::Value* value = document.find(member)) item.set(member, *value);
+  if (keys || identity->authentication != device::Authentication::sas)
+    item.set("authentication", authentication_of(document, keys));
+  item.set("twinETag", twin::etag_text(twin->etag));
   item.set("tags", twin->tags);
   item.set("properties", json::Object{{"desired", twin->desired.values}});
   return json::print(item) + "\n";
 }
 
-/// One line of JSON a device, as POST /devices takes it back: identity, tags and desired properties; keys only when asked for.
+}  // namespace
+
+std::string export_lines(const Services& services, const device::IdentityName& device, bool keys) {
+  std::string lines;
+  for (const auto& name : with_modules(services, device)) lines += export_line(services, name, keys);
+  return lines;
+}
+
+/// Lines of JSON, one a device or module, as POST /devices takes them back: identity, tags, desired properties; keys when asked
+/// for.
 net::HttpResponse export_devices(Services& services, const Call& call) {
   const bool keys = call.request.query("keys") == "true";
   const auto size = page_size_of(call);
@@ -65,7 +88,7 @@ net::HttpResponse export_devices(Services& services, const Call& call) {
   const auto names = services.registry.names_after(after, *size);
   if (!names) return services.error(names.error());
   std::string lines;
-  for (const auto& name : *names) lines += export_line(services, name, keys);
+  for (const auto& name : *names) lines += export_lines(services, name, keys);
   net::HttpResponse response = net::text_response(200, std::move(lines), "application/x-ndjson");
   if (names->size() == *size) response.headers.set("x-ms-continuation", names->back().device.str());
   return response;

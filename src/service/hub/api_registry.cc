@@ -18,17 +18,6 @@ net::HttpResponse with_etag(net::HttpResponse response, std::int64_t etag) {
   return response;
 }
 
-/// An update that leaves the keys out keeps them: making new ones would lock the device out.
-void keep_keys(device::Identity& identity, const device::Identity& old, const json::Value& document) {
-  const auto given = [&](std::string_view key) {
-    const json::Value* value = document.at_path({"authentication", "symmetricKey", key});
-    return value && value->is_string() && !value->as_string().empty();
-  };
-  if (identity.authentication != device::Authentication::sas || old.authentication != device::Authentication::sas) return;
-  if (!given("primaryKey")) identity.primary_key = old.primary_key;
-  if (!given("secondaryKey")) identity.secondary_key = old.secondary_key;
-}
-
 net::HttpResponse create(Services& services, device::Identity identity) {
   const device::IdentityName name = identity.name;
   if (services.registry.identities().find(name))
@@ -75,7 +64,7 @@ net::HttpResponse put_device(Services& services, const Call& call) {
   const IdentityPtr old = services.registry.identities().find(call.target);
   if (!twin::etag_matches(call.request.headers.get("if-match"), old->etag))
     return services.error(kinds::precondition_failed, "the identity has another etag by now");
-  keep_keys(*identity, *old, *document);
+  keep_credentials(*identity, *old, *document);
   return update(services, std::move(*identity), *old);
 }
 

@@ -16,6 +16,7 @@ struct ErrorKind {
 
 namespace kinds {
 inline constexpr ErrorKind argument_invalid{400004, "ArgumentInvalid", 400};
+inline constexpr ErrorKind deserialization{400012, "DeserializationError", 400};
 inline constexpr ErrorKind bulk_failure{400013, "BulkRegistryOperationFailure", 400};
 inline constexpr ErrorKind unauthorized{401002, "IotHubUnauthorizedAccess", 401};
 inline constexpr ErrorKind too_many_uploads{403006, "DeviceMaximumActiveFileUploadLimitExceeded", 403};

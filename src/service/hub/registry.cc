@@ -76,7 +76,7 @@ Identity make_system_module(const Identity& edge, std::string_view module, std::
   made.generation_id = std::move(generation);
   made.primary_key = sas::random_key();
   made.secondary_key = sas::random_key();
-  made.managed_by = "iotEdge";
+  made.managed_by = "IotEdge";
   return made;
 }
 

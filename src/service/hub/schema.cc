@@ -101,6 +101,17 @@ CREATE TABLE transfer (
   output TEXT NOT NULL, with_keys INTEGER NOT NULL, status TEXT NOT NULL, progress INTEGER NOT NULL, started_at TEXT NOT NULL,
   ended_at TEXT NOT NULL, failure TEXT NOT NULL
 ) STRICT;
+)sql",
+    // How far an import is, and what it could not take.
+    R"sql(
+ALTER TABLE transfer ADD COLUMN lines INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE transfer_error (job TEXT NOT NULL, line INTEGER NOT NULL, text TEXT NOT NULL, PRIMARY KEY (job, line)) STRICT;
+)sql",
+    // When a device's status was last changed, and the model it says it has.
+    R"sql(
+ALTER TABLE identity ADD COLUMN status_changed_at TEXT NOT NULL DEFAULT '';
+ALTER TABLE identity ADD COLUMN model TEXT NOT NULL DEFAULT '';
+UPDATE identity SET managed_by = 'IotEdge' WHERE managed_by = 'iotEdge';
 )sql"};
 
 const std::vector<std::string> session_migrations{

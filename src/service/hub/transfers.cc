@@ -37,11 +37,37 @@ Transfers::Transfers(Services& services)
     : services_(services), containers_(services.objects, services.registry.secret(), services.clock), tasks_(services.executor) {}
 
 Result<std::unique_ptr<Transfers>> Transfers::open(Services& services) {
-  TRY(services.tables.run(
-      "UPDATE transfer SET status = 'failed', ended_at = ?, failure = 'the hub was stopped in the middle of it' "
-      "WHERE status IN ('enqueued', 'running')",
-      format_iso8601(services.clock.now())));
-  return std::unique_ptr<Transfers>(new Transfers(services));
+  std::unique_ptr<Transfers> transfers(new Transfers(services));
+  TRY(in(transfers->take_up(), "import and export jobs"));
+  return transfers;
+}
+
+/// What the last stop or kill has left: an export is begun again, since its file appears whole or not at all; an import is not,
+/// since some of its last lines may have been taken and would be refused now.
+Result<> Transfers::take_up() {
+  TRY(services_.tables.run("UPDATE transfer SET status = 'enqueued', progress = 0 WHERE status = 'running' AND type = 'export'"));
+  TRY_LET(const auto interrupted, services_.tables.query("SELECT id, output, lines FROM transfer WHERE status = 'running'"));
+  for (const auto& row : interrupted) {
+    const std::string& id = storage::text(row[0]);
+    const std::int64_t lines = storage::integer(row[2]);
+    TRY_LET(const std::string errors, errors_of(id));
+    if (const auto written = containers_.put(storage::text(row[1]), errors_file, errors); !written)
+      log::warn("hub", "import job {}: {}: {}", id, errors_file, written.error().message);
+    TRY(end(id, fail(Fault::unavailable,
+                     fmt::format(
+                         "the hub was stopped in the middle of it: lines 1 to {} of {} were taken, but for those in {}; of the {} "
+                         "after them some may have been. Import the rest again, with importMode createOrUpdate",
+                         lines, devices_file, errors_file, batch))));
+  }
+  TRY_LET(const auto waiting, services_.tables.query("SELECT 1 FROM transfer WHERE status = 'enqueued' LIMIT 1"));
+  if (!waiting.empty()) run_soon();
+  return {};
+}
+
+void Transfers::run_soon() {
+  if (running_) return;
+  running_ = true;
+  tasks_.spawn(run_waiting());
 }
 
 awaitable<void> Transfers::close() { co_await tasks_.close(); }
@@ -78,10 +104,7 @@ Result<json::Value> Transfers::start(const TransferRequest& request) {
       services_.tables.run("DELETE FROM transfer WHERE sequence IN (SELECT sequence FROM transfer WHERE status NOT IN ('enqueued', "
                            "'running') ORDER BY sequence DESC LIMIT -1 OFFSET ?)",
                            most_kept));
-  if (!running_) {
-    running_ = true;
-    tasks_.spawn(run_waiting());
-  }
+  run_soon();
   return find(id);
 }
 
@@ -126,10 +149,22 @@ Result<bool> Transfers::note_progress(const std::string& id, std::size_t done, s
 }
 
 Result<> Transfers::end(const std::string& id, const Result<>& outcome) {
-  TRY(services_.tables.run("UPDATE transfer SET status = ?, ended_at = ?, failure = ? WHERE id = ? AND status = 'running'",
-                           outcome ? "completed" : "failed", format_iso8601(services_.clock.now()),
-                           outcome ? std::string() : outcome.error().message, id));
-  return {};
+  const auto write = [&]() -> Result<> {
+    TRY(services_.tables.run("UPDATE transfer SET status = ?, ended_at = ?, failure = ? WHERE id = ? AND status = 'running'",
+                             outcome ? "completed" : "failed", format_iso8601(services_.clock.now()),
+                             outcome ? std::string() : outcome.error().message, id));
+    TRY(services_.tables.run("DELETE FROM transfer_error WHERE job = ?", id));
+    return {};
+  };
+  return services_.tables.transaction(write);
+}
+
+/// What becomes of importErrors.log.
+Result<std::string> Transfers::errors_of(const std::string& id) const {
+  TRY_LET(const auto rows, services_.tables.query("SELECT text FROM transfer_error WHERE job = ? ORDER BY line", id));
+  std::string errors;
+  for (const auto& row : rows) errors += storage::text(row[0]) + "\n";
+  return errors;
 }
 
 awaitable<void> Transfers::run_waiting() {
@@ -174,7 +209,7 @@ awaitable<Result<>> Transfers::run_export(std::string id, TransferRequest reques
     auto gather = [this, id, after, done, keys = request.keys]() -> Result<Page> {
       TRY_LET(const auto names, services_.registry.names_after(after, batch));
       Page page;
-      for (const auto& name : names) page.lines += export_line(services_, name, keys);
+      for (const auto& name : names) page.lines += export_lines(services_, name, keys);
       page.count = names.size();
       if (!names.empty()) page.last = names.back().device.str();
       TRY_LET(const auto counts, services_.registry.counts());
@@ -198,37 +233,45 @@ awaitable<Result<>> Transfers::run_import(std::string id, TransferRequest reques
   auto read = [this, request] { return containers_.get(request.input, devices_file); };
   CO_TRY_LET(const Bytes text, co_await run_on(services_.disk.files(), read));
   const auto lines = text::split(text, '\n');
-  std::string errors;
   for (std::size_t first = 0; first < lines.size(); first += batch) {
-    struct Step {
-      std::string errors;
-      bool going_on = true;
-    };
-    auto work = [this, id, &lines, first]() -> Result<Step> {
-      Step step;
-      const std::size_t last = std::min(first + batch, lines.size());
-      for (std::size_t at = first; at < last; ++at) {
-        const std::string_view line = text::trim(lines[at]);
-        if (line.empty()) continue;
-        const auto item = json::parse(line);
-        const auto error = item ? import_item(services_, *item)
-                                : std::optional<json::Object>(
-                                      json::Object{{"errorCode", "DeserializationError"}, {"errorStatus", item.error().message}});
-        if (!error) continue;
-        json::Object told{{"line", static_cast<std::int64_t>(at + 1)}};
-        for (const auto& [name, value] : *error) told.set(name, value);
-        step.errors += json::print(told) + "\n";
-      }
-      TRY_LET(step.going_on, note_progress(id, last, lines.size()));
-      return step;
-    };
-    CO_TRY_LET(const Step step, co_await run_on(services_.disk.tables(), work));
-    errors += step.errors;
-    if (!step.going_on) break;
+    auto work = [this, id, &lines, first] { return import_lines(id, lines, first); };
+    CO_TRY_LET(const bool going_on, co_await run_on(services_.disk.tables(), work));
+    if (!going_on) break;
   }
+  auto gather = [this, id] { return errors_of(id); };
+  CO_TRY_LET(const std::string errors, co_await run_on(services_.disk.tables(), gather));
   auto write = [this, request, &errors] { return containers_.put(request.output, errors_file, errors); };
   CO_TRY(co_await run_on(services_.disk.files(), write));
   co_return Result<>{};
+}
+
+/// One batch, and how far the job is then, together with what of the batch was not taken. False if the job was cancelled.
+Result<bool> Transfers::import_lines(const std::string& id, const std::vector<std::string_view>& lines, std::size_t first) {
+  const std::size_t last = std::min(first + batch, lines.size());
+  std::vector<std::pair<std::size_t, std::string>> errors;
+  for (std::size_t at = first; at < last; ++at) {
+    const std::string_view line = text::trim(lines[at]);
+    if (line.empty()) continue;
+    const auto item = json::parse(line);
+    const auto error = item ? import_item(services_, *item)
+                            : std::optional<json::Object>(json::Object{{"errorCode", kinds::deserialization.name},
+                                                                       {"errorStatus", std::to_string(kinds::deserialization.code)},
+                                                                       {"errorMessage", item.error().message}});
+    if (!error) continue;
+    json::Object told{{"line", static_cast<std::int64_t>(at + 1)}};
+    for (const auto& [name, value] : *error) told.set(name, value);
+    errors.emplace_back(at + 1, json::print(told));
+  }
+  bool going_on = false;
+  const auto note = [&]() -> Result<> {
+    for (const auto& [line, text] : errors)
+      TRY(services_.tables.run("INSERT OR REPLACE INTO transfer_error VALUES (?, ?, ?)", id, line, text));
+    TRY(services_.tables.run("UPDATE transfer SET lines = ? WHERE id = ?", last, id));
+    TRY_LET(going_on, note_progress(id, last, lines.size()));
+    return {};
+  };
+  TRY(services_.tables.transaction(note));
+  return going_on;
 }
 
 }  // namespace nacelle::hub

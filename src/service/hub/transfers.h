@@ -3,6 +3,8 @@
 // facts 2.8, v1).
 
 #include <optional>
+#include <string_view>
+#include <vector>
 
 #include "codec/json/value.h"
 #include "foundation/task_scope.h"
@@ -19,8 +21,8 @@ struct TransferRequest {
   bool keys = true;
 };
 
-/// On the tables strand, but for close(). One job runs at a time; other calls go on beside it, between its batches. A job that a
-/// stop or kill interrupts has failed: what it has done stays done, and an import may be run again.
+/// On the tables strand, but for close(). One job runs at a time; other calls go on beside it, between its batches. An export that
+/// a stop or kill interrupts is begun again; an import has failed: it says which lines were taken, and what was done stays done.
 class Transfers {
  public:
   static Result<std::unique_ptr<Transfers>> open(Services& services);
@@ -41,9 +43,13 @@ class Transfers {
 
  private:
   explicit Transfers(Services& services);
+  Result<> take_up();
+  void run_soon();
   awaitable<void> run_waiting();
   awaitable<Result<>> run_export(std::string id, TransferRequest request);
   awaitable<Result<>> run_import(std::string id, TransferRequest request);
+  Result<bool> import_lines(const std::string& id, const std::vector<std::string_view>& lines, std::size_t first);
+  Result<std::string> errors_of(const std::string& id) const;
   Result<std::optional<std::string>> next_waiting();
   Result<bool> note_progress(const std::string& id, std::size_t done, std::size_t all);
   Result<> end(const std::string& id, const Result<>& outcome);

@@ -90,18 +90,90 @@ TEST_F(TransfersTest, addresses_that_are_not_a_container_of_this_hub_are_refused
   EXPECT_EQ(put(good, "devices.txt", "x").status, 403) << "the grant has expired";
 }
 
-TEST_F(TransfersTest, job_that_a_stop_interrupts_has_failed) {
+TEST_F(TransfersTest, modules_go_with_their_devices_and_come_back_as_they_were) {
+  add("d");
+  add("edge", true);
+  EXPECT_EQ(call("PUT", "/devices/d/modules/m", "{}").status, 200);
+  EXPECT_EQ(call("PATCH", "/twins/d/modules/m", R"({"tags":{"line":"x"},"properties":{"desired":{"rate":5}}})").status, 200);
+  const std::string uri = container("fleet");
+  const auto exporting = finished(json::print(json::Object{{"type", "export"}, {"outputBlobContainerUri", uri}}));
+  EXPECT_EQ(exporting.find("status")->as_string(), "completed");
+  const std::string lines = call("GET", blob(uri, "devices.txt"), {}, {}, "-").body;
+  EXPECT_EQ(std::count(lines.begin(), lines.end(), '\n'), 5) << "two devices, m, $edgeAgent and $edgeHub: " << lines;
+  const auto key = [&](const char* device, const char* id) { return module(device, id).primary_key; };
+  const std::string key_of_m = key("d", "m"), key_of_hub = key("edge", "$edgeHub");
+
+  for (const char* device : {"/devices/d", "/devices/edge"}) EXPECT_EQ(call("DELETE", device).status, 204);
+  EXPECT_EQ(put(uri, "devices.txt", lines).status, 201);
+  EXPECT_EQ(finished(import_of(uri, container("output"))).find("status")->as_string(), "completed");
+  EXPECT_EQ(call("GET", blob(container("output"), "importErrors.log"), {}, {}, "-").body, "");
+  EXPECT_EQ(key("d", "m"), key_of_m);
+  EXPECT_EQ(key("edge", "$edgeHub"), key_of_hub);
+  EXPECT_EQ(get("/devices/edge/modules/$edgeHub").find("managedBy")->as_string(), "IotEdge");
+  EXPECT_EQ(get("/twins/d/modules/m").at_path({"properties", "desired", "rate"})->as_integer(), 5);
+  EXPECT_EQ(get("/twins/d/modules/m").at_path({"tags", "line"})->as_string(), "x");
+}
+
+TEST_F(TransfersTest, import_without_keys_leaves_those_there_are) {
+  const std::string key = add("d").primary_key;
+  const std::string thumbprint(64, 'a');
+  EXPECT_EQ(call("PUT", "/devices/x",
+                 R"({"authentication":{"type":"selfSigned","x509Thumbprint":{"primaryThumbprint":")" + thumbprint + R"("}}})")
+                .status,
+            200);
+  const std::string uri = container("fleet");
+  finished(json::print(json::Object{{"type", "export"}, {"outputBlobContainerUri", uri}, {"excludeKeysInExport", true}}));
+  EXPECT_EQ(call("DELETE", "/devices/x").status, 204);
+  EXPECT_EQ(finished(import_of(uri, uri)).find("status")->as_string(), "completed");
+  EXPECT_EQ(get("/devices/d").at_path({"authentication", "symmetricKey", "primaryKey"})->as_string(), key);
+  EXPECT_EQ(get("/devices/x").at_path({"authentication", "type"})->as_string(), "selfSigned");
+  EXPECT_EQ(get("/devices/x").at_path({"authentication", "x509Thumbprint", "primaryThumbprint"})->as_string(), thumbprint);
+}
+
+TEST_F(TransfersTest, export_that_a_kill_interrupts_is_begun_again_and_so_is_what_had_to_wait) {
+  add("d");
+  const std::string uri = container("fleet");
+  for (const char* row : {"('one', 'export', '', 'fleet', 1, 'running', 7, '', '', '')",
+                          "('two', 'import', 'fleet', 'output', 1, 'enqueued', 0, '', '', '')"})
+    ASSERT_TRUE(hub->services().tables.run(
+        std::string(
+            "INSERT INTO transfer (id, type, input, output, with_keys, status, progress, started_at, ended_at, failure) VALUES ") +
+        row));
+  stop();
+  start();
+  const auto ended = [&](const char* id) {
+    while (true) {
+      const Json job = get(std::string("/jobs/") + id);
+      const std::string& status = job.find("status")->as_string();
+      if (status != "enqueued" && status != "running") return job;
+    }
+  };
+  EXPECT_EQ(ended("one").find("status")->as_string(), "completed");
+  EXPECT_EQ(ended("one").find("progress")->as_integer(), 100);
+  EXPECT_NE(call("GET", blob(container("fleet"), "devices.txt"), {}, {}, "-").body.find("\"id\":\"d\""), std::string::npos);
+  EXPECT_EQ(ended("two").find("status")->as_string(), "completed");
+  EXPECT_EQ(call("DELETE", "/jobs/one").status, 204) << "it has ended: nothing to cancel";
+  EXPECT_EQ(get("/jobs/one").find("status")->as_string(), "completed");
+  EXPECT_EQ(error_code(call("DELETE", "/jobs/nothing")), "JobNotFound");
+  EXPECT_EQ(get("/jobs").as_array().size(), 2u);
+}
+
+TEST_F(TransfersTest, import_that_a_kill_interrupts_has_failed_and_says_what_was_done) {
+  container("output");
   ASSERT_TRUE(hub->services().tables.run(
-      "INSERT INTO transfer (id, type, input, output, with_keys, status, progress, started_at, ended_at, failure) "
-      "VALUES ('j', 'export', '', 'fleet', 1, 'running', 7, '', '', '')"));
+      "INSERT INTO transfer (id, type, input, output, with_keys, status, progress, started_at, ended_at, failure, lines) "
+      "VALUES ('j', 'import', 'input', 'output', 1, 'running', 57, '', '', '', 200)"));
+  ASSERT_TRUE(hub->services().tables.run("INSERT INTO transfer_error VALUES ('j', 3, '{\"line\":3}')"));
+  ASSERT_TRUE(hub->services().tables.run("INSERT INTO transfer_error VALUES ('j', 120, '{\"line\":120}')"));
   stop();
   start();
   const Json job = get("/jobs/j");
   EXPECT_EQ(job.find("status")->as_string(), "failed");
-  EXPECT_EQ(call("DELETE", "/jobs/j").status, 204) << "it has ended: nothing to cancel";
-  EXPECT_EQ(get("/jobs/j").find("status")->as_string(), "failed");
-  EXPECT_EQ(error_code(call("DELETE", "/jobs/nothing")), "JobNotFound");
-  EXPECT_EQ(get("/jobs").as_array().size(), 1u);
+  EXPECT_EQ(job.find("progress")->as_integer(), 57);
+  EXPECT_NE(job.find("failureReason")->as_string().find("lines 1 to 200"), std::string::npos) << json::print(job);
+  EXPECT_FALSE(job.find("endTimeUtc")->is_null());
+  EXPECT_EQ(call("GET", blob(container("output"), "importErrors.log"), {}, {}, "-").body, "{\"line\":3}\n{\"line\":120}\n");
+  EXPECT_TRUE(hub->services().tables.query("SELECT 1 FROM transfer_error")->empty());
 }
 
 }  // namespace
