@@ -19,6 +19,9 @@ namespace nacelle::app {
 
 namespace {
 
+/// Means over so many engines say enough; deep forests take a fifth of a second for each.
+constexpr std::size_t engines_explained = 100;
+
 struct Flags {
   std::string model, against, data, rul, schema, report, workbench;
   double cap = 125;
@@ -63,10 +66,12 @@ Result<Judged> judge(const Flags& flags, const Loaded& model, const workbench::T
   if (flags.robustness) {
     TRY_LET(judged.robustness, evaluation::judge_robustness(*model.estimator, test.table, test.truth, flags.cap));
   }
-  if (auto told = evaluation::explain_fleet(*model.estimator, test.table))  // not every kind of model tells
-    judged.explanation = std::move(told).value();
-  else if (told.error().fault != Fault::unavailable)
-    return fail(told.error());
+  if (flags.json || !flags.report.empty()) {
+    if (auto told = evaluation::explain_fleet(*model.estimator, test.table, engines_explained))  // not every model tells
+      judged.explanation = std::move(told).value();
+    else if (told.error().fault != Fault::unavailable)
+      return fail(told.error());
+  }
   if (!flags.against.empty()) {
     TRY_LET(const Loaded other, load(flags.against, flags.workbench));
     TRY_LET(const evaluation::Evaluation theirs, evaluation::evaluate(*other.estimator, test.table, test.truth, flags.cap));

@@ -62,14 +62,21 @@ std::string bars(const Importance& importance, std::size_t shown) {
 
 }  // namespace
 
-Result<FleetExplanation> explain_fleet(const model::Estimator& estimator, const dataset::FleetTable& table) {
+Result<FleetExplanation> explain_fleet(const model::Estimator& estimator, const dataset::FleetTable& table, std::size_t most) {
   const feature::Pipeline& pipeline = estimator.pipeline();
   TRY_LET(const auto rows, last_rows(estimator, table));
   FleetExplanation fleet;
   for (const std::string& name : pipeline.feature_names()) fleet.features.push_back({name, 0});
-  for (const auto& row : rows) {
-    TRY_LET(const model::Explanation why, estimator.explain(row));
-    EngineExplanation engine{.base = why.base, .features = why.features, .channels = model::by_channel(pipeline, why.features)};
+  const std::size_t count = std::min(most, rows.size());
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t e = i * rows.size() / count;
+    TRY_LET(const model::Explanation why, estimator.explain(rows[e]));
+    EngineExplanation engine{.engine = e,
+                             .base = why.base,
+                             .exact = why.exact,
+                             .features = why.features,
+                             .channels = model::by_channel(pipeline, why.features)};
+    fleet.exact = fleet.exact && why.exact;
     for (std::size_t f = 0; f < why.features.size(); ++f) fleet.features[f].cycles += std::abs(why.features[f]);
     add_sizes(fleet.channels, engine.channels);
     add_sizes(fleet.sensors, model::by_sensor(pipeline, why.features));
@@ -77,7 +84,7 @@ Result<FleetExplanation> explain_fleet(const model::Estimator& estimator, const 
     fleet.engines.push_back(std::move(engine));
   }
   for (Importance* importance : {&fleet.features, &fleet.channels, &fleet.sensors}) {
-    for (auto& part : *importance) part.cycles /= static_cast<double>(std::max<std::size_t>(rows.size(), 1));
+    for (auto& part : *importance) part.cycles /= static_cast<double>(std::max<std::size_t>(count, 1));
     sort_by_size(*importance);
   }
   return fleet;
@@ -93,17 +100,21 @@ json::Value to_json(const EngineExplanation& explanation, const feature::Pipelin
   json::Object features, channels;
   for (std::size_t f = 0; f < explanation.features.size(); ++f) features.set(pipeline.feature_names()[f], explanation.features[f]);
   for (const auto& part : explanation.channels) channels.set(part.name, part.cycles);
-  return json::Object{{"base", explanation.base}, {"channels", std::move(channels)}, {"features", std::move(features)}};
+  return json::Object{{"base", explanation.base},
+                      {"method", explanation.exact ? "exact" : "sampled"},
+                      {"channels", std::move(channels)},
+                      {"features", std::move(features)}};
 }
 
 std::string render_importance(const FleetExplanation& explanation) {
   constexpr std::size_t shown = 15;
   return fmt::format(
       "<h2>What predictions are made of</h2><p class=\"soft\">Mean size of what each part adds to or takes from a prediction, in "
-      "cycles, over {} engines (exact Shapley values; sensors by their weight in the fused channels).</p><div class=\"plots\"><div "
+      "cycles, over {} engines ({}; sensors by their weight in the fused channels).</p><div class=\"plots\"><div "
       "class=\"scroll\">{}</div><div class=\"scroll\">{}{}</div></div>",
-      explanation.engines.size(), bars(explanation.features, shown), bars(explanation.channels, shown),
-      bars(explanation.sensors, shown));
+      explanation.engines.size(),
+      explanation.exact ? "exact Shapley values" : "Shapley values, of networks and trajectories by sampled orders",
+      bars(explanation.features, shown), bars(explanation.channels, shown), bars(explanation.sensors, shown));
 }
 
 }  // namespace nacelle::evaluation

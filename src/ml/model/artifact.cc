@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
+#include <limits>
 
 #include "codec/digest/digest.h"
 #include "ml/model/detail/binary.h"
@@ -30,15 +32,33 @@ json::Value to_array(const std::vector<double>& values) {
   return array;
 }
 
+/// To six digits, which come back to the same bits once they have been written.
+json::Value to_rows(const Background& background) {
+  json::Array rows;
+  for (std::size_t r = 0; r < background.rows(); ++r) {
+    json::Array row;
+    for (const float value : background.row(r)) {
+      const std::string text = fmt::format("{:.6g}", value);
+      double number = 0;
+      std::from_chars(text.data(), text.data() + text.size(), number);
+      row.emplace_back(number);
+    }
+    rows.emplace_back(std::move(row));
+  }
+  return rows;
+}
+
 json::Value manifest_of(const Artifact& artifact) {
-  return json::Object{{"name", artifact.name},
-                      {"kind", kind_of(artifact.regressor)},
-                      {"cap", artifact.cap},
-                      {"intervals", json::Object{{"coverage", artifact.intervals.coverage},
-                                                 {"edges", to_array(artifact.intervals.edges)},
-                                                 {"low", to_array(artifact.intervals.low)},
-                                                 {"high", to_array(artifact.intervals.high)}}},
-                      {"provenance", artifact.provenance}};
+  json::Object manifest{{"name", artifact.name},
+                        {"kind", kind_of(artifact.regressor)},
+                        {"cap", artifact.cap},
+                        {"intervals", json::Object{{"coverage", artifact.intervals.coverage},
+                                                   {"edges", to_array(artifact.intervals.edges)},
+                                                   {"low", to_array(artifact.intervals.low)},
+                                                   {"high", to_array(artifact.intervals.high)}}},
+                        {"provenance", artifact.provenance}};
+  if (artifact.background.rows() > 0) manifest.set("background", to_rows(artifact.background));
+  return manifest;
 }
 
 Result<std::vector<double>> read_numbers(const json::Value& object, std::string_view key) {
@@ -66,6 +86,26 @@ Result<ConformalBins> read_intervals(const json::Value& manifest) {
     return corrupt("manifest", "intervals: expected one pair a bin");
   if (!std::is_sorted(bins.edges.begin(), bins.edges.end())) return corrupt("manifest", "intervals: expected ascending edges");
   return bins;
+}
+
+/// None in artifacts of before, and of models that need none.
+Result<Background> read_background(const json::Value& manifest, std::size_t features) {
+  Background background{.features = features, .values = {}};
+  const json::Value* found = manifest.find("background");
+  if (!found) return background;
+  const auto wrong = [&] {
+    return corrupt("manifest", fmt::format("background: expected 1 to {} rows of {} numbers", Background::max_rows, features));
+  };
+  if (!found->is_array() || found->as_array().empty() || found->as_array().size() > Background::max_rows) return wrong();
+  for (const json::Value& row : found->as_array()) {
+    if (!row.is_array() || row.as_array().size() != features) return wrong();
+    for (const json::Value& item : row.as_array()) {
+      const auto value = item.is_number() ? static_cast<float>(item.as_number()) : std::numeric_limits<float>::infinity();
+      if (!std::isfinite(value)) return wrong();
+      background.values.push_back(value);
+    }
+  }
+  return background;
 }
 
 /// The three parts' bytes, their hashes checked.
@@ -150,12 +190,14 @@ Result<Artifact> decode_artifact(BytesView bytes) {
   if (feature_count(*regressor) != pipeline->feature_count())
     return corrupt(
         "model", fmt::format("it takes {} features, the pipeline makes {}", feature_count(*regressor), pipeline->feature_count()));
+  TRY_LET(Background background, read_background(manifest, pipeline->feature_count()));
   return Artifact{.name = *name,
                   .cap = *cap,
                   .intervals = std::move(intervals).value(),
                   .provenance = provenance ? *provenance : json::Value(json::Object{}),
                   .pipeline = std::move(pipeline).value(),
-                  .regressor = std::move(regressor).value()};
+                  .regressor = std::move(regressor).value(),
+                  .background = std::move(background)};
 }
 
 }  // namespace nacelle::model

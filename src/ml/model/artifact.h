@@ -7,6 +7,7 @@
 
 #include "codec/json/value.h"
 #include "ml/feature/pipeline.h"
+#include "ml/model/background.h"
 #include "ml/model/estimator.h"
 #include "ml/model/regressor.h"
 
@@ -29,6 +30,8 @@ struct Artifact {
   json::Value provenance = json::Object{};
   feature::Pipeline pipeline;
   Regressor regressor;
+  Background background =
+      {};  ///< rows of the pipeline's features; kept for models that cannot be explained without (needs_background)
 };
 
 /// The file's name inside a folder that stands for a model.

@@ -47,7 +47,9 @@ class ArtifactEstimator final : public Estimator {
 
   bool has_intervals() const override { return !artifact_.intervals.low.empty(); }
 
-  Result<Explanation> explain(std::span<const float> row) const override { return model::explain(artifact_.regressor, row); }
+  Result<Explanation> explain(std::span<const float> row) const override {
+    return model::explain(artifact_.regressor, row, artifact_.background);
+  }
 
  private:
   Artifact artifact_;

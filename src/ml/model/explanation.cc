@@ -4,126 +4,73 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
+#include <type_traits>
+
+#include "ml/model/detail/explain_single.h"
 
 namespace nacelle::model {
 
 namespace {
 
-/// A feature on the way from the root: the share of training rows that pass its conditions when it is not known (`zero`), whether
-/// this row does (`one`), and the weight of the subsets in which i of the features before it are known.
-struct PathElement {
-  std::size_t feature = 0;
-  double zero = 0;
-  double one = 0;
-  double weight = 0;
-};
-
-/// path[0 .. last] grows by one element at `last`.
-void extend(PathElement* path, std::size_t last, double zero, double one, std::size_t feature) {
-  path[last] = {.feature = feature, .zero = zero, .one = one, .weight = last == 0 ? 1.0 : 0.0};
-  const auto length = static_cast<double>(last + 1);
-  for (std::size_t i = last; i-- > 0;) {
-    path[i + 1].weight += one * path[i].weight * static_cast<double>(i + 1) / length;
-    path[i].weight *= zero * static_cast<double>(last - i) / length;
-  }
+Result<Explanation> explain_one(const TreeEnsemble& trees, std::span<const float> row, const Background&) {
+  return explain(trees, row);
 }
 
-/// Takes element `index` out of path[0 .. last] again.
-void unwind(PathElement* path, std::size_t last, std::size_t index) {
-  const double one = path[index].one, zero = path[index].zero;
-  const auto length = static_cast<double>(last + 1);
-  double next = path[last].weight;
-  for (std::size_t i = last; i-- > 0;) {
-    const auto rest = static_cast<double>(last - i);
-    if (one != 0) {
-      const double before = path[i].weight;
-      path[i].weight = next * length / (static_cast<double>(i + 1) * one);
-      next = before - path[i].weight * zero * rest / length;
-    } else if (zero != 0) {
-      path[i].weight *= length / (zero * rest);
-    }
-  }
-  for (std::size_t i = index; i < last; ++i) {
-    path[i].feature = path[i + 1].feature;
-    path[i].zero = path[i + 1].zero;
-    path[i].one = path[i + 1].one;
-  }
+Result<Explanation> explain_one(const LinearModel& line, std::span<const float> row, const Background&) {
+  Explanation explanation{.base = line.intercept, .features = {}};
+  for (std::size_t f = 0; f < line.weight.size(); ++f)
+    explanation.features.push_back(line.weight[f] * ((static_cast<double>(row[f]) - line.centre[f]) * line.scale[f]));
+  return explanation;
 }
 
-/// The weights' sum if element `index` were taken out.
-double unwound_sum(const PathElement* path, std::size_t last, std::size_t index) {
-  const double one = path[index].one, zero = path[index].zero;
-  const auto length = static_cast<double>(last + 1);
-  double next = path[last].weight, total = 0;
-  for (std::size_t i = last; i-- > 0;) {
-    const auto rest = static_cast<double>(last - i);
-    if (one != 0) {
-      const double weight = next * length / (static_cast<double>(i + 1) * one);
-      total += weight;
-      next = path[i].weight - weight * zero * rest / length;
-    } else if (zero != 0) {
-      total += path[i].weight * length / (zero * rest);
-    }
-  }
-  return total;
+Result<Explanation> explain_one(const LogLifeTrees& trees, std::span<const float> row, const Background&) {
+  return explain_log_life(trees, row);
 }
 
-/// The part of a node's training rows that went to `child`. Children without any rows count as alike.
-double share(const TreeEnsemble::View& tree, std::size_t left, std::size_t child) {
-  const double both = static_cast<double>(tree.covers[left]) + static_cast<double>(tree.covers[left + 1]);
-  return both > 0 ? static_cast<double>(tree.covers[child]) / both : 0.5;
+/// Those that are laid beside background rows.
+template <class Model>
+Result<Explanation> explain_one(const Model& model, std::span<const float> row, const Background& background) {
+  if (background.rows() == 0)
+    return fail(
+        Fault::unavailable,
+        fmt::format("explanation: models of the kind '{}' are explained against rows that they learned from, and this one was "
+                    "made before such were kept; train it again (trees and lines need none)",
+                    Model::kind));
+  if constexpr (std::is_same_v<Model, KernelModel>) return explain_kernel(model, row, background);
+  if constexpr (std::is_same_v<Model, Network>) return explain_network(model, row, background);
+  if constexpr (std::is_same_v<Model, TrajectoryLibrary>) return explain_trajectories(model, row, background);
 }
 
-class TreeExplainer {
- public:
-  TreeExplainer(const float* row, std::size_t depth, std::vector<double>& out)
-      : row_(row), out_(out), paths_((depth + 2) * (depth + 3) / 2 + depth + 2) {}
+/// Members are cut to 0 .. cap before they are added: base and parts of one that is cut come closer to each other by the same
+/// factor.
+void cut(Explanation& explanation, double cap) {
+  const double whole = std::accumulate(explanation.features.begin(), explanation.features.end(), 0.0);
+  const double base = std::clamp(explanation.base, 0.0, cap);
+  const double told = std::clamp(explanation.base + whole, 0.0, cap);
+  const double factor = whole == 0 ? 1 : (told - base) / whole;
+  explanation.base = base;
+  for (double& part : explanation.features) part *= factor;
+}
 
-  void add(const TreeEnsemble::View& tree) { descend(tree, 0, paths_.data(), nullptr, 0, 1, 1, 0); }
-
- private:
-  /// `parent`: the path so far, of `length` elements; this node's own begins at `path` (each level keeps its own copy).
-  void descend(const TreeEnsemble::View& tree, std::size_t node, PathElement* path, const PathElement* parent, std::size_t length,
-               double zero, double one, std::size_t feature) {
-    std::copy(parent, parent + length, path);
-    extend(path, length, zero, one, feature);
-    std::size_t last = length;
-    if (tree.is_leaf(node)) {
-      const auto value = static_cast<double>(tree.values[node]);
-      for (std::size_t i = 1; i <= last; ++i)
-        out_[path[i].feature] += unwound_sum(path, last, i) * (path[i].one - path[i].zero) * value;
-      return;
-    }
-    const std::size_t left = tree.nodes[node].left;
-    const std::size_t split = tree.feature(node);
-    const std::size_t hot = tree.next(node, row_);
-    const std::size_t cold = hot == left ? left + 1 : left;
-    double zero_before = 1, one_before = 1;
-    for (std::size_t i = 1; i <= last; ++i) {
-      if (path[i].feature != split) continue;
-      zero_before = path[i].zero;
-      one_before = path[i].one;
-      unwind(path, last--, i);
-      break;
-    }
-    PathElement* below = path + last + 1;
-    descend(tree, hot, below, path, last + 1, zero_before * share(tree, left, hot), one_before, split);
-    descend(tree, cold, below, path, last + 1, zero_before * share(tree, left, cold), 0, split);
+Result<Explanation> explain_one(const Blend& blend, std::span<const float> row, const Background& background) {
+  Explanation sum{.base = 0, .features = std::vector<double>(blend.row_features)};
+  for (const Blend::Member& member : blend.members) {
+    std::vector<float> part;
+    for (const std::uint16_t column : member.columns) part.push_back(row[column]);
+    const Background beside = background.rows() == 0 ? Background{} : background.part(member.columns);
+    TRY_LET(Explanation one, std::visit([&](const auto& model) { return explain_one(model, part, beside); }, member.model));
+    cut(one, blend.cap);
+    sum.base += member.weight * one.base;
+    for (std::size_t c = 0; c < member.columns.size(); ++c) sum.features[member.columns[c]] += member.weight * one.features[c];
+    sum.exact = sum.exact && one.exact;
   }
+  return sum;
+}
 
-  const float* row_;
-  std::vector<double>& out_;
-  std::vector<PathElement> paths_;
-};
-
-double mean_value(const TreeEnsemble::View& tree, std::vector<double>& means) {
-  means.resize(tree.count);
-  for (std::size_t node = tree.count; node-- > 0;) {  // children come after their parents
-    const std::size_t left = tree.nodes[node].left;
-    means[node] = tree.is_leaf(node) ? static_cast<double>(tree.values[node])
-                                     : share(tree, left, left) * means[left] + share(tree, left, left + 1) * means[left + 1];
-  }
-  return means[0];
+bool beside_rows(const Single& single) {
+  return std::holds_alternative<KernelModel>(single) || std::holds_alternative<Network>(single) ||
+         std::holds_alternative<TrajectoryLibrary>(single);
 }
 
 std::string_view channel_of(std::string_view feature) { return feature.substr(0, feature.find('.')); }
@@ -136,33 +83,30 @@ Contribution& part_named(std::vector<Contribution>& parts, std::string_view name
 
 }  // namespace
 
-Result<Explanation> explain(const TreeEnsemble& trees, std::span<const float> row) {
-  INVARIANT(row.size() >= trees.feature_count(), "a row has all features");
-  if (!trees.has_covers())
-    return fail(
-        Fault::unavailable,
-        "explanation: the model does not tell how many training rows came to each node of its trees; train or import it again");
-  Explanation explanation{.base = static_cast<double>(trees.base_score()), .features = std::vector<double>(trees.feature_count())};
-  std::vector<double> means;
-  TreeExplainer explainer(row.data(), trees.depth(), explanation.features);
-  for (std::size_t t = 0; t < trees.tree_count(); ++t) {
-    const TreeEnsemble::View tree = trees.tree(t);
-    explanation.base += mean_value(tree, means);
-    if (tree.count > 1) explainer.add(tree);
-  }
-  return explanation;
+Background Background::part(std::span<const std::uint16_t> columns) const {
+  Background chosen{.features = columns.size(), .values = {}};
+  for (std::size_t r = 0; r < rows(); ++r)
+    for (const std::uint16_t column : columns) chosen.values.push_back(row(r)[column]);
+  return chosen;
 }
 
-Result<Explanation> explain(const Regressor& regressor, std::span<const float> row) {
-  if (const auto* trees = std::get_if<TreeEnsemble>(&regressor)) return explain(*trees, row);
-  if (const auto* line = std::get_if<LinearModel>(&regressor)) {
-    Explanation explanation{.base = line->intercept, .features = {}};
-    for (std::size_t f = 0; f < line->weight.size(); ++f)
-      explanation.features.push_back(line->weight[f] * ((static_cast<double>(row[f]) - line->centre[f]) * line->scale[f]));
-    return explanation;
-  }
-  return fail(Fault::unavailable,
-              fmt::format("explanation: models of the kind '{}' tell no exact parts; trees and lines do", kind_of(regressor)));
+bool needs_background(const Regressor& regressor) {
+  return std::visit(
+      []<class Model>(const Model& model) {
+        if constexpr (std::is_same_v<Model, Blend>)
+          return std::any_of(model.members.begin(), model.members.end(),
+                             [](const auto& member) { return beside_rows(member.model); });
+        else
+          return beside_rows(model);
+      },
+      regressor);
+}
+
+Result<Explanation> explain(const Regressor& regressor, std::span<const float> row, const Background& background) {
+  const std::size_t features = feature_count(regressor);
+  INVARIANT(row.size() >= features, "a row has all features");
+  INVARIANT(background.rows() == 0 || background.features == features, "the background has the model's features");
+  return std::visit([&](const auto& model) { return explain_one(model, row.first(features), background); }, regressor);
 }
 
 std::vector<Contribution> by_channel(const feature::Pipeline& pipeline, std::span<const double> features) {

@@ -22,6 +22,7 @@ using dataset::FleetTable;
 struct Fitted {
   feature::Pipeline pipeline;
   model::Regressor regressor;
+  model::Background background;  ///< if the model cannot be explained without
 };
 
 bool report(const Plan& plan, const std::string& what, double done) { return !plan.progress || plan.progress(what, done); }
@@ -47,7 +48,8 @@ Result<Fitted> fit(const FleetTable& table, const Plan& plan, const Trainer* tra
                             {.stride = stride, .censored = trainer->takes_censored(), .late_apart = trainer->learns_late_apart()}));
   const FitOptions options{.parameters = plan.parameters, .seed = plan.seed, .threads = plan.threads, .progress = progress};
   TRY_LET(model::Regressor regressor, trainer->fit(set, options));
-  return Fitted{std::move(pipeline), std::move(regressor)};
+  model::Background background = model::needs_background(regressor) ? background_of(set) : model::Background{};
+  return Fitted{std::move(pipeline), std::move(regressor), std::move(background)};
 }
 
 /// The cut points of one engine; the same for every trainer, fold and order of engines.
@@ -205,7 +207,8 @@ Result<model::Artifact> train(const FleetTable& table, const Plan& plan, const C
                          .intervals = learn_intervals(judged.cuts, plan.cap, plan.coverage),
                          .provenance = std::move(provenance),
                          .pipeline = std::move(fitted.pipeline),
-                         .regressor = std::move(fitted.regressor)};
+                         .regressor = std::move(fitted.regressor),
+                         .background = std::move(fitted.background)};
 }
 
 }  // namespace nacelle::trainer

@@ -7,13 +7,16 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 
 #include "ml/dataset/seeded.h"
 #include "ml/dataset/synthetic.h"
 #include "ml/model/estimator.h"
+#include "ml/model/explanation.h"
 #include "ml/trainer/blend.h"
 #include "ml/trainer/detail/net.h"
 #include "ml/trainer/detail/svm_api.h"
+#include "ml/trainer/detail/training_set.h"
 #include "ml/trainer/detail/xgboost_api.h"
 #include "ml/trainer/experiment.h"
 
@@ -159,6 +162,30 @@ TEST_P(EveryTrainer, can_be_cancelled) {
   EXPECT_EQ(fitted.error().fault, Fault::conflict);
 }
 
+TEST_P(EveryTrainer, tells_what_its_predictions_are_made_of) {
+  const TrainingSet set = small_set(8, 9);
+  const model::Regressor fitted = fit(trainer(), set);
+  const model::Background background = background_of(set);
+  for (std::size_t row = 5; row < set.rows.rows; row += 71) {
+    const std::span<const float> features(set.rows.row(row), set.rows.features);
+    const auto told = model::explain(fitted, features, background);
+    ASSERT_TRUE(told) << told.error().message;
+    ASSERT_EQ(told->features.size(), set.rows.features);
+    const double sum = std::accumulate(told->features.begin(), told->features.end(), told->base);
+    EXPECT_NEAR(sum, model::predict(fitted, features), 1e-4) << "row " << row;
+    EXPECT_GT(told->base, 10) << "somewhere in the middle of lives of 0 to 59";
+    EXPECT_LT(told->base, 50);
+    EXPECT_EQ(told->features[2], 0) << "a constant adds nothing";
+    EXPECT_EQ(model::explain(fitted, features, background)->features, told->features) << "the same again";
+  }
+  const std::span<const float> any(set.rows.row(0), set.rows.features);
+  const auto without = model::explain(fitted, any);
+  EXPECT_EQ(without.has_value(), !model::needs_background(fitted));
+  if (!without) {
+    EXPECT_EQ(without.error().fault, Fault::unavailable);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Trainers, EveryTrainer, testing::ValuesIn(trainers()),
                          [](const auto& tested) { return std::string(tested.param->name()); });
 
@@ -181,6 +208,11 @@ TEST(Serve, every_trainer_predicts_the_same_bits_streaming_and_in_batch) {
     const auto estimator = model::Estimator::parse(model::encode_artifact(*artifact));
     ASSERT_TRUE(estimator) << estimator.error().message;
     const FeatureRows features = make_features(artifact->pipeline, table).value();
+    const std::span<const float> last(features.row(features.rows - 1), features.features);
+    const auto why = (*estimator)->explain(last);  // what it takes is in the artifact
+    ASSERT_TRUE(why) << why.error().message;
+    EXPECT_NEAR(std::clamp(std::accumulate(why->features.begin(), why->features.end(), why->base), 0.0, plan.cap),
+                (*estimator)->predict(last), 1e-3);
     for (std::size_t e = 0; e < 4; ++e) {
       feature::EngineState state;
       for (std::size_t row = table.engines[e].begin; row < table.engines[e].end; ++row) {

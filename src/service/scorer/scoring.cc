@@ -134,7 +134,10 @@ Result<json::Value> explanation_of(const model::Estimator& estimator, feature::E
   json::Object channels, features;
   for (const auto& part : model::by_channel(pipeline, why.features)) channels.set(part.name, part.cycles);
   for (std::size_t f = 0; f < why.features.size(); ++f) features.set(pipeline.feature_names()[f], why.features[f]);
-  return json::Value(json::Object{{"base", why.base}, {"channels", std::move(channels)}, {"features", std::move(features)}});
+  return json::Value(json::Object{{"base", why.base},
+                                  {"method", model::method_name(why)},
+                                  {"channels", std::move(channels)},
+                                  {"features", std::move(features)}});
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "ml/dataset/labels.h"
 #include "ml/dataset/seeded.h"
@@ -111,6 +112,20 @@ Result<TrainingSet> make_training_set(const feature::Pipeline& pipeline, const F
       TRY(builder.add({.engine = e, .begin = table.engines[e].begin, .stride = from.stride, .censored = true}, lived, columns));
   }
   return std::move(builder).finish();
+}
+
+model::Background background_of(const TrainingSet& set) {
+  constexpr std::size_t wanted = 16;
+  std::vector<std::size_t> order(set.rows.rows);
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&set](std::size_t a, std::size_t b) { return set.target[a] < set.target[b]; });
+  const std::size_t count = std::min(wanted, order.size());
+  model::Background background{.features = set.rows.features, .values = {}};
+  for (std::size_t i = 0; i < count; ++i) {
+    const float* row = set.rows.row(order[(2 * i + 1) * order.size() / (2 * count)]);
+    background.values.insert(background.values.end(), row, row + set.rows.features);
+  }
+  return background;
 }
 
 }  // namespace nacelle::trainer

@@ -14,6 +14,9 @@ struct LearnsFrom {
 Result<TrainingSet> make_training_set(const feature::Pipeline& pipeline, const dataset::FleetTable& table, const Plan& plan,
                                       const LearnsFrom& from);
 
+/// A few rows that stand for all: at even steps of the target's order.
+model::Background background_of(const TrainingSet& set);
+
 /// Indices of the engines whose end is known, or of those still running.
 std::vector<std::size_t> engines_of(const dataset::FleetTable& table, bool running);
 
