@@ -78,7 +78,7 @@ Result<> run_export(const ExportFlags& flags) {
   TRY_LET(const workbench::ResolvedModel resolved, workbench::resolve_model(flags.model, flags.workbench));
   TRY_LET(const Bytes bytes, storage::read_file(storage::real_file_system(), resolved.artifact, max_model_bytes));
   TRY_LET(const model::Artifact artifact, in(model::decode_artifact(bytes), resolved.artifact.string()));
-  TRY_LET(const onnx::Model graph, flags.readings ? model::write_onnx_readings(artifact) : model::write_onnx_trees(artifact));
+  TRY_LET(const onnx::Model graph, flags.readings ? model::write_onnx_readings(artifact) : model::write_onnx_rows(artifact));
   const Bytes written = onnx::encode(graph);
   TRY(workbench::write_whole(flags.out, written));
   if (flags.json) {
@@ -114,7 +114,7 @@ void add_model_files(CLI::App& models, Outcome& outcome) {
   import->callback([&outcome, taken] { outcome.take(run_import(*taken));
 });
 
-auto* out = models.add_subcommand("export", "Write a model of trees as ONNX");
+auto* out = models.add_subcommand("export", "Write a model as ONNX");
 auto given = std::make_shared<ExportFlags>();
 out->add_option("model", given->model, "NAME:VERSION, NAME@alias, NAME, an artifact file or its folder")->required();
 out->add_option("--out", given->out, "The file to write")->required();

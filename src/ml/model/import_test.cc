@@ -37,7 +37,7 @@ TEST(ImportModel, an_xgboost_model_becomes_an_artifact_that_predicts_from_readin
 
 TEST(ImportModel, onnx_keeps_names_and_cap) {
   Artifact artifact = import_model(xgboost, {.name = "theirs", .cap = 130}).value();
-  const Bytes bytes = onnx::encode(write_onnx_trees(artifact).value());
+  const Bytes bytes = onnx::encode(write_onnx_rows(artifact).value());
   const auto back = import_model(bytes, {.name = "again"});
   ASSERT_TRUE(back) << back.error().message;
   EXPECT_EQ(back->cap, 130);

@@ -1,6 +1,6 @@
 #pragma once
-// Models of trees from and to ONNX: the operator TreeEnsembleRegressor of ai.onnx.ml, as converters of XGBoost, scikit-learn and
-// LightGBM write it. Source: onnx/docs/Operators-ml.md.
+// Models of trees from ONNX (the operator TreeEnsembleRegressor of ai.onnx.ml, as converters of XGBoost, scikit-learn and LightGBM
+// write it), and ours to ONNX. Source: onnx/docs/Operators-ml.md.
 
 #include <optional>
 #include <string>
@@ -22,9 +22,11 @@ struct OnnxTrees {
 /// x < the next float. Fault::invalid_input says what is not supported, or what is no tree.
 Result<OnnxTrees> read_onnx_trees(const onnx::Model& model);
 
-/// The graph `features` [n, F] -> `rul` [n, 1]: trees, then the clip to 0 .. cap. Summed in order by one thread (as ONNX Runtime
-/// does with one thread) it gives our bits. Fault::unavailable: the model is not made of trees.
-Result<onnx::Model> write_onnx_trees(const Artifact& artifact);
+/// The graph `features` [n, F] -> `rul` [n, 1]: the model, then the clip to 0 .. cap. Trees alone, summed in order by one thread
+/// (as ONNX Runtime does with one thread), give our bits in float32; so do blends of trees, in float64. Lines, logarithms of life
+/// and support vectors agree within the rounding of sums in float64, networks of dense layers in float32. Fault::unavailable:
+/// sequence networks and trajectories are not expressed.
+Result<onnx::Model> write_onnx_rows(const Artifact& artifact);
 
 /// The graph from readings on: `readings` [t, inputs] and `cycles` [t, 1] of one engine, float64, oldest first -> `rul` [1, 1]
 /// after the last of them. Regimes, z-scores, fused channels, windows and averages included. Readings must not be silent (NaN):

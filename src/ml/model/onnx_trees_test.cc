@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <limits>
+#include <set>
 
 namespace nacelle::model {
 namespace {
@@ -160,7 +161,7 @@ TEST(WriteOnnxTrees, what_is_written_reads_back_to_the_same_bits) {
                           .intervals = {},
                           .pipeline = feature::Pipeline::identity(names).value(),
                           .regressor = TreeEnsemble::build(0.3f, 2, {tree, tree, {{.value = -1}}}).value()};
-  const auto written = write_onnx_trees(artifact);
+  const auto written = write_onnx_rows(artifact);
   ASSERT_TRUE(written) << written.error().message;
   const auto back = onnx::decode(onnx::encode(*written));
   ASSERT_TRUE(back) << back.error().message;
@@ -175,9 +176,57 @@ TEST(WriteOnnxTrees, what_is_written_reads_back_to_the_same_bits) {
     const float row[] = {0, x};
     EXPECT_EQ(read->trees.predict(row), ours.predict(row));
   }
-  Artifact line = artifact;
-  line.regressor = LinearModel{.intercept = 1, .centre = {0, 0}, .scale = {1, 1}, .weight = {1, 1}};
-  EXPECT_EQ(write_onnx_trees(line).error().fault, Fault::unavailable);
+}
+
+const LinearModel line{.intercept = 1, .centre = {0, 0}, .scale = {1, 1}, .weight = {1, 1}};
+
+Artifact artifact_of(Regressor regressor) {
+  return {.name = "m",
+          .cap = 100,
+          .intervals = {},
+          .pipeline = feature::Pipeline::identity({"a", "b"}).value(),
+          .regressor = std::move(regressor)};
+}
+
+/// What the graphs answer is ONNX Runtime's to tell (tests/e2e/models.test.mjs); here, that they hang together.
+TEST(WriteOnnxRows, every_value_is_made_once_before_it_is_used_and_the_answer_is_there) {
+  const LogLifeTrees life{.trees = TreeEnsemble::build(0, 2, {{{.value = 4}}}).value(), .offset = 10};
+  Network network{.row_features = 2, .columns = {1, 0}, .centre = {0, 0}, .scale = {1, 1}, .target_scale = 1};
+  network.members = {{{.kind = Layer::Kind::dense, .inputs = 2, .outputs = 1, .weight = {1, 2}, .bias = {0}}}};
+  const KernelModel bells{.centre = {0, 0}, .scale = {1, 1}, .coefficient = {1}, .vectors = {1, 1}};
+  Blend blend{.row_features = 2, .cap = 100, .members = {}};
+  blend.members.push_back({.weight = 0.5, .columns = {0, 1}, .model = line});
+  blend.members.push_back({.weight = 0.25, .columns = {1, 0}, .model = life});
+  for (const Regressor& regressor : std::vector<Regressor>{line, life, network, bells, blend}) {
+    SCOPED_TRACE(kind_of(regressor));
+    const auto written = write_onnx_rows(artifact_of(regressor));
+    ASSERT_TRUE(written) << written.error().message;
+    std::set<std::string> made = {"features"};
+    for (const onnx::Tensor& tensor : written->graph.initializers) EXPECT_TRUE(made.insert(tensor.name).second) << tensor.name;
+    std::set<std::string> names;
+    for (const onnx::Node& node : written->graph.nodes) {
+      EXPECT_TRUE(names.insert(node.name).second) << node.name;
+      for (const std::string& input : node.inputs) EXPECT_TRUE(made.contains(input)) << node.name << " reads " << input;
+      for (const std::string& output : node.outputs) EXPECT_TRUE(made.insert(output).second) << output;
+    }
+    EXPECT_TRUE(made.contains(written->graph.outputs.front().name));
+    EXPECT_EQ(written->graph.outputs.front().type, onnx::Element::float64);
+    EXPECT_TRUE(onnx::decode(onnx::encode(*written)));
+  }
+}
+
+TEST(WriteOnnxRows, what_is_not_expressed_is_refused_by_name) {
+  const TrajectoryLibrary library{
+      .row_features = 2, .columns = {0, 1}, .scale = {1, 1}, .begin = {0, 1}, .life = {5}, .stretches = {0, 0}};
+  Blend blend{.row_features = 2, .cap = 100, .members = {}};
+  blend.members.push_back({.weight = 0.5, .columns = {0, 1}, .model = line});
+  blend.members.push_back({.weight = 0.5, .columns = {0, 1}, .model = library});
+  for (const Regressor& regressor : std::vector<Regressor>{library, blend}) {
+    const auto refused = write_onnx_rows(artifact_of(regressor));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().fault, Fault::unavailable);
+    EXPECT_NE(refused.error().message.find("trajectories"), std::string::npos) << refused.error().message;
+  }
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// The feature pipeline as an ONNX graph, from a window of readings to the row that the trees take. It follows
+// The feature pipeline as an ONNX graph, from a window of readings to the row that the model takes. It follows
 // ml/feature/pipeline.cc step by step, in double precision; windows are masks over the readings' ages, so that skipped cycles count
 // as they do there.
 
@@ -16,55 +16,9 @@ namespace {
 
 using onnx::Attribute;
 using onnx::Element;
-using onnx::Tensor;
 
 /// z-scores are cut here: ml/feature/detail/tables.h.
 constexpr double max_z = 10;
-
-class GraphWriter {
- public:
-  explicit GraphWriter(onnx::Graph& graph) : graph_(graph) {}
-
-  std::string add(const char* op, std::vector<std::string> inputs, std::vector<Attribute> attributes = {},
-                  std::string output = {}) {
-    if (output.empty()) output = fmt::format("v{}", count_++);
-    graph_.nodes.push_back({.op = op,
-                            .domain = "",
-                            .inputs = std::move(inputs),
-                            .outputs = {output},
-                            .attributes = std::move(attributes),
-                            .name = output + "_" + op});
-    return output;
-  }
-  std::string constant(std::vector<std::int64_t> dims, const std::vector<double>& values) {
-    return keep(Tensor::of({}, std::move(dims), values));
-  }
-  std::string constant(double value) { return constant({}, {value}); }
-  std::string indices(const std::vector<std::int64_t>& values) {
-    return keep(Tensor::of({}, {static_cast<std::int64_t>(values.size())}, values));
-  }
-  std::string cast(const std::string& value, Element type) {
-    return add("Cast", {value}, {Attribute::of("to", static_cast<std::int64_t>(type))});
-  }
-  std::string gather(const std::string& value, const std::string& index, std::int64_t axis) {
-    return add("Gather", {value, index}, {Attribute::of("axis", axis)});
-  }
-  std::string sum(const std::string& value, std::int64_t axis, bool keep_dims = true) {
-    return add("ReduceSum", {value, indices({axis})}, {Attribute::of("keepdims", std::int64_t{keep_dims ? 1 : 0})});
-  }
-  std::string concat(std::vector<std::string> values, std::int64_t axis) {
-    return add("Concat", std::move(values), {Attribute::of("axis", axis)});
-  }
-
- private:
-  std::string keep(Tensor tensor) {
-    tensor.name = fmt::format("c{}", graph_.initializers.size());
-    graph_.initializers.push_back(std::move(tensor));
-    return graph_.initializers.back().name;
-  }
-  onnx::Graph& graph_;
-  int count_ = 0;
-};
 
 Failure cannot(std::string_view what) { return fail(Fault::unavailable, fmt::format("ONNX: {}", what)); }
 
@@ -218,8 +172,8 @@ Result<onnx::Model> write_onnx_readings(const Artifact& artifact) {
   }
   const std::string whole = row.size() == 1 ? row[0] : graph.concat(row, 1);
   graph.add("Cast", {whole}, {Attribute::of("to", static_cast<std::int64_t>(Element::float32))}, "features");
-  TRY_LET(const std::string output, append_trees(model, artifact, "features"));
-  model.graph.outputs = {{.name = output, .type = Element::float32, .dims = {1, 1}},
+  TRY_LET(const Element type, append_model(model, artifact, "features"));
+  model.graph.outputs = {{.name = "rul", .type = type, .dims = {1, 1}},
                          {.name = "features", .type = Element::float32, .dims = {1, size(names.size())}}};
   return model;
 }

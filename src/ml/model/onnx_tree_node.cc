@@ -1,15 +1,8 @@
-#include <fmt/format.h>
-
 #include "ml/model/detail/onnx_graph.h"
-#include "ml/model/onnx_trees.h"
 
 namespace nacelle::model {
 
-namespace {
-
-/// The columns of a TreeEnsembleRegressor. The base score is a tree of its own, the first, of one leaf: runtimes add base_values
-/// after the trees, which would round otherwise than we do.
-onnx::Node tree_node(const TreeEnsemble& trees, const std::string& input, const std::string& output) {
+onnx::Node onnx_tree_node(const TreeEnsemble& trees, const std::string& input, const std::string& output) {
   std::vector<std::int64_t> tree_ids = {0}, node_ids = {0}, features = {0}, yes = {0}, no = {0}, silent = {0};
   std::vector<std::int64_t> target_trees = {0}, target_nodes = {0};
   std::vector<std::string> modes = {"LEAF"};
@@ -35,7 +28,8 @@ onnx::Node tree_node(const TreeEnsemble& trees, const std::string& input, const 
       weights.push_back(tree.values[n]);
     }
   }
-  onnx::Node node{.op = "TreeEnsembleRegressor", .domain = "ai.onnx.ml", .inputs = {input}, .outputs = {output}, .name = "trees"};
+  onnx::Node node{
+      .op = "TreeEnsembleRegressor", .domain = "ai.onnx.ml", .inputs = {input}, .outputs = {output}, .name = output + "_trees"};
   const std::vector<std::int64_t> target_ids(weights.size(), 0);
   using onnx::Attribute;
   node.attributes = {Attribute::of("n_targets", std::int64_t{1}),
@@ -55,44 +49,6 @@ onnx::Node tree_node(const TreeEnsemble& trees, const std::string& input, const 
                      Attribute::of("target_weights", weights)};
   if (!covers.empty()) node.attributes.push_back(Attribute::of("nodes_hitrates", covers));
   return node;
-}
-
-json::Value names_of(const std::vector<std::string>& names) {
-  json::Array all;
-  for (const std::string& name : names) all.emplace_back(name);
-  return all;
-}
-
-}  // namespace
-
-Result<std::string> append_trees(onnx::Model& model, const Artifact& artifact, const std::string& features) {
-  const auto* trees = std::get_if<TreeEnsemble>(&artifact.regressor);
-  if (!trees)
-    return fail(Fault::unavailable,
-                fmt::format("ONNX: models of the kind '{}' are not exported; trees are", kind_of(artifact.regressor)));
-  model.graph.nodes.push_back(tree_node(*trees, features, "sum"));
-  model.graph.initializers.push_back(onnx::Tensor::of("lowest", {}, std::vector<float>{0}));
-  model.graph.initializers.push_back(onnx::Tensor::of("highest", {}, std::vector<float>{static_cast<float>(artifact.cap)}));
-  model.graph.nodes.push_back(
-      {.op = "Clip", .domain = "", .inputs = {"sum", "lowest", "highest"}, .outputs = {"rul"}, .attributes = {}, .name = "clip"});
-  return std::string("rul");
-}
-
-onnx::Model begin_onnx(const Artifact& artifact) {
-  onnx::Model model{.producer = "nacelle", .producer_version = "", .opsets = {{"", 13}, {"ai.onnx.ml", 3}}};
-  model.graph.name = artifact.name.empty() ? "model" : artifact.name;
-  model.metadata = {{"feature_names", json::print(names_of(artifact.pipeline.feature_names()))},
-                    {"input_names", json::print(names_of(artifact.pipeline.input_names()))}};
-  return model;
-}
-
-Result<onnx::Model> write_onnx_trees(const Artifact& artifact) {
-  onnx::Model model = begin_onnx(artifact);
-  const auto width = static_cast<std::int64_t>(artifact.pipeline.feature_count());
-  model.graph.inputs = {{.name = "features", .type = onnx::Element::float32, .dims = {-1, width}}};
-  TRY_LET(const std::string output, append_trees(model, artifact, "features"));
-  model.graph.outputs = {{.name = output, .type = onnx::Element::float32, .dims = {-1, 1}}};
-  return model;
 }
 
 }  // namespace nacelle::model
