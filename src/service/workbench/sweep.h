@@ -9,6 +9,7 @@
 
 #include "ml/search/experiment_spec.h"
 #include "service/workbench/store.h"
+#include "service/workbench/sweep_trials.h"
 #include "service/workbench/trial.h"
 
 namespace nacelle::workbench {
@@ -52,7 +53,10 @@ Result<feature::Recipe> recipe_of(const search::Experiment& experiment, const da
 /// Recipe A over the schema's settings and sensors.
 feature::Recipe default_recipe(const dataset::FleetSchema& schema);
 
-/// {"rmse":..,"mae":..,"r2":..,"phm08PerEngine":..,"rmseRaw":..,"intervalCoverage":..,"intervalWidth":..,"foldRmse":[..]}
-json::Value metrics_json(const trainer::CrossValidation& judged);
+/// A search space without parameters of its own takes those that its trainer documents; they are written down with the experiment,
+/// so that it means the same when it is resumed.
+Result<> fill_spaces(search::Experiment& experiment);
+/// Every trial's trainer and parameters, and the name it is registered under. Fault::invalid_input.
+Result<> check_spaces(const search::Experiment& experiment);
 
 }  // namespace nacelle::workbench
