@@ -75,6 +75,18 @@ json::Array leaderboard_json(const std::vector<workbench::Run>& runs) {
   return all;
 }
 
+/// The leaderboard so far as a line of JSON, for programs that watch.
+void tell_watchers(const workbench::SweepProgress& progress) {
+  fmt::print("{}\n", json::print(json::Object{{"progress", json::Object{{"rung", progress.rung},
+                                                                        {"rungs", progress.rungs},
+                                                                        {"done", progress.done},
+                                                                        {"all", progress.all},
+                                                                        {"seconds", progress.seconds},
+                                                                        {"what", progress.what},
+                                                                        {"best", leaderboard_json(progress.best)}}}}));
+  std::fflush(stdout);
+}
+
 Result<> tell(const workbench::WorkbenchStore& store, const workbench::SweepResult& result, const ExperimentRun& run) {
   const workbench::Run& best = result.leaderboard.front();
   if (!run.out.empty()) {
@@ -105,7 +117,10 @@ struct Setting {
   explicit Setting(const ExperimentRun& run) {
     options.code_version = NACELLE_VERSION;
     options.model_name = run.model_name;
-    options.progress = [this](const workbench::SweepProgress& progress) { board.tell(progress); };
+    options.progress = [this, watched = run.json && run.progress](const workbench::SweepProgress& progress) {
+      if (watched) return tell_watchers(progress);
+      board.tell(progress);
+    };
     options.seconds_now = [] { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); };
   }
 };

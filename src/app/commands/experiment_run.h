@@ -15,6 +15,7 @@ struct ExperimentRun {
   std::string out;  ///< folder for the best model's artifact; may be empty
   int threads = 2;  ///< trials at once x threads of each
   bool json = false;
+  bool progress = false;  ///< with `json`: a line {"progress":{..}} on standard output whenever something happens
 };
 
 Result<> run_experiment(search::Experiment experiment, const ExperimentRun& run);

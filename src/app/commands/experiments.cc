@@ -20,6 +20,7 @@ struct Flags {
   std::vector<std::string> runs;
   int threads = 2;
   bool json = false;
+  bool progress = false;
 };
 
 Result<workbench::WorkbenchStore> open_store(const Flags& flags, const Clock& clock) {
@@ -76,7 +77,8 @@ Result<> run_resume(const Flags& flags) {
                                         .model_name = {},
                                         .out = flags.out,
                                         .threads = std::clamp(flags.threads, 1, 1024),
-                                        .json = flags.json});
+                                        .json = flags.json,
+                                        .progress = flags.progress});
 }
 
 Result<> run_compare(const Flags& flags) {
@@ -130,6 +132,7 @@ void add_experiments(CLI::App& root, Outcome& outcome) {
   auto* resume = add("resume", "Go on with an experiment that was killed or interrupted", "resume turbofan", run_resume);
   resume->add_option("name", flags->name, "The experiment")->required();
   resume->add_option("--out", flags->out, "Folder for the best model's model.nacelle");
+  resume->add_flag("--progress", flags->progress, "With --json: first a line for whatever happens, with the leaderboard so far");
   resume->add_option("--threads", flags->threads, "Trials at once")->capture_default_str();
   add("compare", "Runs side by side: metrics, parameters, and whether they differ on the same held-out engines",
       "compare 1f3a9c02 77d0be41", run_compare)

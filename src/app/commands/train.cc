@@ -29,6 +29,7 @@ struct Flags {
   int threads = 2;
   std::size_t folds = 0;
   bool json = false;
+  bool progress = false;
 };
 
 /// An experiment's folds; a model trained alone is judged more cheaply.
@@ -177,9 +178,12 @@ Result<> train_experiment(const Flags& flags, const std::vector<std::string>& tr
   if (experiment.name.empty())
     return fail(Fault::invalid_input, "train: expected the experiment's name in its file, or --experiment NAME");
   if (experiment.data.empty()) return fail(Fault::invalid_input, "train: expected data in the file, or --data");
-  return run_experiment(
-      std::move(experiment),
-      {.workbench = flags.workbench, .model_name = flags.name, .out = flags.out, .threads = flags.threads, .json = flags.json});
+  return run_experiment(std::move(experiment), {.workbench = flags.workbench,
+                                                .model_name = flags.name,
+                                                .out = flags.out,
+                                                .threads = flags.threads,
+                                                .json = flags.json,
+                                                .progress = flags.progress});
 }
 
 Result<> run_train(const Flags& flags) {
@@ -222,6 +226,8 @@ void add_train(CLI::App& root, Outcome& outcome) {
       ->capture_default_str();
   add_workbench_option(*command, flags->workbench);
   add_json_flag(*command, flags->json);
+  command->add_flag("--progress", flags->progress,
+                    "Of an experiment, with --json: first a line for whatever happens, with the leaderboard so far");
   command->footer(
       "Examples:\n  nacelle train --data FD001 --out model\n"
       "  nacelle train --data train.csv --experiment turbofan --trainers xgboost,ridge --folds 5 --register turbofan-rul\n"

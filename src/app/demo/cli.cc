@@ -4,6 +4,7 @@
 
 #include <fstream>
 #include <iterator>
+#include <optional>
 
 #include "app/demo/story.h"
 
@@ -69,6 +70,25 @@ Result<json::Value> Cli::json(std::vector<std::string> arguments, std::chrono::s
   auto whole = json::parse(output);
   if (whole) return whole;
   return in(json::parse(last_line(output)), fmt::format("the output of nacelle {}", name));
+}
+
+Result<json::Value> Cli::watch(std::vector<std::string> arguments, const std::function<void(const json::Value& line)>& told,
+                               std::chrono::seconds within) const {
+  const std::string name = name_of(arguments);
+  TRY_LET(ChildProcess process, begin(std::move(arguments)));
+  const auto deadline = std::chrono::steady_clock::now() + within;
+  std::optional<json::Value> last;
+  while (true) {
+    const auto line = process.read_line(deadline - std::chrono::steady_clock::now());
+    if (!line && (line.error().fault != Fault::unavailable || InterruptGuard::interrupted())) return fail(line.error());
+    if (!line) break;
+    if (last) told(*last);
+    TRY_LET(last, in(json::parse(*line), fmt::format("the output of nacelle {}", name)));
+  }
+  TRY_LET(const int code, in(process.wait(deadline - std::chrono::steady_clock::now()), name));
+  if (code != 0 || !last)
+    return fail(Fault::unavailable, fmt::format("nacelle {} ended with code {}: {}", name, code, tail_of(log_of(name))));
+  return std::move(*last);
 }
 
 Result<Cli::Service> Cli::start(const std::string& name, const std::vector<std::string>& arguments,

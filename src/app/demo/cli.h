@@ -2,6 +2,7 @@
 // The demo's hands: runs `nacelle` commands as a user would type them, and reads what they answer.
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,9 @@ class Cli {
   /// Runs `nacelle ARGUMENTS --json` to its end: the last line of its output as JSON. Fault::unavailable with the error
   /// it printed if it failed.
   Result<json::Value> json(std::vector<std::string> arguments, std::chrono::seconds within = std::chrono::seconds{600}) const;
+  /// The same of a command that tells on its way what it does: `told` sees every line but the last.
+  Result<json::Value> watch(std::vector<std::string> arguments, const std::function<void(const json::Value& line)>& told,
+                            std::chrono::seconds within = std::chrono::seconds{600}) const;
   /// The same without --json: its output.
   Result<std::string> text(const std::vector<std::string>& arguments,
                            std::chrono::seconds within = std::chrono::seconds{600}) const;
