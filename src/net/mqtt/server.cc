@@ -29,7 +29,8 @@ class Server final : public MqttServer {
 
   Result<std::uint16_t> listen(const Endpoint& endpoint, std::shared_ptr<TlsServerContext> tls) override {
     auto serve = [registry = registry_](StreamPtr stream) { return Registry::serve(registry, std::move(stream)); };
-    TRY_LET(auto listener, Listener::listen(executor_, endpoint, std::move(tls), std::move(serve), max_connections_));
+    TRY_LET(auto listener,
+            Listener::listen(executor_, endpoint, std::move(tls), std::move(serve), max_connections_, Serving::own_thread));
     listeners_.push_back(std::move(listener));
     return listeners_.back()->port();
   }

@@ -16,6 +16,13 @@ struct Channel {
   Wake readable;
   Wake writable;
 
+  /// As much as there is room for.
+  std::size_t put(BytesView more) {
+    const std::size_t count = std::min(capacity - std::min(capacity, bytes.size()), more.size());
+    bytes.append(more.substr(0, count));
+    if (count > 0) readable.notify();
+    return count;
+  }
   void close() {
     closed = true;
     readable.notify();
@@ -64,19 +71,16 @@ class MemoryStream final : public Stream {
     const auto end = end_;
     while (!bytes.empty()) {
       if (end->out->closed || end->timed_out) co_return end->failure();
-      const auto room = end->out->capacity - std::min(end->out->capacity, end->out->bytes.size());
-      if (room == 0) {
-        const bool woken = co_await end->out->writable.wait();
-        if (!woken) co_return end->failure();
-        continue;
-      }
-      const auto count = std::min(room, bytes.size());
-      end->out->bytes.append(bytes.substr(0, count));
+      const std::size_t count = end->out->put(bytes);
       bytes.remove_prefix(count);
-      end->out->readable.notify();
+      if (count > 0) continue;
+      const bool woken = co_await end->out->writable.wait();
+      if (!woken) co_return end->failure();
     }
     co_return Result<>{};
   }
+
+  std::size_t write_now(BytesView bytes) override { return end_->out->closed || end_->timed_out ? 0 : end_->out->put(bytes); }
 
   awaitable<void> end_writing() override {
     end_->out->close();

@@ -13,6 +13,7 @@
 #include "foundation/log.h"
 #include "foundation/task_scope.h"
 #include "net/socket/detail/socket_stream.h"
+#include "net/socket/runtime.h"
 
 namespace nacelle::net {
 namespace {
@@ -39,6 +40,12 @@ std::string describe(const AnyProtocol::endpoint& any) {
   return to_string(Endpoint{endpoint.address().to_string(), endpoint.port(), {}});
 }
 
+/// A program's main coroutine runs on a strand, and hands that on: on a strand of it every connection would wait for every other.
+Executor below_strands(Executor executor) {
+  while (const auto* strand = executor.target<asio::strand<Executor>>()) executor = strand->get_inner_executor();
+  return executor;
+}
+
 Result<AnyProtocol::endpoint> unix_endpoint(const std::string& path) {
   if (path.size() >= sizeof(sockaddr_un::sun_path))
     return fail(Fault::invalid_input,
@@ -47,12 +54,13 @@ Result<AnyProtocol::endpoint> unix_endpoint(const std::string& path) {
 }
 
 struct State : std::enable_shared_from_this<State> {
-  State(Executor ex, Listener::Serve on_stream, std::size_t most)
-      : executor(ex),
-        strand(asio::make_strand(ex)),
+  State(Executor ex, Listener::Serve on_stream, std::size_t most, Serving how)
+      : executor(below_strands(std::move(ex))),
+        strand(asio::make_strand(executor)),
         acceptor(strand),
         serve(std::move(on_stream)),
         max_connections(most),
+        serving(how),
         tasks(strand) {}
 
   const Executor executor;
@@ -60,6 +68,7 @@ struct State : std::enable_shared_from_this<State> {
   Acceptor acceptor;
   const Listener::Serve serve;
   const std::size_t max_connections;
+  const Serving serving;
   std::string unix_path;
   std::uint16_t port = 0;
   TaskScope tasks;
@@ -128,7 +137,8 @@ void start_serving(const std::shared_ptr<State>& state, AnySocket socket) {
 
 awaitable<void> accept_all(std::shared_ptr<State> state) {
   while (state->acceptor.is_open()) {
-    const Executor strand = asio::make_strand(state->executor);
+    const bool own = state->serving == Serving::own_thread;
+    const Executor strand = own ? own_thread(state->executor) : Executor(asio::make_strand(state->executor));
     auto [error, socket] = co_await state->acceptor.async_accept(strand, as_result);
     if (!error) {
       start_serving(state, std::move(socket));
@@ -209,8 +219,8 @@ std::string to_string(const Endpoint& endpoint) {
 }
 
 Result<std::unique_ptr<Listener>> listen_plain(Executor executor, const Endpoint& endpoint, Listener::Serve serve,
-                                               std::size_t max_connections) {
-  auto state = std::make_shared<State>(std::move(executor), std::move(serve), max_connections);
+                                               std::size_t max_connections, Serving serving) {
+  auto state = std::make_shared<State>(std::move(executor), std::move(serve), max_connections, serving);
   TRY(state->open(endpoint));
   state->tasks.spawn(accept_all(state));
   return std::unique_ptr<Listener>(std::make_unique<PlainListener>(std::move(state)));

@@ -1,5 +1,6 @@
 #pragma once
-// Runtime: the threads that run every socket and coroutine of a program.
+// Runtime: the threads that run every socket and coroutine of a program. Most work is shared: any of its threads takes the
+// next piece. Connections that say little at a time are better off with one thread each (docs/decisions/0245-a-thread-each.md).
 
 #include <future>
 #include <memory>
@@ -30,6 +31,10 @@ class Runtime {
 
 /// Comes back when the calling coroutine is cancelled: what `main` of a server waits for.
 awaitable<void> until_cancelled();
+
+/// For a new connection: an executor that is one thread of the runtime behind `executor`, each thread in turn. It is as good as
+/// a strand, without the locks and the wake-ups between threads. A runtime of one thread, and an executor of none: a strand.
+Executor own_thread(const Executor& executor);
 
 namespace detail {
 

@@ -32,6 +32,10 @@ class Stream {
   /// `set_deadline`.
   virtual awaitable<Result<std::size_t>> read_some(char* data, std::size_t size) = 0;
   virtual awaitable<Result<>> write_all(BytesView bytes) = 0;
+  /// As much of `bytes` as can be taken without waiting, while no write_all is under way: how many are taken. If `unsent()`
+  /// then, some of those are still here and go out with the next write_all, which may be of nothing.
+  virtual std::size_t write_now(BytesView bytes) { return static_cast<void>(bytes), 0; }
+  virtual bool unsent() const { return false; }
   /// Tells the peer that nothing more comes; it can still be read. Where that is not possible, nothing happens.
   virtual awaitable<void> end_writing() { co_return; }
   virtual void close() = 0;  ///< on the stream's executor; ends waiting reads and writes
@@ -49,6 +53,10 @@ using StreamPtr = std::unique_ptr<Stream>;
 class TlsServerContext;  // net/tls
 class TlsClientContext;
 
+/// Which thread serves a connection: any, on a strand; or always the same (`own_thread` of runtime.h), which costs less when
+/// many say little at a time, while a long computation for one holds up others.
+enum class Serving { shared, own_thread };
+
 /// Accepts connections until closed; each is given to `serve` as a coroutine on a strand of its own. TLS handshakes are
 /// made there too, with a deadline, so that a slow peer holds up nobody.
 class Listener {
@@ -57,7 +65,7 @@ class Listener {
   /// Fault::unavailable if the address is taken, naming it.
   static Result<std::unique_ptr<Listener>> listen(Executor executor, const Endpoint& endpoint,
                                                   std::shared_ptr<TlsServerContext> tls, Serve serve,
-                                                  std::size_t max_connections = 20000);
+                                                  std::size_t max_connections = 20000, Serving serving = Serving::shared);
   virtual ~Listener() = default;
   virtual std::uint16_t port() const = 0;
   virtual awaitable<void> close() = 0;  ///< stops accepting, closes every connection, back when all have ended

@@ -26,12 +26,12 @@ awaitable<void> serve_tls(StreamPtr inner, std::shared_ptr<TlsServerContext> con
 }  // namespace
 
 Result<std::unique_ptr<Listener>> Listener::listen(Executor executor, const Endpoint& endpoint,
-                                                   std::shared_ptr<TlsServerContext> tls, Serve serve,
-                                                   std::size_t max_connections) {
-  if (!tls) return listen_plain(std::move(executor), endpoint, std::move(serve), max_connections);
+                                                   std::shared_ptr<TlsServerContext> tls, Serve serve, std::size_t max_connections,
+                                                   Serving serving) {
+  if (!tls) return listen_plain(std::move(executor), endpoint, std::move(serve), max_connections, serving);
   auto shared = std::make_shared<const Serve>(std::move(serve));
   Serve secured = [tls = std::move(tls), shared](StreamPtr stream) { return serve_tls(std::move(stream), tls, shared); };
-  return listen_plain(std::move(executor), endpoint, std::move(secured), max_connections);
+  return listen_plain(std::move(executor), endpoint, std::move(secured), max_connections, serving);
 }
 
 awaitable<Result<StreamPtr>> connect(Endpoint endpoint, std::shared_ptr<TlsClientContext> tls, std::string server_name,

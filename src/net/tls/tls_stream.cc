@@ -21,6 +21,7 @@ constexpr std::size_t small_read = 1024;        // a quiet connection's cost: on
 constexpr std::size_t large_read = 64 * 1024;   // a busy one's: many records at once
 constexpr unsigned quiet_reads = 4;             // so many small ones in a row make a connection quiet again
 constexpr std::size_t write_piece = 64 * 1024;  // encrypted before it is sent, so bounds the copy
+constexpr std::size_t kept_outgoing = 1024;     // an answer or two; a larger buffer is given back
 
 /// What OpenSSL reads and writes: our own buffers. OpenSSL's memory BIOs would copy all of it once more, and keep room for the
 /// largest flight of the handshake as long as the connection lives.
@@ -72,6 +73,31 @@ BIO_METHOD* wire_method() {
   return method;
 }
 
+/// What OpenSSL's newest error says of a handshake. Reasons from SSL_AD_REASON_OFFSET on are alerts that the peer sent.
+HandshakeFailure why_failed() {
+  const int reason = ERR_GET_REASON(ERR_peek_last_error());
+  if (reason >= SSL_AD_REASON_OFFSET && reason < SSL_AD_REASON_OFFSET + 256) return HandshakeFailure::rejected;
+  switch (reason) {
+    case SSL_R_HTTP_REQUEST:
+    case SSL_R_HTTPS_PROXY_REQUEST:
+    case SSL_R_WRONG_VERSION_NUMBER:
+    case SSL_R_BAD_RECORD_TYPE:
+    case SSL_R_UNEXPECTED_MESSAGE:
+    case SSL_R_PACKET_LENGTH_TOO_LONG: return HandshakeFailure::not_tls;
+    case SSL_R_UNSUPPORTED_PROTOCOL:
+    case SSL_R_VERSION_TOO_LOW:
+    case SSL_R_NO_PROTOCOLS_AVAILABLE:
+    case SSL_R_NO_SHARED_CIPHER:
+    case SSL_R_NO_SHARED_SIGNATURE_ALGORITHMS:
+    case SSL_R_NO_SUITABLE_KEY_SHARE: return HandshakeFailure::version;
+    case SSL_R_CERTIFICATE_VERIFY_FAILED:
+    case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
+    case SSL_R_EXCESSIVE_MESSAGE_SIZE:
+    case SSL_R_BAD_SIGNATURE: return HandshakeFailure::certificate;
+    default: return HandshakeFailure::other;
+  }
+}
+
 class TlsStream final : public Stream {
  public:
   TlsStream(StreamPtr inner, openssl::Session session) : inner_(std::move(inner)), session_(std::move(session)) {
@@ -82,18 +108,24 @@ class TlsStream final : public Stream {
     SSL_set_bio(session_.get(), bio, bio);  // the session owns it
   }
 
-  awaitable<Result<>> handshake() {
+  /// Of a failure, `why_it_failed` says more.
+  awaitable<Result<>> handshake(HandshakeFailure& why_it_failed) {
     while (true) {
       ERR_clear_error();
       const int done = SSL_do_handshake(session_.get());
       const int why = SSL_get_error(session_.get(), done);
+      if (done != 1) why_it_failed = why_failed();
       const Failure failed = done == 1 ? Failure{} : failure("TLS handshake");
       // Also after a failure: the alert tells the peer why.
       const auto sent = co_await flush();
       if (done == 1) break;
       if (why != SSL_ERROR_WANT_READ) co_return failed;
+      why_it_failed = HandshakeFailure::closed;
       if (!sent) co_return sent;
-      CO_TRY(co_await receive());
+      const auto received = co_await receive();
+      if (received) continue;
+      if (received.error().fault == Fault::timed_out) why_it_failed = HandshakeFailure::late;
+      co_return received;
     }
     ready_ = true;
     co_return Result<>{};
@@ -122,6 +154,9 @@ class TlsStream final : public Stream {
   }
 
   awaitable<Result<>> write_all(BytesView bytes) override {
+    if (bytes.empty()) {  // what write_now() could not send
+      CO_TRY(co_await flush());
+    }
     while (!bytes.empty()) {
       const auto piece = bytes.substr(0, write_piece);
       bytes.remove_prefix(piece.size());
@@ -130,6 +165,19 @@ class TlsStream final : public Stream {
     }
     co_return Result<>{};
   }
+
+  std::size_t write_now(BytesView bytes) override {
+    if (!ready_ || closed_ || sending_ || send_failed_ || !wire_.outgoing.empty()) return 0;
+    const auto piece = bytes.substr(0, write_piece);
+    if (const auto encrypted = encrypt(piece); !encrypted) {
+      send_failed_ = encrypted.error();
+      return 0;
+    }
+    wire_.outgoing.erase(0, inner_->write_now(wire_.outgoing));
+    if (wire_.outgoing.empty() && wire_.outgoing.capacity() > kept_outgoing) wire_.outgoing = {};
+    return piece.size();
+  }
+  bool unsent() const override { return !wire_.outgoing.empty(); }
 
   awaitable<void> end_writing() override {
     ERR_clear_error();
@@ -248,9 +296,12 @@ Result<openssl::Session> expect_host(openssl::Session session, const std::string
   return session;
 }
 
-awaitable<Result<StreamPtr>> shake_hands(StreamPtr inner, openssl::Session session) {
+awaitable<Result<StreamPtr>> shake_hands(StreamPtr inner, openssl::Session session, std::shared_ptr<TlsServerContext> server) {
   auto stream = std::make_unique<TlsStream>(std::move(inner), std::move(session));
-  CO_TRY(co_await stream->handshake());
+  HandshakeFailure why = HandshakeFailure::other;
+  const auto shaken = co_await stream->handshake(why);
+  if (!shaken && server) server->count(why);
+  if (!shaken) co_return fail(shaken.error());
   co_return StreamPtr(std::move(stream));
 }
 
@@ -260,7 +311,7 @@ awaitable<Result<StreamPtr>> accept_tls(StreamPtr inner, std::shared_ptr<TlsServ
   openssl::Session session(static_cast<SSL*>(context->new_session()));
   if (!session) co_return fail(Fault::exhausted, "no memory for a TLS session");
   SSL_set_accept_state(session.get());
-  co_return co_await shake_hands(std::move(inner), std::move(session));
+  co_return co_await shake_hands(std::move(inner), std::move(session), context);
 }
 
 awaitable<Result<StreamPtr>> connect_tls(StreamPtr inner, std::shared_ptr<TlsClientContext> context, std::string server_name) {
@@ -268,7 +319,7 @@ awaitable<Result<StreamPtr>> connect_tls(StreamPtr inner, std::shared_ptr<TlsCli
   if (!fresh) co_return fail(Fault::exhausted, "no memory for a TLS session");
   CO_TRY_LET(auto session, expect_host(std::move(fresh), server_name));
   SSL_set_connect_state(session.get());
-  co_return co_await shake_hands(std::move(inner), std::move(session));
+  co_return co_await shake_hands(std::move(inner), std::move(session), nullptr);
 }
 
 }  // namespace nacelle::net

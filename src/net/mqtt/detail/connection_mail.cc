@@ -59,7 +59,7 @@ void Connection::answer_in_order() {
   while (!in_flight_.empty() && in_flight_.front().answer != Mailbox::Answer::pending) {
     const InFlight& first = in_flight_.front();
     if (first.answer == Mailbox::Answer::acknowledge && first.qos == mqtt::QoS::at_least_once) {
-      if (!closing_) writer_.send(mqtt::Puback{first.id});
+      if (!closing_) writer_.put(mqtt::Puback{first.id});
     } else {
       answer_otherwise(first);
     }
@@ -68,6 +68,7 @@ void Connection::answer_in_order() {
     in_flight_.pop_front();
     ++first_ticket_;
   }
+  writer_.push();
   in_flight_bytes_ -= answered;
   if (answered > 0) host_.budget().give(answered);
   room_.notify();

@@ -58,17 +58,19 @@ awaitable<Result<>> PacketReader::fill() {
 awaitable<void> PacketWriter::run() {
   co_await asio::this_coro::throw_if_cancelled(false);
   while (true) {
-    if (pending_.empty() && !closed_ && !finishing_) {
+    if (pending_.empty() && !stream_.unsent() && !closed_ && !finishing_) {
       if (writing_.capacity() > quiet_output) writing_ = {};
       if (pending_.capacity() > quiet_output) pending_ = {};
       co_await wake_.wait_for_good();
       continue;
     }
-    if (closed_ || pending_.empty()) break;
+    if (closed_ || (pending_.empty() && !stream_.unsent())) break;
     writing_.swap(pending_);
     std::vector<std::function<void(Result<>)>> batch;
     batch.swap(written_);
+    busy_ = true;
     const auto result = co_await stream_.write_all(writing_);
+    busy_ = false;
     if (writing_.capacity() > kept_output) writing_ = {};
     writing_.clear();
     for (const auto& done : batch) done(result);
@@ -79,6 +81,13 @@ awaitable<void> PacketWriter::run() {
   std::vector<std::function<void(Result<>)>> left;
   left.swap(written_);
   for (const auto& done : left) done(fail(Fault::unavailable, "the connection ended before the message was written"));
+}
+
+void PacketWriter::push() {
+  if (pending_.empty()) return;
+  // Callbacks of after_write() are run()'s to call, in their turn.
+  if (!busy_ && !closed() && written_.empty()) pending_.erase(0, stream_.write_now(pending_));
+  if (!pending_.empty() || stream_.unsent()) wake_.notify();
 }
 
 void PacketWriter::close() {

@@ -44,9 +44,15 @@ class PacketWriter {
 
   template <class Packet>
   void send(const Packet& packet) {
-    mqtt::encode(pending_, packet, version_);
+    put(packet);
     wake_.notify();
   }
+  /// As send(), in two steps, for many: put() each, then push(), which writes at once what the stream takes without waiting.
+  template <class Packet>
+  void put(const Packet& packet) {
+    mqtt::encode(pending_, packet, version_);
+  }
+  void push();
   /// Called once what is pending now is written, or cannot be.
   void after_write(std::function<void(Result<>)> done) { written_.push_back(std::move(done)); }
   /// Bytes pending or being written.
@@ -68,6 +74,7 @@ class PacketWriter {
   Bytes pending_;
   Bytes writing_;
   std::vector<std::function<void(Result<>)>> written_;
+  bool busy_ = false;  // run() is writing
   bool closed_ = false;
   bool finishing_ = false;
   Wake wake_;

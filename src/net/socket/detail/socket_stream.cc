@@ -78,6 +78,12 @@ class SocketStream final : public Stream {
     co_return Result<>{};
   }
 
+  std::size_t write_now(BytesView bytes) override {
+    if (state_->timed_out) return 0;
+    boost::system::error_code error;  // the next write_all meets it too, and tells it
+    return state_->socket.write_some(asio::buffer(bytes.data(), bytes.size()), error);
+  }
+
   awaitable<void> end_writing() override {
     boost::system::error_code ignored;
     state_->socket.shutdown(asio::socket_base::shutdown_send, ignored);
