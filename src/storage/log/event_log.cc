@@ -22,7 +22,9 @@ class SegmentedLog final : public EventLog {
     TRY(check_partitions());
     std::vector<SegmentChain*> chains;
     for (Partition partition = 0; partition < options_.partitions; ++partition) {
-      TRY_LET(auto chain, SegmentChain::open({folder(partition), partition, options_.segment_bytes}, files_, counters_));
+      const SegmentChain::Options of_chain{folder(partition), partition, options_.segment_bytes,
+                                           options_.max_open_files / options_.partitions};
+      TRY_LET(auto chain, SegmentChain::open(of_chain, files_, counters_));
       chains.push_back(chain.get());
       chains_.push_back(std::move(chain));
     }

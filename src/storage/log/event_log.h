@@ -32,6 +32,7 @@ struct LogOptions {
   std::chrono::seconds max_age{7 * 24 * 3600};
   ByteCount max_record_bytes = 1_MiB;
   ByteCount max_waiting_bytes = 64_MiB;  ///< appended and not yet synced; beyond it append answers exhausted
+  std::size_t max_open_files = 256;      ///< segments kept open for readers, over all partitions
 };
 
 struct LogRecord {

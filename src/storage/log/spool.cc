@@ -28,7 +28,7 @@ class SegmentedSpool final : public Spool {
   Result<> start(const Clock& clock) {
     // A quarter at most: when the bound is met, a whole segment is dropped.
     const ByteCount segment_bytes = std::max<ByteCount>(1, std::min(options_.segment_bytes, options_.max_bytes / 4));
-    TRY_LET(chain_, SegmentChain::open({options_.directory, 0, segment_bytes}, files_, counters_));
+    TRY_LET(chain_, SegmentChain::open({options_.directory, 0, segment_bytes, 4}, files_, counters_));
     TRY_LET(const Offset cursor, detail::load_cursor(files_, options_.directory));
     chain_->skip_to(cursor);  // if records were lost, the new ones must not be taken for consumed
     cursor_ = stored_ = cursor;

@@ -28,8 +28,15 @@ std::optional<Offset> parse_segment_name(std::string_view name) {
   return first;
 }
 
-Segment::Segment(FileSystem& files, Counters& counters, fs::path path, Partition partition, Offset first, ByteCount bytes)
-    : files_(files), counters_(counters), path_(std::move(path)), partition_(partition), first_(first), bytes_(bytes) {
+Segment::Segment(FileSystem& files, OpenFiles& open_files, Counters& counters, fs::path path, Partition partition, Offset first,
+                 ByteCount bytes)
+    : files_(files),
+      open_files_(open_files),
+      counters_(counters),
+      path_(std::move(path)),
+      partition_(partition),
+      first_(first),
+      bytes_(bytes) {
   extent_.next = first;
 }
 
@@ -56,6 +63,7 @@ Offset Segment::follows() {
 
 void Segment::forget() {
   const std::lock_guard lock(mutex_);
+  open_files_.forget(first_);
   if (!file_) loaded_ = false;
 }
 
@@ -95,6 +103,7 @@ Result<> Segment::salvage(const Scan& scan) {
     TRY(file->sync());
   }
   TRY(files_.sync_directory(path_.parent_path()));
+  open_files_.forget(first_);
   TRY(files_.rename(path_, aside));
   TRY(files_.rename(salvaged, path_));
   TRY(files_.sync_directory(path_.parent_path()));
@@ -161,16 +170,17 @@ void Segment::seal(Offset end) {
 Result<> Segment::remove() {
   const std::lock_guard lock(mutex_);
   removed_ = true;
+  open_files_.forget(first_);  // an open file would keep its room on the disk
   return files_.remove(path_);
 }
 
-/// Opens the readable part, from where `where` says. Held together by the mutex: salvaging moves places.
+/// The readable part, from where `where` says. Held together by the mutex: salvaging moves places.
 Result<Segment::Place> Segment::place(std::uint64_t (*where)(const Index&, Offset, Timestamp), Offset offset, Timestamp time) {
   const std::lock_guard lock(mutex_);
   TRY(load());
   std::shared_ptr<const File> file = file_;
   if (!file) {
-    TRY_LET(file, files_.open(path_, OpenMode::read));
+    TRY_LET(file, open_files_.open(first_, path_));
   }
   return Place{std::move(file), where(index_, offset, time), bytes_, salt_, follows_};
 }

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <span>
 
+#include "storage/log/detail/open_files.h"
 #include "storage/log/detail/segment_format.h"
 
 namespace nacelle::storage::detail {
@@ -36,7 +37,8 @@ struct Append {
 /// Any thread, unless said otherwise.
 class Segment {
  public:
-  Segment(FileSystem& files, Counters& counters, fs::path path, Partition partition, Offset first, ByteCount bytes);
+  Segment(FileSystem& files, OpenFiles& open_files, Counters& counters, fs::path path, Partition partition, Offset first,
+          ByteCount bytes);
 
   Offset first() const { return first_; }
   const fs::path& path() const { return path_; }
@@ -93,6 +95,7 @@ class Segment {
   Result<> walk(const Place& place, std::size_t chunk_bytes, Visit visit) const;
 
   FileSystem& files_;
+  OpenFiles& open_files_;
   Counters& counters_;
   const fs::path path_;
   const Partition partition_;

@@ -17,6 +17,7 @@ class SegmentChain {
     fs::path directory;
     Partition partition = 0;
     ByteCount segment_bytes = 64_MiB;
+    std::size_t max_open_files = 64;  ///< kept open for readers
   };
   /// Mends what a crash left: a torn tail is cut, a damaged segment put aside and its intact records kept.
   static Result<std::unique_ptr<SegmentChain>> open(Options options, FileSystem& files, Counters& counters);
@@ -49,7 +50,7 @@ class SegmentChain {
 
  private:
   SegmentChain(Options options, FileSystem& files, Counters& counters)
-      : options_(std::move(options)), files_(files), counters_(counters) {}
+      : options_(std::move(options)), files_(files), open_files_(files, options_.max_open_files), counters_(counters) {}
   using SegmentPointer = std::shared_ptr<Segment>;
 
   Result<> finish_salvage(const std::vector<std::string>& names);
@@ -71,6 +72,7 @@ class SegmentChain {
 
   const Options options_;
   FileSystem& files_;
+  OpenFiles open_files_;  // before the segments, which use it
   Counters& counters_;
   std::atomic<Offset> head_ = 0;
   std::atomic<Offset> begun_ = 0;  // the first offset of the last segment, or of the one to come
