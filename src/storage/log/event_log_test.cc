@@ -330,6 +330,37 @@ TEST_F(EventLogTest, one_partitions_fault_leaves_the_others_alone) {
   EXPECT_TRUE(append_now(*log, 1, "y"));
 }
 
+/// Commits that `count` appends take which come, spread over four partitions, while the log's thread is busy.
+std::size_t commits_of(std::size_t count) {
+  ManualClock clock;
+  FaultFileSystem disk{9};
+  const auto log = EventLog::open({.directory = "/many", .partitions = 4}, clock, disk).value();
+  std::promise<void> busy, go;
+  Answers answers;
+  log->append(0, "first", [&](const Result<Offset>&) {
+    busy.set_value();
+    go.get_future().wait();
+  });
+  busy.get_future().wait();
+  for (std::size_t i = 0; i < count; ++i) log->append(static_cast<Partition>(i % 4), fmt::format("{}", i), answers.next());
+  go.set_value();
+  for (const auto& answer : answers.all()) EXPECT_TRUE(answer);
+  for (Partition partition = 0; partition < 4; ++partition) {
+    const auto records = log->read(partition, 0, 1_MiB).value();
+    const std::size_t begins = partition == 0 ? 1 : 0;
+    for (std::size_t i = begins; i < records.size(); ++i)
+      EXPECT_EQ(records[i].payload, fmt::format("{}", partition + 4 * (i - begins))) << "in the order of appending";
+  }
+  return log->statistics().commit_records.count() - 1;
+}
+
+TEST(EventLogCommits, of_few_appends_for_many_files_half_the_files_take_turns) {
+  EXPECT_EQ(commits_of(1), 1u);
+  EXPECT_EQ(commits_of(4), 1u) << "one for each file: all are synced side by side";
+  EXPECT_EQ(commits_of(24), 2u) << "six for each file";
+  EXPECT_EQ(commits_of(200), 1u) << "many share their sync well enough";
+}
+
 TEST_F(EventLogTest, oldest_segments_go_when_there_are_too_many_bytes) {
   log.reset();
   options.max_partition_bytes = 6000;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
 namespace nacelle::storage::detail {
 namespace {
@@ -10,6 +11,9 @@ namespace {
 constexpr ByteCount append_overhead = 256;        // what a waiting append takes beside its payload, about
 constexpr std::size_t most_syncs = 8;             // at a time: the gain is in the first few
 constexpr std::size_t kept_capacity = 64 * 1024;  // entries; after a burst the buffers shrink again
+// Half of the files wait if there are fewer records than the first, and for each file about as many as the second.
+constexpr std::size_t few_records = 64;
+constexpr std::size_t enough_for_a_file = 4;
 
 }  // namespace
 
@@ -26,6 +30,8 @@ GroupCommit::GroupCommit(std::vector<SegmentChain*> chains, Bounds bounds, const
       bounds_(bounds),
       clock_(clock),
       housekeeping_(std::move(housekeeping)),
+      was_aside_(chains_.size()),
+      records_(chains_.size()),
       by_chain_(chains_.size()),
       crew_(std::min(chains_.size(), most_syncs)) {
   thread_ = std::thread([this] { run(); });
@@ -107,24 +113,63 @@ void GroupCommit::run() {
     bool stopping = false;
     {
       std::unique_lock lock(mutex_);
-      asleep_ = true;
-      wake_.wait(lock, [&] { return !inbox_.empty() || poked_ || stopping_; });
+      asleep_ = aside_.empty();
+      wake_.wait(lock, [&] { return !aside_.empty() || !inbox_.empty() || poked_ || stopping_; });
       asleep_ = false;
       poked_ = false;
       stopping = stopping_;
-      batch_.swap(inbox_);
+      batch_.swap(aside_);
+      if (batch_.empty()) {
+        batch_.swap(inbox_);
+      } else {
+        std::move(inbox_.begin(), inbox_.end(), std::back_inserter(batch_));
+        inbox_.clear();
+      }
     }
+    set_aside();
     const bool committed = !batch_.empty();
     if (committed) commit();
     bool idle = false;
     {
       const std::lock_guard lock(mutex_);
-      idle = inbox_.empty();
+      idle = inbox_.empty() && aside_.empty();
     }
     if (committed) wake_listeners();
     if (housekeeping_) housekeeping_(idle);
     if (stopping && idle) return;
   }
+}
+
+/// Senders that wait for each answer fall into two halves, one being synced while the other is on its way; so a file is synced for
+/// half of those it could be synced for. With whole files taking turns instead, each sync finds all that its file can have, and
+/// nobody waits longer. No file waits twice.
+void GroupCommit::set_aside() {
+  std::fill(records_.begin(), records_.end(), 0);
+  std::size_t all = 0;
+  const auto chain_of = [this](const Append& append) { return append.chain < chains_.size() ? append.chain : 0; };
+  for (const Append& append : batch_) {
+    records_[chain_of(append)] += append.records;
+    all += append.records;
+  }
+  order_.clear();
+  for (Partition chain = 0; chain < chains_.size(); ++chain)
+    if (records_[chain] > 0) order_.push_back(chain);
+  std::size_t taken = order_.size();
+  if (order_.size() > 1 && all < few_records && all >= order_.size() * enough_for_a_file) {
+    std::sort(order_.begin(), order_.end(), [this](Partition a, Partition b) {
+      if (was_aside_[a] != was_aside_[b]) return bool{was_aside_[a]};
+      return records_[a] != records_[b] ? records_[a] > records_[b] : a < b;
+    });
+    const auto overdue = std::count_if(order_.begin(), order_.end(), [this](Partition chain) { return was_aside_[chain]; });
+    taken = std::max(static_cast<std::size_t>(overdue), (order_.size() + 1) / 2);
+  }
+  was_aside_.assign(chains_.size(), false);
+  for (std::size_t i = taken; i < order_.size(); ++i) was_aside_[order_[i]] = true;
+  const auto goes_now = [&](const Append& append) { return !was_aside_[chain_of(append)]; };
+  if (taken == order_.size()) return;
+  const auto waits = std::stable_partition(batch_.begin(), batch_.end(), goes_now);
+  std::move(waits, batch_.end(), std::back_inserter(aside_));
+  batch_.erase(waits, batch_.end());
 }
 
 void GroupCommit::commit() {

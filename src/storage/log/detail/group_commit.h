@@ -1,6 +1,7 @@
 #pragma once
 // GroupCommit: the log's own thread. It takes everything waiting, writes one append per chain, syncs the touched files,
-// then answers. While a sync runs the next batch grows; so the rate is bounded by bytes, not by syncs.
+// then answers. While a sync runs the next batch grows; so the rate is bounded by bytes, not by syncs. Of few appends, half of the
+// files wait for the next commit (docs/decisions/0246-half-the-files.md).
 
 #include <condition_variable>
 #include <thread>
@@ -36,6 +37,7 @@ class GroupCommit {
 
   void enqueue(Append append);
   void run();
+  void set_aside();
   void commit();
   void write_batch();
   void answer(std::span<Append* const> appends);
@@ -63,6 +65,10 @@ class GroupCommit {
 
   // The thread's own.
   std::vector<Append> batch_;
+  std::vector<Append> aside_;         // for the next commit, before what comes then
+  std::vector<bool> was_aside_;       // by chain: it goes first now
+  std::vector<std::size_t> records_;  // of batch_, by chain
+  std::vector<Partition> order_;
   std::vector<std::vector<Append*>> by_chain_;
   std::vector<SegmentChain*> touched_;
   std::vector<Append*> accepted_;
