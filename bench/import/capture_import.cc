@@ -157,7 +157,7 @@ std::size_t bare_import(const std::vector<fs::path>& files, int threads) {
 
 /// Rows with a finite label.
 std::size_t import_and_label(const fs::path& folder, int threads) {
-  const auto import = workbench::import_avro({folder}, false, threads);
+  const auto import = workbench::import_captured({folder}, false, threads);
   if (!import) {
     fmt::print(stderr, "{}\n", import.error().message);
     return 0;

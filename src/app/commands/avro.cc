@@ -1,4 +1,4 @@
-// nacelle avro: shows what Avro files hold, captured ones in the capture's own form.
+// nacelle avro: shows what Avro files hold, captured ones in the capture's own form, also those that are lines of JSON.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -9,6 +9,7 @@
 #include "codec/avro/container.h"
 #include "codec/avro/schema.h"
 #include "domain/telemetry/capture.h"
+#include "ml/dataset/line_reader.h"
 
 namespace nacelle::app {
 namespace {
@@ -28,7 +29,8 @@ Result<std::vector<fs::path>> files_at(const fs::path& path) {
   std::vector<fs::path> files;
   for (auto at = fs::recursive_directory_iterator(path, error); !error && at != fs::recursive_directory_iterator();
        at.increment(error))
-    if (at->is_regular_file() && at->path().extension() == ".avro") files.push_back(at->path());
+    if (at->is_regular_file() && (at->path().extension() == ".avro" || at->path().extension() == ".json"))
+      files.push_back(at->path());
   if (error) return fail(Fault::unavailable, fmt::format("{}: {}", path.string(), error.message()));
   std::sort(files.begin(), files.end());
   return files;
@@ -62,34 +64,60 @@ void print_message(const telemetry::Message& message, bool as_json) {
   print_line(fmt::format("{} {} {}", format_iso8601(message.enqueued_at), sender, message.body));
 }
 
+/// A file of captured messages as lines of JSON. Errors name the line.
+Result<std::uint64_t> read_lines(std::istream& in, const std::string& name, const AvroSettings& settings) {
+  dataset::LineReader lines(in, name, telemetry::max_capture_line_bytes);
+  std::string_view line;
+  while (true) {
+    TRY_LET(const bool more, lines.next(line));
+    if (!more) return lines.line_number();
+    auto message = telemetry::read_capture_line(line);
+    if (!message) return fail(Fault::corrupt, fmt::format("{}: {}", lines.here(), message.error().message));
+    if (!settings.count) print_message(*message, settings.json);
+  }
+}
+
+bool holds_lines(std::istream& in) {
+  std::string beginning(64, '\0');
+  in.read(beginning.data(), static_cast<std::streamsize>(beginning.size()));
+  beginning.resize(static_cast<std::size_t>(in.gcount()));
+  in.clear();
+  in.seekg(0);
+  return telemetry::looks_like_capture_lines(beginning);
+}
+
 /// Prints every record of the file, or only counts them; how many there were.
 Result<std::uint64_t> read_file(const fs::path& path, const AvroSettings& settings) {
   auto stream = std::make_shared<std::ifstream>(path, std::ios::binary);
-  if (!*stream) return fail(Fault::not_found, "cannot be read");
+  if (!*stream) return fail(Fault::not_found, path.string() + ": cannot be read");
+  if (holds_lines(*stream)) return read_lines(*stream, path.string(), settings);
   const auto source = [stream](char* to, std::size_t room) -> Result<std::size_t> {
     stream->read(to, static_cast<std::streamsize>(room));
     if (stream->bad()) return fail(Fault::unavailable, "reading failed");
     return static_cast<std::size_t>(stream->gcount());
   };
-  TRY_LET(auto reader, avro::ContainerReader::open(source));
+  const std::string name = path.string();
+  TRY_LET(auto reader, in(avro::ContainerReader::open(source), name));
   std::uint64_t records = 0;
   const bool captured = reader.header().schema == telemetry::capture_schema;
   if (captured) {
-    TRY(reader.each_record([&](avro::Decoder& decoder) -> Result<> {
+    TRY(in(reader.each_record([&](avro::Decoder& decoder) -> Result<> {
       TRY_LET(const telemetry::Message message, telemetry::read_capture_record(decoder));
       ++records;
       if (!settings.count) print_message(message, settings.json);
       return {};
-    }));
+    }),
+           name));
     return records;
   }
-  TRY_LET(const avro::Schema schema, avro::Schema::parse(reader.header().schema));
-  TRY(reader.each_record([&](avro::Decoder& decoder) -> Result<> {
+  TRY_LET(const avro::Schema schema, in(avro::Schema::parse(reader.header().schema), name));
+  TRY(in(reader.each_record([&](avro::Decoder& decoder) -> Result<> {
     TRY_LET(const json::Value value, avro::decode(schema.root(), decoder));
     ++records;
     if (!settings.count) print_line(json::print(sorted(value)));
     return {};
-  }));
+  }),
+         name));
   return records;
 }
 
@@ -97,7 +125,7 @@ Result<> cat(const AvroSettings& settings) {
   TRY_LET(const auto files, files_at(settings.path));
   std::uint64_t records = 0;
   for (const auto& file : files) {
-    TRY_LET(const std::uint64_t found, in(read_file(file, settings), file.string()));
+    TRY_LET(const std::uint64_t found, read_file(file, settings));
     records += found;
   }
   if (!settings.count) return {};
@@ -112,10 +140,10 @@ Result<> cat(const AvroSettings& settings) {
 }  // namespace
 
 void add_avro(CLI::App& root, Outcome& outcome) {
-  CLI::App* avro = root.add_subcommand("avro", "Look into Avro files");
+  CLI::App* avro = root.add_subcommand("avro", "Look into Avro files, and captures as lines of JSON");
   avro->require_subcommand(1);
   avro->footer("Example:\n  nacelle avro cat nacelle-data/objects/capture/devicedata --json");
-  CLI::App* cats = avro->add_subcommand("cat", "Print the records of a file, or of all *.avro files below a folder");
+  CLI::App* cats = avro->add_subcommand("cat", "Print the records of a file, or of all *.avro and *.json files below a folder");
   const auto settings = std::make_shared<AvroSettings>();
   cats->add_option("path", settings->path, "file or folder")->required();
   cats->add_flag("--json", settings->json, "one line of JSON a record, bodies decoded, members by name");

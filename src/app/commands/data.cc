@@ -45,8 +45,8 @@ Result<workbench::Import> read_sources(const ImportFlags& flags) {
     return import;
   }
   const auto& told = flags.captures.empty() ? flags.uploads : flags.captures;
-  return workbench::import_avro({told.begin(), told.end()}, flags.captures.empty(),
-                                static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 8u)));
+  return workbench::import_captured({told.begin(), told.end()}, flags.captures.empty(),
+                                    static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 8u)));
 }
 
 Result<> write_csv_file(const std::string& path, const dataset::FleetTable& table, const dataset::CsvOptions& options) {
@@ -267,9 +267,10 @@ void add_data(CLI::App& root, Outcome& outcome) {
   data->footer("Example:\n  nacelle data import --capture nacelle-data --out train.csv");
   data->require_subcommand(1);
 
-  auto* importing = data->add_subcommand("import", "Make a table (CSV) of captured or uploaded Avro files, or of C-MAPSS text");
+  auto* importing = data->add_subcommand("import", "Make a table (CSV) of captured or uploaded files, or of C-MAPSS text");
   auto i = std::make_shared<ImportFlags>();
-  importing->add_option("--capture", i->captures, "Folders of Avro files captured by a hub, or the hub's data folder");
+  importing->add_option("--capture", i->captures,
+                        "Folders of files captured by a hub (Avro, lines of JSON), or the hub's data folder");
   importing->add_option("--uploads", i->uploads, "Folders of Avro files uploaded by an edge, or the hub's data folder");
   importing->add_option("--text", i->text, "A C-MAPSS text file (plain or gzip) or a data set's name, such as FD001");
   importing->add_option("--csv", i->csv, "CSV files; several are joined by engine and cycle, each may tell some of the channels");

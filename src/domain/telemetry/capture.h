@@ -38,6 +38,17 @@ Result<Message> read_capture_record(avro::Decoder& record);
 /// it is UTF-8 JSON (contentType, contentEncoding) and it is, else base64 text.
 std::string print_capture_line(const Message& message);
 
+/// Reads such a line back. A body that was embedded comes as it stands in the line; a JSON body that is one text is told from
+/// base64 by this: what is JSON would have been embedded. Fault::invalid_input says what was expected; Fault::exhausted above
+/// max_capture_line_bytes.
+Result<Message> read_capture_line(std::string_view line);
+
+/// More than any message makes: each byte of max_message_bytes may be escaped by six.
+inline constexpr std::size_t max_capture_line_bytes = 2 << 20;
+
+/// Whether a file that begins so holds lines of captured messages.
+bool looks_like_capture_lines(std::string_view beginning);
+
 /// Whether the message's properties say that its body is JSON in UTF-8.
 bool says_utf8_json(const Message& message);
 

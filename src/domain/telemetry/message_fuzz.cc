@@ -1,7 +1,9 @@
-// Any bytes as a record, a bag, a topic and a user name: no crash, and what decodes encodes to the same record again.
+// Any bytes as a record, a bag, a captured line, a topic and a user name: no crash, and what decodes encodes to the same record
+// again.
 #include <cstddef>
 #include <cstdint>
 
+#include "domain/telemetry/capture.h"
 #include "domain/telemetry/message.h"
 #include "domain/telemetry/topic.h"
 #include "foundation/invariant.h"
@@ -20,6 +22,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     telemetry::Message again;
     const auto read = telemetry::read_property_bag(telemetry::print_property_bag(message, false), again);
     INVARIANT(read && again.application == message.application, "a printed bag reads back");
+  }
+  if (const auto captured = telemetry::read_capture_line(bytes)) {
+    const std::string line = telemetry::print_capture_line(*captured);
+    const auto again = telemetry::read_capture_line(line);
+    INVARIANT(again && telemetry::print_capture_line(*again) == line, "a captured line prints to itself");
   }
   (void)telemetry::parse_publish_topic(bytes).has_value();
   (void)telemetry::parse_subscribe_topic(bytes).has_value();

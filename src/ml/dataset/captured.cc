@@ -1,104 +1,25 @@
 #include "ml/dataset/captured.h"
 
 #include <fmt/format.h>
-#include <simdjson.h>
 
 #include <algorithm>
-#include <array>
 #include <charconv>
-#include <cmath>
-#include <limits>
 #include <optional>
-#include <unordered_map>
 
 #include "codec/avro/container.h"
 #include "codec/avro/schema.h"
+#include "ml/dataset/detail/reading.h"
+#include "ml/dataset/line_reader.h"
 
 namespace nacelle::dataset {
 
 namespace {
 
-constexpr double max_cycle = 1e9;
+using detail::BodyReader;
+using detail::Found;
 
-/// One message's reading, as far as it was there.
-struct Found {
-  std::int64_t unit = -1;
-  double cycle = std::numeric_limits<double>::quiet_NaN();
-  std::array<double, turbofan_column_count> values;
-  std::size_t sensors = 0;
-  std::string complaint;
-
-  Found() { values.fill(std::numeric_limits<double>::quiet_NaN()); }
-};
-
-constexpr int cycle_target = -2;
-
-/// The column of a member; cycle_target for CycleTime, -1 for others.
-int target_of(std::string_view member) {
-  static const std::unordered_map<std::string_view, int> targets = [] {
-    std::unordered_map<std::string_view, int> all = {{"CycleTime", cycle_target}};
-    for (std::size_t c = 0; c < turbofan_column_count; ++c) all[turbofan_columns()[c]] = static_cast<int>(c);
-    return all;
-  }();
-  const auto found = targets.find(member);
-  return found == targets.end() ? -1 : found->second;
-}
-
-void set(Found& found, int target, double value) {
-  if (target == cycle_target) {
-    found.cycle = value;
-    return;
-  }
-  found.values[static_cast<std::size_t>(target)] = value;
-  if (target >= 3) ++found.sensors;
-}
-
-/// Reads the bodies of messages; keeps its buffers from one to the next. simdjson's DOM, not its on-demand form: the library
-/// of a distribution picks the processor's best instructions at run time only there.
-class BodyReader {
- public:
-  /// False if the body is no JSON object.
-  bool read(BytesView body, Found& found) {
-    padded_.reserve(body.size() + simdjson::SIMDJSON_PADDING);
-    padded_.assign(body);
-    simdjson::dom::object object;
-    if (parser_.parse(padded_.data(), body.size(), false).get(object)) return false;
-    std::size_t place = 0;
-    for (const auto field : object) {
-      const int target = target_at(place++, field.key);
-      if (target == -1) continue;
-      double number = 0;
-      if (!field.value.get(number))
-        set(found, target, number);
-      else if (!field.value.is_null())
-        found.complaint = fmt::format("{}: expected a number", field.key);
-    }
-    return true;
-  }
-
- private:
-  struct Member {
-    std::string name;
-    int target = -1;
-  };
-
-  /// What target_of says, remembered by place: a fleet's messages have their members in one order, and comparing a name costs a
-  /// tenth of looking it up.
-  int target_at(std::size_t place, std::string_view name) {
-    if (place < members_.size() && members_[place].name == name) return members_[place].target;
-    const int target = target_of(name);
-    if (place < most_members) {
-      if (place >= members_.size()) members_.resize(place + 1);
-      members_[place] = {std::string(name), target};
-    }
-    return target;
-  }
-
-  static constexpr std::size_t most_members = 64;
-  std::vector<Member> members_;
-  simdjson::dom::parser parser_;
-  std::string padded_;
-};
+// The longest message, each byte of it escaped by six (domain/telemetry: max_capture_line_bytes).
+constexpr std::size_t max_capture_line = 2 << 20;
 
 /// The branch of a union that is there, or the node itself.
 Result<const avro::Node*> resolve(const avro::Node& node, avro::Decoder& in) {
@@ -188,36 +109,16 @@ Result<Found> read_engine_data(const avro::Node& record, avro::Decoder& in) {
       continue;
     }
     for (const avro::Field& member : body->fields) {
-      const int target = target_of(member.name);
+      const int target = detail::target_of(member.name);
       if (target == -1) {
         TRY(avro::skip(*member.type, in));
         continue;
       }
       TRY_LET(const std::optional<double> value, read_number(*member.type, in));
-      if (value) set(found, target, *value);
+      if (value) found.set(target, *value);
     }
   }
   return found;
-}
-
-void take(const Found& found, std::string_view name, TableBuilder& rows, ImportCounts& counts) {
-  ++counts.records;
-  const bool is_reading =
-      found.unit > 0 && (found.sensors > 0 || !found.complaint.empty()) && (!std::isnan(found.cycle) || !found.complaint.empty());
-  if (!is_reading) {
-    ++counts.skipped;
-    return;
-  }
-  std::string complaint = found.complaint;
-  if (complaint.empty() && !(found.cycle >= 1 && found.cycle <= max_cycle && found.cycle == std::floor(found.cycle)))
-    complaint = fmt::format("CycleTime: expected a whole number from 1 up, found {}", found.cycle);
-  if (!complaint.empty()) {
-    ++counts.unreadable;
-    if (counts.first_complaint.empty())
-      counts.first_complaint = fmt::format("{}, record {} (engine {}): {}", name, counts.records, found.unit, complaint);
-    return;
-  }
-  rows.add(found.unit, static_cast<std::int64_t>(found.cycle), found.values);
 }
 
 bool has_field(const avro::Node& record, std::string_view name) {
@@ -253,11 +154,28 @@ Result<> read_avro(std::istream& in, std::string_view name, TableBuilder& rows, 
   ImportCounts of_file;
   const Result<> read = reader.each_record([&](avro::Decoder& decoder) -> Result<> {
     TRY_LET(const Found found, message ? read_message(root, parts, decoder, bodies) : read_engine_data(root, decoder));
-    take(found, name, rows, of_file);
+    detail::take(found, name, rows, of_file);
     return {};
   });
   counts.add(of_file);
   return nacelle::in(read, name);
+}
+
+Result<> read_json_capture(std::istream& in, std::string_view name, TableBuilder& rows, ImportCounts& counts) {
+  LineReader lines(in, name, max_capture_line);
+  BodyReader bodies;
+  ImportCounts of_file;
+  std::string_view line;
+  while (true) {
+    TRY_LET(const bool more, lines.next(line));
+    if (!more) break;
+    Found found;
+    if (const auto read = bodies.read_line(line, found); !read)
+      return fail(Fault::corrupt, fmt::format("{}: {}", lines.here(), read.error().message));
+    detail::take(found, name, rows, of_file);
+  }
+  counts.add(of_file);
+  return {};
 }
 
 }  // namespace nacelle::dataset

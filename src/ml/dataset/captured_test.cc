@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "codec/avro/container.h"
+#include "codec/text/encoding.h"
 
 namespace nacelle::dataset {
 namespace {
@@ -158,6 +159,72 @@ TEST(ReadAvro, other_schemas_and_cut_files_are_refused_by_name) {
       EXPECT_EQ(cut.counts.records, 0u) << size;  // the header alone is a proper empty file
     }
   }
+}
+
+std::string line(const std::string& device, const std::string& body, bool says_json = true) {
+  return fmt::format(R"({{"EnqueuedTimeUtc":"2030-01-01T00:00:00.0000000Z","Properties":{{}},"SystemProperties":)"
+                     R"({{"connectionDeviceId":"{}"{}}},"Body":{}}})",
+                     device, says_json ? R"(,"contentType":"application/json","contentEncoding":"utf-8")" : "", body) +
+         "\n";
+}
+
+Read read_lines(const std::string& file) {
+  Read result;
+  std::istringstream in(file);
+  result.outcome = read_json_capture(in, "f.json", result.rows, result.counts);
+  return result;
+}
+
+TEST(ReadJsonCapture, embedded_and_encoded_bodies_become_rows) {
+  Read result =
+      read_lines(line("Client_007", reading(2, 0.1)) + line("Client_007", '"' + text::base64_encode(reading(1)) + '"', false));
+  ASSERT_TRUE(result.outcome) << result.outcome.error().message;
+  const auto table = result.rows.finish();
+  ASSERT_TRUE(table);
+  ASSERT_EQ(table->row_count(), 2u);
+  EXPECT_EQ(table->unit[0], 7);
+  EXPECT_EQ(table->value(0, 3), 2.5);
+  EXPECT_EQ(table->value(1, 23), 0.1 + 21);
+}
+
+TEST(ReadJsonCapture, what_is_no_reading_is_skipped_and_counted) {
+  const Read result = read_lines(line("Client_001", "[1]") + line("Client_001", "null") + line("gateway", reading(1)) +
+                                 line("Client_001", "\"" + text::base64_encode(reading(1)) + "\"") +  // a JSON text, not base64
+                                 line("Client_001", "\"AQI=\"", false) + line("Client_001", "\"a text\"") +
+                                 line("Client_001", R"({"CycleTime":1,"Sensor1":"x"})") + line("Client_001", reading(1)));
+  ASSERT_TRUE(result.outcome) << result.outcome.error().message;
+  EXPECT_EQ(result.counts.records, 8u);
+  EXPECT_EQ(result.counts.skipped, 6u);
+  EXPECT_EQ(result.counts.unreadable, 1u);
+  EXPECT_EQ(result.counts.first_complaint, "f.json, record 7 (engine 1): Sensor1: expected a number");
+  EXPECT_EQ(result.rows.size(), 1u);
+}
+
+TEST(ReadJsonCapture, errors_name_file_and_line) {
+  const std::string good = line("Client_001", reading(1));
+  for (std::size_t size = 1; size + 1 < good.size(); ++size) {
+    const Read cut = read_lines(good + good.substr(0, size));
+    ASSERT_FALSE(cut.outcome) << size;
+    EXPECT_EQ(cut.outcome.error().fault, Fault::corrupt);
+    EXPECT_TRUE(cut.outcome.error().message.starts_with("f.json, line 2: ")) << cut.outcome.error().message;
+  }
+  const std::map<std::string, std::string> wrong = {
+      {"7\n", "f.json, line 1: expected a captured message, a JSON object"},
+      {R"({"EnqueuedTimeUtc":1})", "f.json, line 1: EnqueuedTimeUtc: expected a string"},
+      {R"({"EnqueuedTimeUtc":"t","SystemProperties":3})", "f.json, line 1: SystemProperties: expected an object"},
+      {R"({"EnqueuedTimeUtc":"t","SystemProperties":{"a":3}})", "f.json, line 1: SystemProperties: expected a string as 'a'"},
+      {line("Client_001", "{}", false),
+       "f.json, line 1: Body: expected base64 text, since the message does not say that it is JSON in UTF-8"},
+      {line("Client_001", "\"!\"", false), "f.json, line 1: Body: expected base64 text"}};
+  for (const auto& [text, why] : wrong) {
+    const Read refused = read_lines(text);
+    ASSERT_FALSE(refused.outcome) << text;
+    EXPECT_EQ(refused.outcome.error().message, why);
+  }
+  const Read huge = read_lines(good + std::string(3 << 20, ' '));
+  ASSERT_FALSE(huge.outcome);
+  EXPECT_NE(huge.outcome.error().message.find("f.json, line 2: a line is longer than 2097152 bytes"), std::string::npos)
+      << huge.outcome.error().message;
 }
 
 TEST(UnitOfDevice, is_the_number_at_the_end) {

@@ -5,11 +5,17 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <numeric>
+#include <iterator>
+#include <map>
+#include <unordered_map>
 
 #include "codec/digest/digest.h"
 
 namespace nacelle::dataset {
+
+namespace {
+constexpr std::size_t rows_a_piece = 1024;
+}  // namespace
 
 const std::vector<std::string>& turbofan_columns() {
   static const std::vector<std::string> names = turbofan_schema()->column_names();
@@ -69,31 +75,67 @@ void ImportCounts::add(const ImportCounts& other) {
 
 TableBuilder::TableBuilder(std::shared_ptr<const FleetSchema> schema) : schema_(std::move(schema)) {}
 
+/// Values stay where they are: they are most of the bytes, and are moved once, into their columns.
 void TableBuilder::append(TableBuilder other) {
-  if (unit_.empty()) {
+  if (rows_.empty()) {
     *this = std::move(other);
     return;
   }
-  unit_.insert(unit_.end(), other.unit_.begin(), other.unit_.end());
-  cycle_.insert(cycle_.end(), other.cycle_.begin(), other.cycle_.end());
-  values_.insert(values_.end(), other.values_.begin(), other.values_.end());
+  rows_.insert(rows_.end(), other.rows_.begin(), other.rows_.end());
+  std::move(other.pieces_.begin(), other.pieces_.end(), std::back_inserter(pieces_));
 }
 
 void TableBuilder::add(std::int64_t unit, std::int64_t cycle, std::span<const double> values) {
   INVARIANT(values.size() == schema_->column_count(), "a row has every column");
-  unit_.push_back(unit);
-  cycle_.push_back(cycle);
-  values_.insert(values_.end(), values.begin(), values.end());
+  if (pieces_.empty() || pieces_.back().capacity() - pieces_.back().size() < values.size()) {
+    // Small at first: many files have few readings.
+    const std::size_t rows = pieces_.empty() ? 16 : std::min<std::size_t>(rows_a_piece, rows_.size());
+    pieces_.emplace_back().reserve(std::max<std::size_t>(1, rows * values.size()));
+  }
+  std::vector<double>& piece = pieces_.back();
+  const std::size_t at = piece.size();
+  piece.insert(piece.end(), values.begin(), values.end());
+  rows_.push_back({unit, cycle, piece.data() + at});
+}
+
+/// By unit and cycle; equal ones as they came. Units are told apart first: within one, readings mostly come in order.
+std::vector<TableBuilder::Row> TableBuilder::sorted() const {
+  std::map<std::int64_t, std::size_t> places;
+  std::vector<std::size_t*> place_of;  // of each row's unit
+  place_of.reserve(rows_.size());
+  std::unordered_map<std::int64_t, std::size_t*> known;
+  for (const Row& row : rows_) {
+    std::size_t*& place = known[row.unit];
+    if (place == nullptr) place = &places[row.unit];
+    ++*place;
+    place_of.push_back(place);
+  }
+  std::vector<std::size_t> ends;
+  std::size_t begin = 0;
+  for (auto& [unit, place] : places) {
+    const std::size_t count = std::exchange(place, begin);
+    begin += count;
+    ends.push_back(begin);
+  }
+  std::vector<Row> rows(rows_.size());
+  for (std::size_t i = 0; i < rows_.size(); ++i) rows[(*place_of[i])++] = rows_[i];
+  const auto earlier = [](const Row& a, const Row& b) { return a.cycle < b.cycle; };
+  auto from = rows.begin();
+  for (const std::size_t end : ends) {
+    const auto to = rows.begin() + static_cast<std::ptrdiff_t>(end);
+    if (!std::is_sorted(from, to, earlier)) std::stable_sort(from, to, earlier);
+    from = to;
+  }
+  return rows;
 }
 
 namespace {
 
-/// Lays another reading of the newest row's engine and cycle over it: what one does not tell the other may. True if it told
-/// something.
-Result<bool> join_reading(FleetTable& table, const double* values) {
+/// Lays another reading of a row's engine and cycle over it: what one does not tell the other may. True if it told something.
+Result<bool> join_reading(FleetTable& table, std::size_t row, const double* values) {
   bool added = false;
   for (std::size_t c = 0; c < table.columns.size(); ++c) {
-    double& there = table.columns[c].back();
+    double& there = table.columns[c][row];
     if (std::isnan(values[c]) || std::memcmp(&there, &values[c], sizeof there) == 0) continue;
     if (!std::isnan(there))
       return fail(Fault::invalid_input, fmt::format("{} {}, cycle {}: two different readings were found", table.schema->machine,
@@ -107,37 +149,32 @@ Result<bool> join_reading(FleetTable& table, const double* values) {
 }  // namespace
 
 Result<FleetTable> TableBuilder::finish(ImportCounts* counts) {
-  const TableBuilder rows = std::exchange(*this, TableBuilder{schema_});
-  const std::size_t column_count = schema_->column_count();
-  if (rows.unit_.empty()) return fail(Fault::invalid_input, "expected readings of engines, found none");
-  std::vector<std::size_t> order(rows.unit_.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&rows](std::size_t a, std::size_t b) {
-    return rows.unit_[a] != rows.unit_[b] ? rows.unit_[a] < rows.unit_[b] : rows.cycle_[a] < rows.cycle_[b];
-  });
+  const TableBuilder given = std::exchange(*this, TableBuilder{schema_});
+  if (given.rows_.empty()) return fail(Fault::invalid_input, "expected readings of engines, found none");
+  const std::vector<Row> rows = given.sorted();
 
   FleetTable table;
   table.schema = schema_;
-  table.columns.resize(column_count);
-  table.unit.reserve(order.size());
-  table.cycle.reserve(order.size());
-  for (auto& column : table.columns) column.reserve(order.size());
-  for (const std::size_t index : order) {
-    const std::int64_t unit = rows.unit_[index];
-    const std::int64_t cycle = rows.cycle_[index];
-    const double* values = rows.values_.data() + index * column_count;
-    const bool same_engine = !table.unit.empty() && table.unit.back() == unit;
-    if (same_engine && table.cycle.back() == cycle) {
-      TRY_LET(const bool added, join_reading(table, values));
+  table.unit.reserve(rows.size());
+  table.cycle.reserve(rows.size());
+  table.columns.assign(schema_->column_count(), std::vector<double>(rows.size()));
+  std::vector<double*> next;  // of each column
+  for (auto& column : table.columns) next.push_back(column.data());
+  for (const Row& row : rows) {
+    const bool same_engine = !table.unit.empty() && table.unit.back() == row.unit;
+    if (same_engine && table.cycle.back() == row.cycle) {
+      TRY_LET(const bool added, join_reading(table, table.cycle.size() - 1, row.values));
       if (counts) ++(added ? counts->joined : counts->duplicates);
       continue;
     }
-    if (!same_engine) table.engines.push_back({unit, table.cycle.size(), table.cycle.size()});
-    table.unit.push_back(unit);
-    table.cycle.push_back(cycle);
-    for (std::size_t c = 0; c < column_count; ++c) table.columns[c].push_back(values[c]);
+    if (!same_engine) table.engines.push_back({row.unit, table.cycle.size(), table.cycle.size()});
+    table.unit.push_back(row.unit);
+    table.cycle.push_back(row.cycle);
+    const double* value = row.values;
+    for (double*& place : next) *place++ = *value++;
     ++table.engines.back().end;
   }
+  for (auto& column : table.columns) column.resize(table.cycle.size());
   return table;
 }
 

@@ -64,9 +64,11 @@ struct ImportCounts {
 class TableBuilder {
  public:
   explicit TableBuilder(std::shared_ptr<const FleetSchema> schema = turbofan_schema());
+  TableBuilder(TableBuilder&&) = default;
+  TableBuilder& operator=(TableBuilder&&) = default;
   /// `values`: as many as the schema has columns.
   void add(std::int64_t unit, std::int64_t cycle, std::span<const double> values);
-  std::size_t size() const { return unit_.size(); }
+  std::size_t size() const { return rows_.size(); }
   void append(TableBuilder other);
   /// Sorts; drops repeated identical rows and counts them; lays readings of one engine and cycle together that tell different
   /// channels (from several sources). Fault::invalid_input if two tell the same channel differently, and if there are no rows.
@@ -74,10 +76,16 @@ class TableBuilder {
   Result<FleetTable> finish(ImportCounts* counts = nullptr);
 
  private:
+  struct Row {
+    std::int64_t unit;
+    std::int64_t cycle;
+    const double* values;  ///< in a piece
+  };
+  std::vector<Row> sorted() const;
+
   std::shared_ptr<const FleetSchema> schema_;
-  std::vector<std::int64_t> unit_;
-  std::vector<std::int64_t> cycle_;
-  std::vector<double> values_;  ///< row-major
+  std::vector<Row> rows_;
+  std::vector<std::vector<double>> pieces_;  ///< values, row-major; none grows beyond its capacity, so that rows stay in place
 };
 
 }  // namespace nacelle::dataset

@@ -8,7 +8,6 @@
 namespace nacelle::dataset {
 
 namespace {
-constexpr std::size_t max_line_bytes = 64 << 10;
 constexpr std::size_t chunk_bytes = 64 << 10;
 }  // namespace
 
@@ -19,7 +18,8 @@ struct LineReader::Gzip {
   ~Gzip() { inflateEnd(&stream); }
 };
 
-LineReader::LineReader(std::istream& in, std::string_view name) : in_(in), name_(name) {}
+LineReader::LineReader(std::istream& in, std::string_view name, std::size_t max_line_bytes)
+    : in_(in), name_(name), max_line_bytes_(max_line_bytes) {}
 LineReader::~LineReader() = default;
 
 std::string LineReader::here() const { return fmt::format("{}, line {}", name_, line_number_); }
@@ -84,9 +84,9 @@ Result<bool> LineReader::next(std::string_view& line) {
       return true;
     }
     if (ended_) return false;
-    if (buffer_.size() - at_ > max_line_bytes)
+    if (buffer_.size() - at_ > max_line_bytes_)
       return fail(Fault::invalid_input,
-                  fmt::format("{}, line {}: a line is longer than {} bytes", name_, line_number_ + 1, max_line_bytes));
+                  fmt::format("{}, line {}: a line is longer than {} bytes", name_, line_number_ + 1, max_line_bytes_));
     const std::size_t kept = buffer_.size() - at_;
     TRY(fill());
     scanned = kept;

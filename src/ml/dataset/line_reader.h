@@ -13,12 +13,13 @@ namespace nacelle::dataset {
 
 class LineReader {
  public:
+  static constexpr std::size_t usual_line_bytes = 64 << 10;
   /// `name` is the file's name in errors. Both are borrowed for the reader's life.
-  LineReader(std::istream& in, std::string_view name);
+  LineReader(std::istream& in, std::string_view name, std::size_t max_line_bytes = usual_line_bytes);
   ~LineReader();
 
   /// The next line without its end, valid until the next call; false at the end. Fault::corrupt: broken or truncated gzip,
-  /// unreadable stream; Fault::invalid_input: a line above 64 KiB or a NUL byte (it is no text).
+  /// unreadable stream; Fault::invalid_input: a line above `max_line_bytes` or a NUL byte (it is no text).
   Result<bool> next(std::string_view& line);
   std::uint64_t line_number() const { return line_number_; }  ///< of the last line, from 1
   /// "train.txt, line 7"
@@ -29,6 +30,7 @@ class LineReader {
   struct Gzip;
   std::istream& in_;
   std::string_view name_;
+  const std::size_t max_line_bytes_;
   std::unique_ptr<Gzip> gzip_;
   std::string buffer_;
   std::size_t at_ = 0;

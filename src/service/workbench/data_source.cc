@@ -12,6 +12,7 @@
 #include <sstream>
 #include <thread>
 
+#include "domain/telemetry/capture.h"
 #include "ml/dataset/captured.h"
 #include "ml/dataset/cmapss.h"
 #include "ml/dataset/csv.h"
@@ -258,29 +259,35 @@ fs::path objects_of(const fs::path& folder, bool uploads) {
 struct FileResult {
   dataset::TableBuilder rows;
   dataset::ImportCounts counts;
-  bool is_avro = true;
+  bool is_told = true;  // of a form that is read
   Result<> outcome;
 };
 
-FileResult read_one(const fs::path& path) {
+/// Avro by its first bytes. Lines of JSON only among captures: an upload may be any JSON.
+FileResult read_one(const fs::path& path, bool uploads) {
   FileResult result;
   auto in = open_file(path);
   if (!in) {
     result.outcome = fail(in.error());
     return result;
   }
-  std::array<char, 4> magic{};
-  in->read(magic.data(), magic.size());
-  result.is_avro = in->gcount() == 4 && std::string_view(magic.data(), 4) == std::string_view("Obj\x01", 4);
-  if (!result.is_avro) return result;
+  std::array<char, 64> start{};
+  in->read(start.data(), start.size());
+  const std::string_view beginning(start.data(), static_cast<std::size_t>(in->gcount()));
+  const bool avro = beginning.starts_with(std::string_view("Obj\x01", 4));
+  const bool lines = !avro && !uploads && telemetry::looks_like_capture_lines(beginning);
+  result.is_told = avro || lines;
+  if (!result.is_told) return result;
+  in->clear();  // of a file shorter than what was asked for
   in->seekg(0);
-  result.outcome = dataset::read_avro(*in, path.string(), result.rows, result.counts);
+  result.outcome = avro ? dataset::read_avro(*in, path.string(), result.rows, result.counts)
+                        : dataset::read_json_capture(*in, path.string(), result.rows, result.counts);
   return result;
 }
 
 }  // namespace
 
-Result<Import> import_avro(const std::vector<fs::path>& folders, bool uploads, int threads) {
+Result<Import> import_captured(const std::vector<fs::path>& folders, bool uploads, int threads) {
   std::vector<fs::path> paths;
   for (const fs::path& folder : folders) {
     TRY_LET(const std::vector<fs::path> found, files_below(objects_of(folder, uploads)));
@@ -289,7 +296,7 @@ Result<Import> import_avro(const std::vector<fs::path>& folders, bool uploads, i
   std::vector<FileResult> results(paths.size());
   std::atomic<std::size_t> next = 0;
   const auto work = [&] {
-    for (std::size_t i = next++; i < paths.size(); i = next++) results[i] = read_one(paths[i]);
+    for (std::size_t i = next++; i < paths.size(); i = next++) results[i] = read_one(paths[i], uploads);
   };
   {
     std::vector<std::jthread> helpers;
@@ -300,7 +307,7 @@ Result<Import> import_avro(const std::vector<fs::path>& folders, bool uploads, i
   dataset::TableBuilder rows;
   for (FileResult& result : results) {
     TRY(std::move(result.outcome));
-    ++(result.is_avro ? import.files : import.other_files);
+    ++(result.is_told ? import.files : import.other_files);
     import.counts.add(result.counts);
     rows.append(std::move(result.rows));
   }
@@ -308,8 +315,8 @@ Result<Import> import_avro(const std::vector<fs::path>& folders, bool uploads, i
   if (!table) {
     std::string where;
     for (const fs::path& folder : folders) where += (where.empty() ? "" : ", ") + folder.string();
-    return fail(
-        std::move(table).error().in(fmt::format("{} ({} Avro files, {} messages)", where, import.files, import.counts.records)));
+    return fail(std::move(table).error().in(
+        fmt::format("{} ({} files of messages, {} messages)", where, import.files, import.counts.records)));
   }
   import.table = std::move(table).value();
   return import;

@@ -1,8 +1,11 @@
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>
 #include <fstream>
 
+#include "codec/avro/container.h"
+#include "domain/telemetry/capture.h"
 #include "foundation/random.h"
 #include "ml/dataset/csv.h"
 #include "ml/dataset/synthetic.h"
@@ -48,6 +51,65 @@ TEST_F(Workbench, versions_count_up_and_the_first_is_champion) {
   EXPECT_EQ(store.resolve(*registry::parse_reference("rul:1"))->artifact_sha256, "aa");
   EXPECT_TRUE(store.set_stage("rul", 1, "production"));
   EXPECT_FALSE(store.set_stage("rul", 1, "live"));
+}
+
+/// Readings of two engines as the hub captures them, and messages that are none.
+std::vector<telemetry::Message> captured_messages() {
+  std::vector<telemetry::Message> all;
+  for (int i = 0; i < 60; ++i) {
+    telemetry::Message message;
+    message.enqueued_at = Timestamp{std::chrono::seconds{1'893'456'000 + i}};
+    message.system = {{"connectionDeviceId", i % 2 == 0 ? "Client_001" : "Client_002"}};
+    if (i % 3 != 0) message.system.set("contentType", "application/json"), message.system.set("contentEncoding", "utf-8");
+    message.application = {{"line", "a\"b"}};
+    message.body = fmt::format("{{\"CycleTime\":{},\n\"OperationalSetting1\":0.{},\"Sensor1\":{}.25,\"Sensor21\":{}}}", 1 + i / 2,
+                               i, i, i % 5 == 0 ? "null" : "-1e-3");
+    if (i == 20) message.body = "\"a text\"";
+    if (i == 21) message.body = "not JSON";
+    if (i == 22) message.body = "";
+    if (i == 23) message.body = R"({"CycleTime":1,"Sensor1":"high"})";
+    all.push_back(std::move(message));
+  }
+  return all;
+}
+
+TEST_F(Workbench, captures_of_the_same_messages_in_avro_and_in_json_give_the_same_table) {
+  const auto messages = captured_messages();
+  std::string lines;
+  avro::ContainerOptions options;
+  options.schema = telemetry::capture_schema;
+  options.sync_marker = Bytes(avro::sync_marker_bytes, 's');
+  Bytes container;
+  const auto sink = [&container](BytesView bytes) -> Result<> { return container += bytes, Result<>(); };
+  auto writer = avro::ContainerWriter::open(std::move(options), sink).value();
+  for (const auto& message : messages) {
+    Bytes record;
+    telemetry::append_capture_record(record, message);
+    ASSERT_TRUE(writer.add(record));
+    lines += telemetry::print_capture_line(message) + "\n";
+  }
+  ASSERT_TRUE(writer.flush_block());
+  write("hub1/objects/capture/all/00.avro", container);
+  write("hub2/objects/capture/all/00.json", lines);
+  write("hub2/objects/capture/all/notes.json", R"({"name":"somebody's notes"})");
+
+  const auto avro = import_captured({folder_ / "hub1"}, false, 2);
+  const auto json = import_captured({folder_ / "hub2"}, false, 2);
+  ASSERT_TRUE(avro) << avro.error().message;
+  ASSERT_TRUE(json) << json.error().message;
+  EXPECT_EQ(json->table.row_count(), 56u);
+  EXPECT_EQ(json->table.content_hash(), avro->table.content_hash());
+  EXPECT_EQ(json->counts.records, avro->counts.records);
+  EXPECT_EQ(json->counts.skipped, avro->counts.skipped);
+  EXPECT_EQ(json->counts.unreadable, 1u);
+  EXPECT_EQ(avro->counts.unreadable, 1u);
+  EXPECT_EQ(json->files, 1u);
+  EXPECT_EQ(json->other_files, 1u);
+
+  write("hub2/objects/capture/all/01.json", lines.substr(0, lines.size() / 2));
+  const auto cut = import_captured({folder_ / "hub2"}, false, 1);
+  ASSERT_FALSE(cut);
+  EXPECT_NE(cut.error().message.find("01.json, line "), std::string::npos) << cut.error().message;
 }
 
 TEST_F(Workbench, an_unknown_model_is_refused_with_what_there_is) {
