@@ -18,6 +18,7 @@ struct HubSettings {
   std::uint16_t https = 8443;
   std::uint16_t metrics = 9600;
   int mqtt = -1;
+  unsigned partitions = 0;
   hub::UploadLimits uploads{};
   ByteCount retained_bytes = hub::Retention{}.bytes;
   unsigned retained_hours = static_cast<unsigned>(hub::Retention{}.age.count());
@@ -57,6 +58,7 @@ Result<> run_hub(const HubSettings& settings) {
     return fail(Fault::invalid_input, fmt::format("--retention-size: at least {} bytes are kept, found {}", hub::least_retained,
                                                   settings.retained_bytes));
   options.retention = {settings.retained_bytes, std::chrono::hours{settings.retained_hours}};
+  if (settings.partitions > 0) options.partitions = settings.partitions;
   options.open_namespace = settings.open_namespace;
   options.allow_anonymous = settings.allow_anonymous;
   if (settings.allow_anonymous && !settings.open_namespace)
@@ -80,6 +82,10 @@ void add_hub(CLI::App& root, Outcome& outcome) {
   command->add_option("--bind", settings->bind, "address of the two TLS ports")->capture_default_str();
   command->add_option("--mqtts", settings->mqtts, "MQTT over TLS; 0: any free port, as for all")->capture_default_str();
   command->add_option("--https", settings->https, "REST and file uploads")->capture_default_str();
+  command
+      ->add_option("--partitions", settings->partitions,
+                   "partitions of the event log: of a new one (4 if nothing is said), or more than an old one has")
+      ->check(CLI::Range(1, 32));  // as IoT Hub offers
   command->add_option("--metrics", settings->metrics, "Prometheus, on loopback")->capture_default_str();
   command->add_option("--mqtt", settings->mqtt, "MQTT without TLS, on loopback only (default: off)")->type_name("PORT");
   command

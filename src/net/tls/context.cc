@@ -89,6 +89,12 @@ class ClientContext final : public TlsClientContext {
 
 }  // namespace
 
+std::string_view name_of(HandshakeFailure failure) {
+  static constexpr std::string_view names[] = {"not-tls", "version", "certificate", "rejected", "closed", "timeout", "other"};
+  static_assert(std::size(names) == handshake_failures);
+  return names[static_cast<std::size_t>(failure)];
+}
+
 Result<std::shared_ptr<TlsServerContext>> TlsServerContext::make(const std::string& chain_pem, const std::string& key_pem) {
   TRY_LET(Context context, server_context(chain_pem, key_pem));
   return std::shared_ptr<TlsServerContext>(std::make_shared<ServerContext>(std::move(context)));

@@ -136,6 +136,62 @@ TEST_F(Tls, a_plain_client_is_shown_the_door_alone) {
   EXPECT_TRUE(runtime_.block_on(exchange(to_, client, "localhost", "hello")));
 }
 
+TEST_F(Tls, failed_handshakes_are_counted_by_their_reason) {
+  /// Says `bytes` without TLS and reads to the end.
+  const auto talk = [](Endpoint to, Bytes bytes) -> awaitable<Result<>> {
+    CO_TRY_LET(auto stream, co_await connect(to, nullptr));
+    CO_TRY(co_await stream->write_all(bytes));
+    co_await stream->end_writing();
+    char c[100];
+    while (true) CO_TRY(co_await stream->read_some(c, sizeof(c)));
+  };
+  const auto all = [this] {
+    std::uint64_t sum = 0;
+    for (std::size_t i = 0; i < handshake_failures; ++i) sum += server_->failed(static_cast<HandshakeFailure>(i));
+    return sum;
+  };
+  EXPECT_FALSE(runtime_.block_on(talk(to_, "GET / HTTP/1.1\r\n\r\n")));
+  EXPECT_EQ(server_->failed(HandshakeFailure::not_tls), 1u);
+  EXPECT_FALSE(runtime_.block_on(talk(to_, Bytes("\x10\x0c\x00\x04MQTT\x04\x02\x00\x3c\x00\x00", 14))));
+  EXPECT_EQ(server_->failed(HandshakeFailure::not_tls), 2u);
+  EXPECT_FALSE(runtime_.block_on(talk(to_, Bytes("\x16\x03\x01\x02\x00\x01", 6))));  // the beginning of a ClientHello
+  EXPECT_EQ(server_->failed(HandshakeFailure::closed), 1u);
+  const auto other = make_root("Other root", std::chrono::hours{24}, now);
+  const auto mistrusts = *TlsClientContext::make(other->certificate_pem);
+  EXPECT_FALSE(runtime_.block_on(connect(to_, mistrusts, "localhost")));
+  const auto trusts = *TlsClientContext::make(authority().root.certificate_pem);
+  EXPECT_TRUE(runtime_.block_on(exchange(to_, trusts, "localhost", "hello")));
+  runtime_.block_on(listener_->close());  // all have ended
+  EXPECT_EQ(server_->failed(HandshakeFailure::rejected), 1u);
+  EXPECT_EQ(all(), 4u);
+}
+
+awaitable<void> echo_now(StreamPtr stream) {
+  std::string buffer(10'000, '\0');
+  while (true) {
+    const auto count = co_await stream->read_some(buffer.data(), buffer.size());
+    if (!count) co_return;
+    BytesView left = BytesView(buffer).substr(0, *count);
+    left.remove_prefix(stream->write_now(left));
+    if (left.empty() && !stream->unsent()) continue;
+    const auto sent = co_await stream->write_all(left);
+    if (!sent) co_return;
+  }
+}
+
+TEST_F(Tls, what_is_written_at_once_and_what_must_wait_come_in_order) {
+  auto listener = std::move(*Listener::listen(runtime_.executor(), Endpoint{}, server_, echo_now, 10, Serving::own_thread));
+  Endpoint to;
+  to.port = listener->port();
+  const auto client = *TlsClientContext::make(authority().root.certificate_pem);
+  Bytes bytes(3'000'000, 'x');
+  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(i * 7 + i / 256);
+  const auto back = runtime_.block_on(exchange(to, client, "localhost", bytes));
+  ASSERT_TRUE(back) << back.error().message;
+  EXPECT_TRUE(*back == bytes);
+  runtime_.block_on(listener->close());
+}
+
 TEST(TlsStream, close_tells_the_peer) {
   Runtime runtime(1);
   const auto run = []() -> awaitable<Result<>> {

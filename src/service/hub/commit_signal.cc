@@ -19,6 +19,7 @@ struct CommitSignal::State : std::enable_shared_from_this<State> {
 
   void wake() {
     ++commits;
+    if (waiting == 0) return;           // whoever comes now sees the new count
     if (posted.exchange(true)) return;  // one post serves every commit until it runs
     asio::post(strand, [self = shared_from_this()] {
       self->posted = false;
@@ -29,17 +30,22 @@ struct CommitSignal::State : std::enable_shared_from_this<State> {
   void wake_all() {
     const auto woken = std::move(waiters);
     waiters.clear();
+    waiting -= woken.size();
     for (const auto& waiter : woken) waiter->timer.cancel();
   }
 
   void add(std::uint64_t ticket, std::chrono::steady_clock::duration timeout, std::function<void(bool)> done) {
     if (closed) return done(false);
-    if (commits != ticket) return done(true);
+    ++waiting;  // before the look at the count: see wake()
+    if (commits != ticket) {
+      --waiting;
+      return done(true);
+    }
     auto waiter = std::make_shared<Waiter>(strand, std::move(done));
     waiter->timer.expires_after(timeout);
     waiters.push_back(waiter);
     waiter->timer.async_wait([self = shared_from_this(), waiter](boost::system::error_code error) {
-      if (!error) self->waiters.remove(waiter);  // the time is over; otherwise a commit took it off the list
+      if (!error) self->waiting -= self->waiters.remove(waiter);  // the time is over; else a commit took it off the list
       waiter->done(error && !self->closed);
     });
   }
@@ -47,6 +53,7 @@ struct CommitSignal::State : std::enable_shared_from_this<State> {
   asio::strand<Executor> strand;
   std::atomic<std::uint64_t> commits{0};
   std::atomic<bool> posted{false};
+  std::atomic<std::size_t> waiting{0};         // in the list, or about to be
   std::list<std::shared_ptr<Waiter>> waiters;  // strand only
   bool closed = false;                         // strand only
 };

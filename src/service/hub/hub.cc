@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <future>
 
 #include "codec/sas/connection_string.h"
@@ -42,11 +43,25 @@ Result<> make_private_folder(storage::FileSystem& files, const storage::fs::path
   return {};
 }
 
-storage::LogOptions log_options(const HubOptions& options) {
+/// As many as were asked for; if nobody asked, those there are, and of a new log the usual number.
+Result<storage::Partition> partitions_of(const storage::fs::path& log, std::optional<storage::Partition> asked,
+                                         const storage::FileSystem& files) {
+  if (asked) return *asked;
+  TRY_LET(const bool there, files.exists(log));
+  if (!there) return usual_partitions;
+  TRY_LET(const auto names, files.list(log));
+  const auto is_partition = [](const std::string& name) {
+    return name.size() == 4 && name.find_first_not_of("0123456789") == std::string::npos;
+  };
+  const auto count = std::count_if(names.begin(), names.end(), is_partition);
+  return count > 0 ? static_cast<storage::Partition>(count) : usual_partitions;
+}
+
+Result<storage::LogOptions> log_options(const HubOptions& options, const storage::FileSystem& files) {
   storage::LogOptions log;
   log.directory = options.directory / "events";
-  log.partitions = options.partitions;
-  log.max_partition_bytes = options.retention.bytes / options.partitions;
+  TRY_LET(log.partitions, partitions_of(log.directory, options.partitions, files));
+  log.max_partition_bytes = options.retention.bytes / log.partitions;
   log.max_age = options.retention.age;
   // Whole segments are dropped: a quarter of what is kept at most.
   log.segment_bytes = std::min(log.segment_bytes, log.max_partition_bytes / 4);
@@ -91,7 +106,8 @@ Result<> Hub::open_stores() {
   TRY_LET(device_authorities_, DeviceAuthorities::open(*registry_tables_, disk_.tables(), clock_, authority_->devices_pem()));
   TRY_LET(objects_, storage::open_folder_store(dir / "objects", files_));
   TRY_LET(uploads_, Uploads::open(*registry_tables_, *objects_, clock_, registry_->secret(), options_.uploads));
-  TRY_LET(log_, storage::EventLog::open(log_options(options_), clock_, files_));
+  TRY_LET(storage::LogOptions log, log_options(options_, files_));
+  TRY_LET(log_, storage::EventLog::open(std::move(log), clock_, files_));
   return {};
 }
 
@@ -129,11 +145,11 @@ Result<> Hub::open_parts() {
 
 Result<> Hub::listen() {
   const auto server = authority_->server();
-  TRY_LET(const auto tls, net::TlsServerContext::make(server->certificate_pem, server->key_pem));
+  TRY_LET(tls_, net::TlsServerContext::make(server->certificate_pem, server->key_pem));
   authority_->on_renewed(
-      [tls](const net::CertifiedKey& renewed) { return tls->replace(renewed.certificate_pem, renewed.key_pem); });
-  TRY(listen_for_devices(tls));
-  return listen_for_calls(tls);
+      [tls = tls_](const net::CertifiedKey& renewed) { return tls->replace(renewed.certificate_pem, renewed.key_pem); });
+  TRY(listen_for_devices(tls_));
+  return listen_for_calls(tls_);
 }
 
 Result<> Hub::listen_for_devices(const std::shared_ptr<net::TlsServerContext>& tls) {
@@ -273,7 +289,7 @@ awaitable<net::HttpResponse> Hub::scrape(net::HttpRequest request) {
   auto read_groups = [this] { return events_->consumer_groups(); };
   auto groups = co_await run_on(disk_.tables(), read_groups);
   const MetricSources sources{
-      counters_, *capture_, *webhooks_, *log_, endpoint_->connections(), groups ? *std::move(groups) : json::Value()};
+      counters_, *capture_, *webhooks_, *log_, endpoint_->connections(), groups ? *std::move(groups) : json::Value(), *tls_};
   co_return net::text_response(200, print_metrics(sources), "text/plain; version=0.0.4; charset=utf-8");
 }
 

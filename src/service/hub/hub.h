@@ -26,6 +26,8 @@ struct Retention {
 /// With less, a partition would not hold a few of the largest messages.
 constexpr ByteCount least_retained = 64_MiB;
 
+inline constexpr storage::Partition usual_partitions = 4;
+
 struct HubOptions {
   storage::fs::path directory;
   std::string host = "localhost";
@@ -36,7 +38,7 @@ struct HubOptions {
   std::optional<std::uint16_t> mqtt;  ///< nothing: no plain MQTT
   bool open_namespace = false;        ///< any MQTT client, under the rules of `namespace.json` in the folder (docs/mqtt.md)
   bool allow_anonymous = false;       ///< there, clients without a user name too
-  storage::Partition partitions = 4;
+  std::optional<storage::Partition> partitions;  ///< of the event log; nothing: those there are, of a new one usual_partitions
   UploadLimits uploads{};
   Retention retention{};
 };
@@ -113,6 +115,7 @@ class Hub {
   std::unique_ptr<endpoint::DeviceEndpoint> endpoint_;
   std::unique_ptr<Services> services_;
   std::unique_ptr<Api> api_;
+  std::shared_ptr<net::TlsServerContext> tls_;
   std::unique_ptr<net::HttpServer> https_;
   std::unique_ptr<net::HttpServer> metrics_;
   TaskScope tasks_;

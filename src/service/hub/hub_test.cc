@@ -189,6 +189,12 @@ TEST_F(HubTest, calls_without_right_or_token_are_refused) {
 }
 
 TEST_F(HubTest, metrics_are_prometheus_text) {
+  net::HttpClientOptions without_tls;
+  without_tls.endpoint = {"127.0.0.1", hub->found_at().https, {}};
+  net::HttpClient stranger(std::move(without_tls));
+  net::HttpRequest plain;
+  plain.target = "/devices";
+  EXPECT_FALSE(run(stranger.send(std::move(plain))));
   const auto connection = connected(add("Client_001"));
   send(*connection, "Client_001", 0, 3);
   flush();
@@ -200,6 +206,8 @@ TEST_F(HubTest, metrics_are_prometheus_text) {
   const auto page = run(scraper.send(std::move(request))).value();
   EXPECT_NE(page.body.find("nacelle_hub_messages_acked_total 3"), std::string::npos) << page.body;
   EXPECT_NE(page.body.find("nacelle_hub_connections 1"), std::string::npos);
+  EXPECT_NE(page.body.find("nacelle_hub_tls_handshakes_failed_total{reason=\"not-tls\"} 1"), std::string::npos) << page.body;
+  EXPECT_NE(page.body.find("nacelle_hub_tls_handshakes_failed_total{reason=\"timeout\"} 0"), std::string::npos);
   EXPECT_NE(page.body.find("nacelle_hub_captured_total{route=\"turbofanDeviceDataToStorage\"} 3"), std::string::npos);
   run(connection->close());
 }

@@ -81,6 +81,11 @@ std::string print_metrics(const MetricSources& sources) {
   for (const auto& one : counters.refusals.readings())
     page.counter("nacelle_hub_refused_total", "Attempts with credentials or rights that did not hold",
                  static_cast<double>(one.count), {{"by", std::string(one.way)}, {"reason", std::string(one.reason)}});
+  for (std::size_t i = 0; i < net::handshake_failures; ++i) {
+    const auto why = static_cast<net::HandshakeFailure>(i);
+    page.counter("nacelle_hub_tls_handshakes_failed_total", "Connections to the TLS ports that ended before they were secure",
+                 static_cast<double>(sources.tls.failed(why)), {{"reason", std::string(net::name_of(why))}});
+  }
   page.gauge("nacelle_hub_device_messages_waiting", "Messages that wait for their device",
              static_cast<double>(counters.messages_waiting));
   page.counter("nacelle_hub_device_messages_sent_total", "Messages taken for devices", counters.messages_sent);

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "net/tls/context.h"
 #include "service/hub/capture.h"
 #include "service/hub/counters.h"
 #include "service/hub/webhook.h"
@@ -16,6 +17,7 @@ struct MetricSources {
   const storage::EventLog& log;
   std::size_t connections = 0;
   json::Value consumer_groups;  ///< as Events::consumer_groups() has them
+  const net::TlsServerContext& tls;
 };
 
 /// The exposition format, version 0.0.4. Any thread.
