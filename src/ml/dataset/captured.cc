@@ -71,28 +71,38 @@ std::vector<Part> parts_of(const avro::Node& record) {
   return parts;
 }
 
+/// connectionDeviceId of a map of strings. The others are stepped over: nobody looks whether they are UTF-8.
+Result<> read_device(avro::Decoder& in, Found& found) {
+  while (true) {
+    TRY_LET(const std::uint64_t count, in.read_count());
+    if (count == 0) return {};
+    for (std::uint64_t i = 0; i < count; ++i) {
+      TRY_LET(const BytesView key, in.read_bytes());
+      TRY_LET(const BytesView value, in.read_bytes());
+      if (key == "connectionDeviceId") found.unit = unit_of_device(value);
+    }
+  }
+}
+
 /// The hub's envelope: EnqueuedTimeUtc, Properties, SystemProperties, Body.
-Result<Found> read_message(const avro::Node& record, const std::vector<Part>& parts, avro::Decoder& in, BodyReader& bodies) {
-  Found found;
+Result<> read_message(const avro::Node& record, const std::vector<Part>& parts, avro::Decoder& in, BodyReader& bodies,
+                      Found& found) {
   for (std::size_t i = 0; i < parts.size(); ++i) {
     const avro::Field& field = record.fields[i];
     if (parts[i] == Part::system) {
-      TRY(in.read_map([&found](std::string_view key, std::string_view value) {
-        if (key == "connectionDeviceId") found.unit = unit_of_device(value);
-      }));
+      TRY(read_device(in, found));
     } else if (parts[i] == Part::body) {
       TRY_LET(const std::optional<BytesView> body, read_bytes(*field.type, in));
-      if (body && !bodies.read(*body, found)) found = Found{};
+      if (body && !bodies.read(*body, found)) found.clear();
     } else {
       TRY(avro::skip(*field.type, in));
     }
   }
-  return found;
+  return {};
 }
 
 /// The edge writer's record: ConnectionDeviceId and the readings in Body, a record of numbers.
-Result<Found> read_engine_data(const avro::Node& record, avro::Decoder& in) {
-  Found found;
+Result<> read_engine_data(const avro::Node& record, avro::Decoder& in, Found& found) {
   for (const avro::Field& field : record.fields) {
     if (field.name == "ConnectionDeviceId") {
       TRY_LET(const std::optional<BytesView> id, read_bytes(*field.type, in));
@@ -118,7 +128,7 @@ Result<Found> read_engine_data(const avro::Node& record, avro::Decoder& in) {
       if (value) found.set(target, *value);
     }
   }
-  return found;
+  return {};
 }
 
 bool has_field(const avro::Node& record, std::string_view name) {
@@ -152,8 +162,10 @@ Result<> read_avro(std::istream& in, std::string_view name, TableBuilder& rows, 
   BodyReader bodies;
   const std::vector<Part> parts = parts_of(root);
   ImportCounts of_file;
+  Found found;  // one for all: it is large
   const Result<> read = reader.each_record([&](avro::Decoder& decoder) -> Result<> {
-    TRY_LET(const Found found, message ? read_message(root, parts, decoder, bodies) : read_engine_data(root, decoder));
+    found.clear();
+    TRY(message ? read_message(root, parts, decoder, bodies, found) : read_engine_data(root, decoder, found));
     detail::take(found, name, rows, of_file);
     return {};
   });
@@ -166,10 +178,11 @@ Result<> read_json_capture(std::istream& in, std::string_view name, TableBuilder
   BodyReader bodies;
   ImportCounts of_file;
   std::string_view line;
+  Found found;
   while (true) {
     TRY_LET(const bool more, lines.next(line));
     if (!more) break;
-    Found found;
+    found.clear();
     if (const auto read = bodies.read_line(line, found); !read)
       return fail(Fault::corrupt, fmt::format("{}: {}", lines.here(), read.error().message));
     detail::take(found, name, rows, of_file);

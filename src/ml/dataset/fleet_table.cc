@@ -15,6 +15,8 @@ namespace nacelle::dataset {
 
 namespace {
 constexpr std::size_t rows_a_piece = 1024;
+constexpr std::size_t rows_ahead = 8;     // fetched while others are moved
+constexpr std::size_t values_a_line = 8;  // of the cache
 }  // namespace
 
 const std::vector<std::string>& turbofan_columns() {
@@ -160,7 +162,11 @@ Result<FleetTable> TableBuilder::finish(ImportCounts* counts) {
   table.columns.assign(schema_->column_count(), std::vector<double>(rows.size()));
   std::vector<double*> next;  // of each column
   for (auto& column : table.columns) next.push_back(column.data());
-  for (const Row& row : rows) {
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const Row& row = rows[i];
+    // One engine's readings lie far from each other, among those of all that were read with it.
+    if (i + rows_ahead < rows.size())
+      for (std::size_t c = 0; c < next.size(); c += values_a_line) __builtin_prefetch(rows[i + rows_ahead].values + c);
     const bool same_engine = !table.unit.empty() && table.unit.back() == row.unit;
     if (same_engine && table.cycle.back() == row.cycle) {
       TRY_LET(const bool added, join_reading(table, table.cycle.size() - 1, row.values));

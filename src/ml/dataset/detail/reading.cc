@@ -44,6 +44,14 @@ void Found::set(int target, double value) {
   if (target >= 3) ++sensors;
 }
 
+void Found::clear() {
+  unit = -1;
+  cycle = std::numeric_limits<double>::quiet_NaN();
+  values.fill(cycle);
+  sensors = 0;
+  complaint.clear();
+}
+
 int target_of(std::string_view member) {
   static const std::unordered_map<std::string_view, int> targets = [] {
     std::unordered_map<std::string_view, int> all = {{"CycleTime", cycle_target}};
@@ -140,7 +148,7 @@ Result<> BodyReader::read_line(std::string_view line, Found& found) {
     if (!says_json) return expected("Body", "base64 text, since the message does not say that it is JSON in UTF-8");
     simdjson::dom::object body;
     if (member.get(body))
-      found = Found{};
+      found.clear();
     else
       state_->read_members(body, found);
     return {};
@@ -150,7 +158,7 @@ Result<> BodyReader::read_line(std::string_view line, Found& found) {
   // What says that it is JSON, and is, would have been embedded: then this body is one text, and no reading.
   const bool one_text = says_json && (!decoded || json::parse(*decoded));
   found.unit = unit;
-  if (one_text || !read(*decoded, found)) found = Found{};
+  if (one_text || !read(*decoded, found)) found.clear();
   return {};
 }
 

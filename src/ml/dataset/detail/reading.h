@@ -22,6 +22,7 @@ struct Found {
 
   Found() { values.fill(std::numeric_limits<double>::quiet_NaN()); }
   void set(int target, double value);
+  void clear();  ///< as made
 };
 
 constexpr int cycle_target = -2;
