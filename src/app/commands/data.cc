@@ -35,8 +35,8 @@ Result<workbench::Import> read_sources(const ImportFlags& flags) {
   const int sources = !flags.captures.empty() + !flags.uploads.empty() + !flags.text.empty() + !flags.csv.empty();
   if (sources != 1) return fail(Fault::invalid_input, "data import: expected one of --capture, --uploads, --csv and --text");
   if (!flags.csv.empty()) return workbench::import_csv(flags.csv, flags.schema, flags.events);
-  if (!flags.schema.empty() || !flags.events.empty())
-    return fail(Fault::invalid_input, "data import: --schema and --events go with --csv");
+  if (!flags.text.empty() && (!flags.schema.empty() || !flags.events.empty()))
+    return fail(Fault::invalid_input, "data import: --schema and --events go with --csv, --capture and --uploads");
   if (!flags.text.empty()) {
     workbench::Import import;
     TRY_LET(import.table, workbench::load_table(flags.text));
@@ -46,7 +46,8 @@ Result<workbench::Import> read_sources(const ImportFlags& flags) {
   }
   const auto& told = flags.captures.empty() ? flags.uploads : flags.captures;
   return workbench::import_captured({told.begin(), told.end()}, flags.captures.empty(),
-                                    static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 8u)));
+                                    static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 8u)), flags.schema,
+                                    flags.events);
 }
 
 Result<> write_csv_file(const std::string& path, const dataset::FleetTable& table, const dataset::CsvOptions& options) {
@@ -274,7 +275,8 @@ void add_data(CLI::App& root, Outcome& outcome) {
   importing->add_option("--uploads", i->uploads, "Folders of Avro files uploaded by an edge, or the hub's data folder");
   importing->add_option("--text", i->text, "A C-MAPSS text file (plain or gzip) or a data set's name, such as FD001");
   importing->add_option("--csv", i->csv, "CSV files; several are joined by engine and cycle, each may tell some of the channels");
-  importing->add_option("--schema", i->schema, "JSON file that names the columns of another fleet's CSV");
+  importing->add_option("--schema", i->schema,
+                        "JSON file that names the columns of another fleet's CSV, or the members of its messages");
   importing->add_option("--events", i->events, "CSV of failures: who and when; machines that are not in it still run");
   importing->add_option("--out", i->out, "The CSV file to write");
   importing->add_flag("--json", i->json, "Print counts as JSON");

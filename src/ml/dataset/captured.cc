@@ -17,6 +17,7 @@ namespace {
 
 using detail::BodyReader;
 using detail::Found;
+using detail::Members;
 
 // The longest message, each byte of it escaped by six (domain/telemetry: max_capture_line_bytes).
 constexpr std::size_t max_capture_line = 2 << 20;
@@ -102,7 +103,7 @@ Result<> read_message(const avro::Node& record, const std::vector<Part>& parts, 
 }
 
 /// The edge writer's record: ConnectionDeviceId and the readings in Body, a record of numbers.
-Result<> read_engine_data(const avro::Node& record, avro::Decoder& in, Found& found) {
+Result<> read_engine_data(const avro::Node& record, const Members& members, avro::Decoder& in, Found& found) {
   for (const avro::Field& field : record.fields) {
     if (field.name == "ConnectionDeviceId") {
       TRY_LET(const std::optional<BytesView> id, read_bytes(*field.type, in));
@@ -119,13 +120,13 @@ Result<> read_engine_data(const avro::Node& record, avro::Decoder& in, Found& fo
       continue;
     }
     for (const avro::Field& member : body->fields) {
-      const int target = detail::target_of(member.name);
-      if (target == -1) {
+      const int target = members.target_of(member.name);
+      if (target == Members::none) {
         TRY(avro::skip(*member.type, in));
         continue;
       }
       TRY_LET(const std::optional<double> value, read_number(*member.type, in));
-      if (value) found.set(target, *value);
+      if (value) found.set(members, target, *value);
     }
   }
   return {};
@@ -159,13 +160,14 @@ Result<> read_avro(std::istream& in, std::string_view name, TableBuilder& rows, 
   if (!message && !engine_data)
     return fail(Fault::invalid_input, fmt::format("{}: expected captured messages or records of engine data, found the schema '{}'",
                                                   name, root.name.empty() ? avro::type_name(root.type) : root.name));
-  BodyReader bodies;
+  const Members members(rows.schema());
+  BodyReader bodies(members);
   const std::vector<Part> parts = parts_of(root);
   ImportCounts of_file;
-  Found found;  // one for all: it is large
+  Found found(members);  // one for all: it is large
   const Result<> read = reader.each_record([&](avro::Decoder& decoder) -> Result<> {
     found.clear();
-    TRY(message ? read_message(root, parts, decoder, bodies, found) : read_engine_data(root, decoder, found));
+    TRY(message ? read_message(root, parts, decoder, bodies, found) : read_engine_data(root, members, decoder, found));
     detail::take(found, name, rows, of_file);
     return {};
   });
@@ -175,10 +177,11 @@ Result<> read_avro(std::istream& in, std::string_view name, TableBuilder& rows, 
 
 Result<> read_json_capture(std::istream& in, std::string_view name, TableBuilder& rows, ImportCounts& counts) {
   LineReader lines(in, name, max_capture_line);
-  BodyReader bodies;
+  const Members members(rows.schema());
+  BodyReader bodies(members);
   ImportCounts of_file;
   std::string_view line;
-  Found found;
+  Found found(members);
   while (true) {
     TRY_LET(const bool more, lines.next(line));
     if (!more) break;

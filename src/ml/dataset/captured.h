@@ -9,8 +9,9 @@
 
 namespace nacelle::dataset {
 
-/// Adds the readings of one file to `rows`. The unit is the number at the end of the device's id. Messages that are no readings
-/// (no CycleTime, no sensor, no number in the id) are skipped and counted; a reading with a member of the wrong type is left
+/// Adds the readings of one file to `rows`: the columns of its schema by name, and the cycle: CycleTime, or (a fleet that is no
+/// turbofan's) the schema's own name for the time. The unit is the number at the end of the device's id. Messages that are no
+/// readings (no cycle, no sensor, no number in the id) are skipped and counted; a reading with a member of the wrong type is left
 /// out, counted as unreadable and the first one described. Fault::corrupt names the byte; Fault::invalid_input: the schema is
 /// neither of the two.
 Result<> read_avro(std::istream& in, std::string_view name, TableBuilder& rows, ImportCounts& counts);

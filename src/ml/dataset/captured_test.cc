@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <map>
 #include <sstream>
 
@@ -234,6 +235,45 @@ TEST(UnitOfDevice, is_the_number_at_the_end) {
   EXPECT_EQ(unit_of_device("Client_000"), -1);
   EXPECT_EQ(unit_of_device("Client_99999999999999999999"), -1);
   EXPECT_EQ(unit_of_device(""), -1);
+}
+
+/// Messages and uploads of pumps, whose members a schema names.
+TEST(ReadAvro, another_fleets_readings_are_what_its_schema_says) {
+  const auto schema = std::make_shared<const FleetSchema>(
+      FleetSchema::from_json(
+          *json::parse(
+              R"({"id":"pump","time":{"name":"hour","form":"number","step":2},"settings":["load"],"sensors":["heat in","flow"]})"))
+          .value());
+  TableBuilder rows(schema);
+  ImportCounts counts;
+  std::istringstream messages(capture({{"pump-7", R"({"hour":0,"load":50,"heat in":1.5,"flow":9,"PredictedRul":3})"},
+                                       {"pump-7", R"({"hour":2,"heat in":2.5,"Sensor1":1})"},
+                                       {"pump-8", R"({"CycleTime":4,"flow":8})"},
+                                       {"pump-8", R"({"hour":4,"load":50})"},         // no sensor
+                                       {"pump-8", R"({"hour":"late","flow":8})"}}));  // unreadable
+  const auto read = read_avro(messages, "capture", rows, counts);
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(counts.records, 5u);
+  EXPECT_EQ(counts.skipped, 1u);
+  EXPECT_EQ(counts.unreadable, 1u);
+
+  std::string record;  // as the edge's writer makes them: Avro knows no spaces in names
+  avro::Encoder(record).put_string("pump-9").put_long(3).put_double(50).put_double(4.5).put_double(7);
+  std::istringstream uploads(container(
+      R"({"type":"record","name":"EngineData","fields":[{"name":"ConnectionDeviceId","type":"string"},{"name":"Body","type":
+          {"type":"record","name":"EngineBody","fields":[{"name":"CycleTime","type":"long"},{"name":"load","type":"double"},
+          {"name":"heat_in","type":"double"},{"name":"flow","type":"double"}]}}]})",
+      {record}));
+  ASSERT_TRUE(read_avro(uploads, "uploads", rows, counts));
+  const auto table = rows.finish(&counts);
+  ASSERT_TRUE(table) << table.error().message;
+  ASSERT_EQ(table->row_count(), 4u);
+  EXPECT_EQ(table->unit, (std::vector<std::int64_t>{7, 7, 8, 9}));
+  EXPECT_EQ(table->cycle, (std::vector<std::int64_t>{1, 2, 4, 3})) << "every two hours, from 0 up; CycleTime as it is";
+  const auto& heat = table->columns[*table->find_column("heat in")];
+  EXPECT_EQ(heat[0], 1.5);
+  EXPECT_TRUE(std::isnan(heat[2]));
+  EXPECT_EQ(heat[3], 4.5);
 }
 
 }  // namespace

@@ -69,6 +69,7 @@ class TableBuilder {
   /// `values`: as many as the schema has columns.
   void add(std::int64_t unit, std::int64_t cycle, std::span<const double> values);
   std::size_t size() const { return rows_.size(); }
+  const FleetSchema& schema() const { return *schema_; }
   void append(TableBuilder other);
   /// Sorts; drops repeated identical rows and counts them; lays readings of one engine and cycle together that tell different
   /// channels (from several sources). Fault::invalid_input if two tell the same channel differently, and if there are no rows.

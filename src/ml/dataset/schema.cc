@@ -217,6 +217,15 @@ json::Value FleetSchema::to_json() const {
   return object;
 }
 
+std::string avro_name_of(std::string_view column) {
+  const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
+  const auto digit = [](char c) { return c >= '0' && c <= '9'; };
+  std::string name;
+  for (const char c : column) name += letter(c) || digit(c) ? c : '_';
+  if (name.empty() || digit(name.front())) name.insert(0, 1, '_');
+  return name;
+}
+
 std::shared_ptr<const FleetSchema> turbofan_schema() {
   static const auto schema = std::make_shared<const FleetSchema>(make_turbofan_schema());
   return schema;

@@ -2,6 +2,7 @@
 // FleetSchema: what the columns of a fleet's data are called and mean, so that a fleet of other machines than turbofans needs a
 // file, not code. Format: docs/formats/fleet-schema.md.
 
+#include <cmath>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,7 +27,14 @@ struct TimeColumn {
   std::string name = "cycle";
   bool iso8601 = false;  ///< text such as 2030-01-01T06:00:00Z, counted in seconds from each machine's first reading
   double step = 1;       ///< of one cycle, in the column's unit (seconds for ISO 8601)
+
+  /// The cycle of a time that is a number: itself with a step of 1, else round(time / step) + 1.
+  double cycle_of(double time) const { return step == 1 ? time : std::round(time / step) + 1; }
 };
+
+/// The member of a reading's JSON and of its Avro record that tells the cycle, whatever the fleet; a fleet's own name for its time
+/// is understood beside it.
+constexpr std::string_view cycle_member = "CycleTime";
 
 struct FleetSchema {
   std::string machine = "engine";
@@ -51,6 +59,9 @@ struct FleetSchema {
   static Result<FleetSchema> from_json(const json::Value& document);
   json::Value to_json() const;
 };
+
+/// What a column is called in Avro, whose names are letters, digits and underscores, the first no digit.
+std::string avro_name_of(std::string_view column);
 
 /// C-MAPSS: unit, cycle, OperationalSetting1..3, Sensor1..21. Source of the meanings: Saxena et al., PHM08, table 2.
 std::shared_ptr<const FleetSchema> turbofan_schema();

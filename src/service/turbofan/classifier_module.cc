@@ -17,7 +17,8 @@ constexpr std::chrono::seconds report_every{30};
 
 class Classifier : public std::enable_shared_from_this<Classifier> {
  public:
-  Classifier(Executor strand, std::unique_ptr<ClassifierStore> store) : strand_(strand), store_(std::move(store)) {}
+  Classifier(Executor strand, std::unique_ptr<ClassifierStore> store, ReadingForm form)
+      : strand_(strand), store_(std::move(store)), memory_(std::move(form)) {}
 
   void set_client(std::shared_ptr<ModuleClient> client) {
     client_ = std::move(client);
@@ -95,7 +96,7 @@ class Classifier : public std::enable_shared_from_this<Classifier> {
   }
 
   Result<> predict(const std::string& engine, std::uint64_t hash, json::Value& record, const std::shared_ptr<Answer>& answer) {
-    TRY_LET(SeenReading reading, read_reading(record));
+    TRY_LET(SeenReading reading, read_reading(record, memory_.form()));
     reading.message = hash;
     TRY_LET(const EngineMemory::Answer found, memory_.step(engine, reading));
     record.as_object().set("PredictedRul", found.prediction);
@@ -186,10 +187,11 @@ class Classifier : public std::enable_shared_from_this<Classifier> {
 
 }  // namespace
 
-awaitable<Result<>> run_classifier(Executor strand, ModuleEnvironment me, Variables) {
+awaitable<Result<>> run_classifier(Executor strand, ModuleEnvironment me, Variables variables) {
   const SystemClock clock;
-  CO_TRY_LET(auto store, ClassifierStore::open(me.folder / "state", clock, storage::real_file_system()));
-  const auto classifier = std::make_shared<Classifier>(strand, std::move(store));
+  CO_TRY_LET(ReadingForm form, ReadingForm::of(variables));
+  CO_TRY_LET(auto store, ClassifierStore::open(me.folder / "state", clock, storage::real_file_system(), form));
+  const auto classifier = std::make_shared<Classifier>(strand, std::move(store), std::move(form));
   ModuleClient::Handlers handlers;
   handlers.on_input = [classifier](std::string, telemetry::Message message, std::function<void()> done) {
     classifier->take(std::move(message), std::move(done));

@@ -14,7 +14,9 @@ namespace {
 
 constexpr std::string_view magic = "NCLSTAT1";
 constexpr std::size_t hash_bytes = 32;
-constexpr std::size_t reading_bytes = 8 + 8 + 8 + 8 * channels;
+constexpr std::size_t bytes_before_values = 8 + 8 + 8;
+/// Names the form of the readings that the folder keeps; not there: turbofans', as all were once.
+constexpr std::string_view form_file = "reading.form";
 
 // Little-endian writing and bounded reading.
 void put(Bytes& out, std::uint64_t number, int bytes = 8) {
@@ -33,7 +35,7 @@ void put_reading(Bytes& out, const SeenReading& reading) {
 
 class Reader {
  public:
-  explicit Reader(BytesView bytes) : bytes_(bytes) {}
+  explicit Reader(BytesView bytes, std::size_t channels = 0) : bytes_(bytes), channels_(channels) {}
   Result<std::uint64_t> number(int count = 8) {
     TRY_LET(const BytesView raw, take(static_cast<std::size_t>(count)));
     std::uint64_t value = 0;
@@ -46,8 +48,9 @@ class Reader {
     return take(size);
   }
   Result<SeenReading> reading() {
-    if (bytes_.size() < reading_bytes) return corrupt();
+    if (bytes_.size() < bytes_before_values + sizeof(double) * channels_) return corrupt();
     SeenReading reading;
+    reading.values.resize(channels_);
     TRY_LET(const std::uint64_t cycle, number());
     TRY_LET(reading.message, number());
     TRY_LET(const std::uint64_t prediction, number());
@@ -70,7 +73,26 @@ class Reader {
  private:
   static Failure corrupt() { return fail(Fault::corrupt, "classifier state: ends inside a value"); }
   BytesView bytes_;
+  std::size_t channels_;
 };
+
+/// What was kept of readings in another form is put aside: it cannot be continued.
+Result<> check_form(const std::filesystem::path& folder, const ReadingForm& form, storage::FileSystem& files) {
+  auto kept = storage::read_file(files, folder / form_file, 1_MiB);
+  if (!kept && kept.error().fault != Fault::not_found) return fail(std::move(kept).error());
+  const std::string before = kept ? std::string(*kept) : ReadingForm::turbofan().identity();
+  if (before == form.identity()) return {};
+  std::error_code code;
+  for (const char* name : {"journal", "engines.state"}) {
+    const std::filesystem::path path = folder / name;
+    if (!std::filesystem::exists(path, code)) continue;
+    log::warn("classifier", "{} is of readings in another form and set aside; the engines begin anew", path.string());
+    const std::filesystem::path aside = path.string() + ".other-form";
+    std::filesystem::remove_all(aside, code);
+    TRY(files.rename(path, aside));
+  }
+  return storage::write_file_atomic(files, folder / form_file, form.identity());
+}
 
 Bytes print_snapshot(const EngineMemory& memory, storage::Offset journal_next) {
   Bytes out(magic);
@@ -98,8 +120,8 @@ Bytes encode_reading(const std::string& engine, const SeenReading& reading) {
   return out;
 }
 
-Result<std::pair<std::string, SeenReading>> decode_reading(BytesView record) {
-  Reader reader(record);
+Result<std::pair<std::string, SeenReading>> decode_reading(BytesView record, std::size_t channels) {
+  Reader reader(record, channels);
   TRY_LET(const BytesView engine, reader.text());
   TRY_LET(SeenReading reading, reader.reading());
   if (!reader.at_end()) return fail(Fault::corrupt, "classifier journal: bytes after a reading");
@@ -107,7 +129,9 @@ Result<std::pair<std::string, SeenReading>> decode_reading(BytesView record) {
 }
 
 Result<std::unique_ptr<ClassifierStore>> ClassifierStore::open(const std::filesystem::path& folder, const Clock& clock,
-                                                               storage::FileSystem& files) {
+                                                               storage::FileSystem& files, const ReadingForm& form) {
+  TRY(files.make_directories(folder));
+  TRY(check_form(folder, form, files));
   TRY(files.make_directories(folder / "journal"));
   auto store = std::unique_ptr<ClassifierStore>(new ClassifierStore(folder, files));
   storage::SpoolOptions options;
@@ -142,7 +166,7 @@ Result<> ClassifierStore::restore(EngineMemory& memory) {
 
 Result<> ClassifierStore::read_snapshot(EngineMemory& memory) {
   if (snapshot_bytes_.empty()) return {};
-  Reader reader(BytesView(snapshot_bytes_).substr(magic.size()));
+  Reader reader(BytesView(snapshot_bytes_).substr(magic.size()), memory.form().channels.size());
   TRY(reader.text());  // the model
   TRY_LET(const BytesView pipeline, reader.text());
   TRY_LET(snapshot_next_, reader.number());
@@ -174,7 +198,7 @@ Result<> ClassifierStore::read_journal(EngineMemory& memory) {
     TRY_LET(const auto records, journal_->read(at, 1_MiB));
     if (records.empty()) break;
     for (const storage::LogRecord& record : records) {
-      TRY_LET(auto entry, decode_reading(record.payload));
+      TRY_LET(auto entry, decode_reading(record.payload, memory.form().channels.size()));
       const double answered = entry.second.prediction;
       TRY_LET(const EngineMemory::Answer again, memory.step(entry.first, entry.second));
       // What was answered stays answered, whatever model is in place now.

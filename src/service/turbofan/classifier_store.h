@@ -18,9 +18,11 @@ namespace nacelle::turbofan {
 
 class ClassifierStore {
  public:
-  /// `clock` and `files` outlive it. A damaged snapshot is set aside, logged, and the engines begin anew.
+  /// `clock` and `files` outlive it. A damaged snapshot, and what was kept of readings in another form than `form`, is set aside,
+  /// logged, and the engines begin anew.
   static Result<std::unique_ptr<ClassifierStore>> open(const std::filesystem::path& folder, const Clock& clock,
-                                                       storage::FileSystem& files);
+                                                       storage::FileSystem& files,
+                                                       const ReadingForm& form = ReadingForm::turbofan());
 
   /// The hash of the model in use when the snapshot was written; empty if there is none.
   const std::string& model_hash() const { return model_hash_; }
@@ -62,6 +64,6 @@ class ClassifierStore {
 
 // The record formats, for tests.
 Bytes encode_reading(const std::string& engine, const SeenReading& reading);
-Result<std::pair<std::string, SeenReading>> decode_reading(BytesView record);
+Result<std::pair<std::string, SeenReading>> decode_reading(BytesView record, std::size_t channels);
 
 }  // namespace nacelle::turbofan

@@ -66,8 +66,11 @@ std::shared_ptr<const model::Estimator> second_model() {
   return made;
 }
 
+const std::size_t channels = ReadingForm::turbofan().channels.size();
+
 SeenReading reading(std::int64_t cycle, std::uint64_t run = 1) {
   SeenReading made;
+  made.values.resize(channels);
   made.cycle = cycle;
   made.message = run * 1'000'000 + static_cast<std::uint64_t>(cycle);
   for (std::size_t i = 0; i < channels; ++i)
@@ -246,12 +249,13 @@ TEST(ClassifierJournal, a_reading_comes_back_bit_for_bit_and_no_truncation_passe
   SeenReading seen = reading(5);
   seen.prediction = 0.1 + 0.2;
   const Bytes record = encode_reading("Client_001", seen);
-  const auto back = decode_reading(record);
+  const auto back = decode_reading(record, channels);
   ASSERT_TRUE(back);
   EXPECT_EQ(back->first, "Client_001");
   EXPECT_EQ(back->second, seen);
-  for (std::size_t cut = 0; cut < record.size(); ++cut) EXPECT_FALSE(decode_reading(BytesView(record).substr(0, cut))) << cut;
-  EXPECT_FALSE(decode_reading(record + "x"));
+  for (std::size_t cut = 0; cut < record.size(); ++cut)
+    EXPECT_FALSE(decode_reading(BytesView(record).substr(0, cut), channels)) << cut;
+  EXPECT_FALSE(decode_reading(record + "x", channels));
 }
 
 }  // namespace

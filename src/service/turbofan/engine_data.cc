@@ -1,31 +1,25 @@
 #include "service/turbofan/engine_data.h"
 
+#include <fmt/format.h>
+
 #include "service/turbofan/router_logic.h"
 
 namespace nacelle::turbofan {
 
-namespace {
-
-std::string make_schema() {
+std::string engine_data_schema(const ReadingForm& form) {
   std::string schema = R"({"type":"record","name":"EngineData","namespace":"turbofan","fields":[)"
                        R"({"name":"CorrelationId","type":"string"},{"name":"ConnectionDeviceId","type":"string"},)"
                        R"({"name":"CreationTimeUtc","type":"string"},{"name":"EnqueuedTimeUtc","type":"string"},)"
                        R"({"name":"Body","type":{"type":"record","name":"EngineBody","fields":[{"name":"CycleTime","type":"long"})";
-  for (const std::string& name : channel_names()) schema += R"(,{"name":")" + name + R"(","type":"double"})";
+  for (const std::string& channel : form.channels)
+    schema += fmt::format(R"(,{{"name":"{}","type":"double"}})", dataset::avro_name_of(channel));
   return schema + R"(,{"name":"PredictedRul","type":"double"}]}}]})";
 }
 
-}  // namespace
-
-std::string_view engine_data_schema() {
-  static const std::string schema = make_schema();
-  return schema;
-}
-
-Result<EngineData> read_engine_data(const telemetry::Message& message) {
+Result<EngineData> read_engine_data(const telemetry::Message& message, const ReadingForm& form) {
   TRY_LET(const json::Value record, json::parse(message.body, {.max_bytes = telemetry::max_message_bytes}));
   EngineData data;
-  TRY_LET(data.reading, read_reading(record));
+  TRY_LET(data.reading, read_reading(record, form));
   TRY_LET(data.reading.prediction, json::get_number(record, "PredictedRul", "record"));
   data.device = origin_of(message);
   if (data.device.empty()) return fail(Fault::invalid_input, "record: no device is named by the message's properties");
@@ -43,13 +37,14 @@ void encode(Bytes& out, const EngineData& data) {
   encoder.put_double(data.reading.prediction);
 }
 
-Result<EngineData> decode_engine_data(avro::Decoder& from) {
+Result<EngineData> decode_engine_data(avro::Decoder& from, std::size_t channels) {
   EngineData data;
   for (std::string* text : {&data.correlation_id, &data.device, &data.created, &data.enqueued}) {
     TRY_LET(const std::string_view value, from.read_string());
     *text = value;
   }
   TRY_LET(data.reading.cycle, from.read_long());
+  data.reading.values.resize(channels);
   for (double& value : data.reading.values) {
     TRY_LET(value, from.read_double());
   }

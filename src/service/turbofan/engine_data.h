@@ -21,12 +21,13 @@ struct EngineData {
   std::uint64_t identity() const { return message_hash(correlation_id + "/" + std::to_string(reading.cycle)); }
 };
 
-std::string_view engine_data_schema();
+/// For turbofans as the tutorial has it; for another fleet with its channels in Body, in order.
+std::string engine_data_schema(const ReadingForm& form = ReadingForm::turbofan());
 
 /// Out of the router's full-record message. Fault::invalid_input says what is missing.
-Result<EngineData> read_engine_data(const telemetry::Message& message);
+Result<EngineData> read_engine_data(const telemetry::Message& message, const ReadingForm& form = ReadingForm::turbofan());
 
 void encode(Bytes& out, const EngineData& data);
-Result<EngineData> decode_engine_data(avro::Decoder& from);
+Result<EngineData> decode_engine_data(avro::Decoder& from, std::size_t channels);
 
 }  // namespace nacelle::turbofan

@@ -10,16 +10,6 @@
 
 namespace nacelle::turbofan {
 
-const std::array<std::string, channels>& channel_names() {
-  static const std::array<std::string, channels> names = [] {
-    std::array<std::string, channels> made;
-    for (std::size_t i = 0; i < 3; ++i) made[i] = fmt::format("OperationalSetting{}", i + 1);
-    for (std::size_t i = 3; i < channels; ++i) made[i] = fmt::format("Sensor{}", i - 2);
-    return made;
-  }();
-  return names;
-}
-
 std::uint64_t message_hash(std::string_view correlation_id) {
   const Bytes hash = digest::sha256(correlation_id);
   std::uint64_t number = 0;
@@ -27,21 +17,28 @@ std::uint64_t message_hash(std::string_view correlation_id) {
   return number;
 }
 
-Result<SeenReading> read_reading(const json::Value& record) {
+Result<SeenReading> read_reading(const json::Value& record, const ReadingForm& form) {
   if (!record.is_object())
     return fail(Fault::invalid_input, fmt::format("record: expected an object, found {}", json::type_name(record)));
+  constexpr double most = 1e9;
   SeenReading reading;
-  TRY_LET(reading.cycle, json::get_integer(record, "CycleTime", "record"));
-  if (reading.cycle < 1 || reading.cycle > 1'000'000'000)
-    return fail(Fault::invalid_input, fmt::format("record: CycleTime: expected 1 to 10^9, found {}", reading.cycle));
+  const json::Value* told = form.cycle_in(record);
+  if (!told) return fail(Fault::invalid_input, fmt::format("record: expected a member {}, found none", form.time));
+  if (!told->is_number())
+    return fail(Fault::invalid_input, fmt::format("record: {}: expected a number, found {}", form.time, json::type_name(*told)));
+  const double cycle = told == record.find(form.time) ? form.counted.cycle_of(told->as_number()) : told->as_number();
+  if (!(cycle >= 1 && cycle <= most) || cycle != std::floor(cycle))
+    return fail(Fault::invalid_input,
+                fmt::format("record: {}: expected a whole number from 1 to 10^9, found {}", form.time, told->as_number()));
+  reading.cycle = static_cast<std::int64_t>(cycle);
+  reading.values.assign(form.channels.size(), std::numeric_limits<double>::quiet_NaN());
   bool any = false;
-  for (std::size_t i = 0; i < channels; ++i) {
-    const json::Value* value = record.find(channel_names()[i]);
-    reading.values[i] = std::numeric_limits<double>::quiet_NaN();
+  for (std::size_t i = 0; i < form.channels.size(); ++i) {
+    const json::Value* value = record.find(form.channels[i]);
     if (!value || value->is_null()) continue;
     if (!value->is_number())
       return fail(Fault::invalid_input,
-                  fmt::format("record: {}: expected a number, found {}", channel_names()[i], json::type_name(*value)));
+                  fmt::format("record: {}: expected a number, found {}", form.channels[i], json::type_name(*value)));
     reading.values[i] = value->as_number();
     any = true;
   }
@@ -52,11 +49,12 @@ Result<SeenReading> read_reading(const json::Value& record) {
 Result<> EngineMemory::use(std::shared_ptr<const model::Estimator> model) {
   std::vector<std::size_t> mapping;
   for (const std::string& name : model->pipeline().input_names()) {
-    const auto at = std::find(channel_names().begin(), channel_names().end(), name);
-    if (at == channel_names().end())
+    const auto at = std::find(form_.channels.begin(), form_.channels.end(), name);
+    if (at == form_.channels.end())
       return fail(Fault::invalid_input,
-                  fmt::format("model {}: its input '{}' is not one of a turbofan reading's", model->name(), name));
-    mapping.push_back(static_cast<std::size_t>(at - channel_names().begin()));
+                  fmt::format("model {}: its input '{}' is not in a reading; is the fleet's schema given as FLEET_SCHEMA?",
+                              model->name(), name));
+    mapping.push_back(static_cast<std::size_t>(at - form_.channels.begin()));
   }
   const bool same_pipeline = model_ && model_->pipeline().hash() == model->pipeline().hash();
   model_ = std::move(model);

@@ -2,40 +2,40 @@
 // EngineMemory: what the classifier knows of every engine: the pipeline's state, and its last readings, from which a new
 // model's state is rebuilt. Pure; how it is kept on disk is classifier_store.h and docs/formats/classifier-state.md.
 
-#include <array>
 #include <cstdint>
 #include <deque>
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "codec/json/value.h"
 #include "foundation/bytes.h"
 #include "foundation/result.h"
 #include "ml/model/estimator.h"
+#include "service/turbofan/reading_form.h"
 
 namespace nacelle::turbofan {
-
-/// OperationalSetting1..3, Sensor1..21.
-inline constexpr std::size_t channels = 24;
-const std::array<std::string, channels>& channel_names();
 
 /// One reading as remembered and journalled. NaN: the channel was silent.
 struct SeenReading {
   std::int64_t cycle = 0;
-  std::array<double, channels> values{};
-  std::uint64_t message = 0;  ///< hash of the correlation id: tells a repeated delivery from a new run
+  std::vector<double> values;  ///< in the form's order
+  std::uint64_t message = 0;   ///< hash of the correlation id: tells a repeated delivery from a new run
   double prediction = 0;
   bool operator==(const SeenReading&) const = default;
 };
 
 /// Takes a reading out of a record. Fault::invalid_input names the member that is missing or no number.
-Result<SeenReading> read_reading(const json::Value& record);
+Result<SeenReading> read_reading(const json::Value& record, const ReadingForm& form = ReadingForm::turbofan());
 
 std::uint64_t message_hash(std::string_view correlation_id);
 
 class EngineMemory {
  public:
+  explicit EngineMemory(ReadingForm form = ReadingForm::turbofan()) : form_(std::move(form)) {}
+  const ReadingForm& form() const { return form_; }
+
   static constexpr std::size_t readings_kept = 200;    ///< the longest window of a pipeline (ml/feature/recipe.h)
   static constexpr std::size_t engines_kept = 20'000;  ///< beyond it the one that was silent longest is forgotten
 
@@ -69,6 +69,7 @@ class EngineMemory {
   Result<double> advance(feature::EngineState& state, const SeenReading& reading) const;
   void forget_one();
 
+  ReadingForm form_;
   std::shared_ptr<const model::Estimator> model_;
   std::vector<std::size_t> channel_of_input_;  ///< for each of the pipeline's inputs
   std::map<std::string, Engine> engines_;

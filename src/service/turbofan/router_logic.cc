@@ -104,7 +104,7 @@ Outgoing route_reading(const telemetry::Message& received) {
   return {std::string(output::classify), std::move(out)};
 }
 
-std::vector<Outgoing> route_prediction(const telemetry::Message& message) {
+std::vector<Outgoing> route_prediction(const telemetry::Message& message, const ReadingForm& form) {
   auto record = read_record(message.body);
   if (!record) return {dead_letter(message, record.error().message)};
   const json::Value* rul = record->value.find("PredictedRul");
@@ -114,11 +114,11 @@ std::vector<Outgoing> route_prediction(const telemetry::Message& message) {
   }
   telemetry::Message full = next_hop(message);
   full.body = record->stripped ? json::print(record->value) : message.body;
-  const json::Value* cycle = record->value.find("CycleTime");
+  const json::Value* cycle = form.cycle_in(record->value);
   telemetry::Message brief = next_hop(message);
   brief.body = json::print(json::Object{{"ConnectionDeviceId", origin_of(message)},
                                         {"CorrelationId", brief.system.get("correlationId")},
-                                        {"CycleTime", cycle ? *cycle : json::Value{}},
+                                        {form.time, cycle ? *cycle : json::Value{}},
                                         {"PredictedRul", *rul}});
   std::vector<Outgoing> out;
   out.push_back({std::string(output::hub), std::move(brief)});

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "domain/telemetry/message.h"
+#include "service/turbofan/reading_form.h"
 
 namespace nacelle::turbofan {
 
@@ -39,7 +40,7 @@ Outgoing route_reading(const telemetry::Message& message);
 
 /// An answer of the classifier: the full record to the writer, and the prediction alone to the hub; without a prediction
 /// one dead letter.
-std::vector<Outgoing> route_prediction(const telemetry::Message& message);
+std::vector<Outgoing> route_prediction(const telemetry::Message& message, const ReadingForm& form = ReadingForm::turbofan());
 
 /// Any other input: a dead letter.
 Outgoing dead_letter(const telemetry::Message& message, std::string_view why);

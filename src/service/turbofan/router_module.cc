@@ -14,6 +14,8 @@ constexpr std::chrono::seconds report_every{30};
 
 class Router : public std::enable_shared_from_this<Router> {
  public:
+  explicit Router(ReadingForm form) : form_(std::move(form)) {}
+
   void set_client(std::shared_ptr<ModuleClient> client) {
     client_ = std::move(client);
     auto early = std::exchange(early_, {});
@@ -29,7 +31,7 @@ class Router : public std::enable_shared_from_this<Router> {
       out.push_back(route_reading(message));
     } else if (from == input::rul) {
       ++predictions_;
-      out = route_prediction(message);
+      out = route_prediction(message, form_);
     } else {
       out.push_back(dead_letter(message, "the router has no input '" + from + "'"));
     }
@@ -72,6 +74,7 @@ class Router : public std::enable_shared_from_this<Router> {
   }
 
  private:
+  const ReadingForm form_;
   std::shared_ptr<ModuleClient> client_;
   std::vector<std::tuple<std::string, telemetry::Message, std::function<void()>>> early_;
   std::int64_t readings_ = 0, predictions_ = 0, dead_ = 0;
@@ -79,9 +82,10 @@ class Router : public std::enable_shared_from_this<Router> {
 
 }  // namespace
 
-awaitable<Result<>> run_router(Executor strand, ModuleEnvironment me, Variables) {
+awaitable<Result<>> run_router(Executor strand, ModuleEnvironment me, Variables variables) {
   const SystemClock clock;
-  const auto router = std::make_shared<Router>();
+  CO_TRY_LET(ReadingForm form, ReadingForm::of(variables));
+  const auto router = std::make_shared<Router>(std::move(form));
   ModuleClient::Handlers handlers;
   handlers.on_input = [router](std::string input, telemetry::Message message, std::function<void()> done) {
     router->take(std::move(input), std::move(message), std::move(done));

@@ -120,7 +120,7 @@ Result<> SliceFiles::open_file(Timestamp slice_begin) {
   path += partial;
   TRY_LET(open->file, files_.open(path, storage::OpenMode::create));
   avro::ContainerOptions options;
-  options.schema = engine_data_schema();
+  options.schema = engine_data_schema(options_.form);
   options.sync_marker = secure_random(avro::sync_marker_bytes);
   storage::File* file = open->file.get();
   TRY_LET(open->writer, avro::ContainerWriter::open(std::move(options), [file](BytesView bytes) { return file->append(bytes); }));
@@ -262,8 +262,9 @@ Result<> SliceFiles::recover_partial(const fs::path& path) {
 Result<> SliceFiles::remember_file(const fs::path& path) {
   TRY_LET(const Bytes bytes, storage::read_file(files_, path, 1_GiB));
   TRY_LET(auto reader, avro::ContainerReader::open(bytes));
+  if (reader.header().schema != engine_data_schema(options_.form)) return {};  // of readings in another form: only uploaded
   return reader.each_record([this](avro::Decoder& from) -> Result<> {
-    TRY_LET(const EngineData data, decode_engine_data(from));
+    TRY_LET(const EngineData data, decode_engine_data(from, options_.form.channels.size()));
     remember(data);
     return {};
   });

@@ -24,6 +24,7 @@ struct SliceOptions {
   std::chrono::seconds slice{300};  ///< a file holds what came in one of these
   std::chrono::seconds idle{600};   ///< a file nothing was added to for so long is complete
   ByteCount max_file_bytes = 64_MiB;
+  ReadingForm form = ReadingForm::turbofan();
 };
 
 class SliceFiles {

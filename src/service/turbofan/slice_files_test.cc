@@ -11,11 +11,14 @@ namespace {
 namespace fs = std::filesystem;
 using std::chrono::seconds;
 
+const std::size_t channels = ReadingForm::turbofan().channels.size();
+
 EngineData record(std::int64_t cycle, const std::string& device = "Client_001", const std::string& run = "run1") {
   EngineData made;
   made.correlation_id = run + "-" + device + "-" + std::to_string(cycle);
   made.device = device;
   made.reading.cycle = cycle;
+  made.reading.values.resize(channels);
   made.reading.prediction = 100.5 - static_cast<double>(cycle);
   return made;
 }
@@ -52,7 +55,7 @@ struct World {
     EXPECT_TRUE(bytes);
     auto reader = avro::ContainerReader::open(*bytes);
     const auto read = reader->each_record([&](avro::Decoder& from) -> Result<> {
-      TRY_LET(const EngineData data, decode_engine_data(from));
+      TRY_LET(const EngineData data, decode_engine_data(from, channels));
       found.push_back(data.reading.cycle);
       return {};
     });
@@ -172,7 +175,7 @@ TEST(EngineDataRecord, it_is_read_out_of_the_router_s_message) {
   Bytes bytes;
   encode(bytes, *data);
   avro::Decoder decoder(bytes);
-  const auto back = decode_engine_data(decoder);
+  const auto back = decode_engine_data(decoder, channels);
   ASSERT_TRUE(back);
   EXPECT_TRUE(decoder.at_end());
   EXPECT_EQ(back->correlation_id, "c-1");

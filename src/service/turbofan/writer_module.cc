@@ -42,14 +42,14 @@ void read_time(const json::Value& desired, std::string_view name, seconds& time)
 
 class Writer : public std::enable_shared_from_this<Writer> {
  public:
-  Writer(Executor strand, std::unique_ptr<SliceFiles> files, Times times)
-      : strand_(strand), files_(std::move(files)), times_(times) {}
+  Writer(Executor strand, std::unique_ptr<SliceFiles> files, Times times, ReadingForm form)
+      : strand_(strand), files_(std::move(files)), times_(times), form_(std::move(form)) {}
 
   void set_client(std::shared_ptr<ModuleClient> client) { client_ = std::move(client); }
 
   void take(std::string_view from, telemetry::Message message, std::function<void()> done) {
-    auto data =
-        from == input_name ? read_engine_data(message) : Result<EngineData>(fail(Fault::invalid_input, "it came on another input"));
+    auto data = from == input_name ? read_engine_data(message, form_)
+                                   : Result<EngineData>(fail(Fault::invalid_input, "it came on another input"));
     if (!data) {
       ++refused_;
       log::warn("avro-writer", "a message that is no full record is passed over: {}", data.error().message);
@@ -136,6 +136,7 @@ class Writer : public std::enable_shared_from_this<Writer> {
   Executor strand_;
   std::unique_ptr<SliceFiles> files_;
   Times times_;
+  const ReadingForm form_;
   std::shared_ptr<ModuleClient> client_;
   std::vector<EngineData> records_;
   std::vector<std::function<void()>> dones_;
@@ -154,8 +155,10 @@ awaitable<Result<>> run_avro_writer(Executor strand, ModuleEnvironment me, Varia
   options.notes = me.folder / "written.json";
   options.slice = times.slice;
   options.idle = times.idle;
+  CO_TRY_LET(const ReadingForm form, ReadingForm::of(variables));
+  options.form = form;
   CO_TRY_LET(auto files, SliceFiles::open(std::move(options), clock, storage::real_file_system()));
-  const auto writer = std::make_shared<Writer>(strand, std::move(files), times);
+  const auto writer = std::make_shared<Writer>(strand, std::move(files), times, form);
   ModuleClient::Handlers handlers;
   handlers.on_input = [writer](std::string input, telemetry::Message message, std::function<void()> done) {
     writer->take(input, std::move(message), std::move(done));

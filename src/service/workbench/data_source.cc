@@ -264,8 +264,8 @@ struct FileResult {
 };
 
 /// Avro by its first bytes. Lines of JSON only among captures: an upload may be any JSON.
-FileResult read_one(const fs::path& path, bool uploads) {
-  FileResult result;
+FileResult read_one(const fs::path& path, bool uploads, const std::shared_ptr<const dataset::FleetSchema>& schema) {
+  FileResult result{.rows = dataset::TableBuilder(schema)};
   auto in = open_file(path);
   if (!in) {
     result.outcome = fail(in.error());
@@ -287,7 +287,9 @@ FileResult read_one(const fs::path& path, bool uploads) {
 
 }  // namespace
 
-Result<Import> import_captured(const std::vector<fs::path>& folders, bool uploads, int threads) {
+Result<Import> import_captured(const std::vector<fs::path>& folders, bool uploads, int threads, const std::string& schema_file,
+                               const std::string& events) {
+  TRY_LET(const std::shared_ptr<const dataset::FleetSchema> schema, load_schema(schema_file));
   std::vector<fs::path> paths;
   for (const fs::path& folder : folders) {
     TRY_LET(const std::vector<fs::path> found, files_below(objects_of(folder, uploads)));
@@ -296,7 +298,7 @@ Result<Import> import_captured(const std::vector<fs::path>& folders, bool upload
   std::vector<FileResult> results(paths.size());
   std::atomic<std::size_t> next = 0;
   const auto work = [&] {
-    for (std::size_t i = next++; i < paths.size(); i = next++) results[i] = read_one(paths[i], uploads);
+    for (std::size_t i = next++; i < paths.size(); i = next++) results[i] = read_one(paths[i], uploads, schema);
   };
   {
     std::vector<std::jthread> helpers;
@@ -304,7 +306,7 @@ Result<Import> import_captured(const std::vector<fs::path>& folders, bool upload
     work();
   }
   Import import;
-  dataset::TableBuilder rows;
+  dataset::TableBuilder rows(schema);
   for (FileResult& result : results) {
     TRY(std::move(result.outcome));
     ++(result.is_told ? import.files : import.other_files);
@@ -319,6 +321,9 @@ Result<Import> import_captured(const std::vector<fs::path>& folders, bool upload
         fmt::format("{} ({} files of messages, {} messages)", where, import.files, import.counts.records)));
   }
   import.table = std::move(table).value();
+  if (!events.empty()) {
+    TRY_LET(import.table, with_events(std::move(import.table), events));
+  }
   return import;
 }
 

@@ -58,8 +58,10 @@ struct Import {
   std::size_t other_files = 0;  ///< no Avro: passed over
 };
 
-/// All Avro files below the folders, and of captures those of JSON lines too, read by `threads` in parallel; the result does not
-/// depend on their number. A hub's data folder stands for its objects/capture (or objects/uploads, with `uploads`).
-Result<Import> import_captured(const std::vector<std::filesystem::path>& folders, bool uploads, int threads);
+/// All Avro files below the folders, and of captures those of JSON lines too, as `schema` (a file; empty: turbofans) names their
+/// members, with the failures that `events` tells if it is not empty; read by `threads` in parallel; the result does not depend on
+/// their number. A hub's data folder stands for its objects/capture (or objects/uploads, with `uploads`).
+Result<Import> import_captured(const std::vector<std::filesystem::path>& folders, bool uploads, int threads,
+                               const std::string& schema = {}, const std::string& events = {});
 
 }  // namespace nacelle::workbench

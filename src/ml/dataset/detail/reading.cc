@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 #include <simdjson.h>
 
+#include <algorithm>
 #include <cmath>
-#include <unordered_map>
 
 #include "codec/json/value.h"
 #include "codec/text/encoding.h"
@@ -35,31 +35,35 @@ Failure expected(std::string_view member, std::string_view what) {
 
 }  // namespace
 
-void Found::set(int target, double value) {
-  if (target == cycle_target) {
-    cycle = value;
+Members::Members(const FleetSchema& schema)
+    : columns_(schema.column_count()), settings_(schema.settings.size()), time_(schema.time) {
+  const auto columns = schema.column_names();
+  for (std::size_t c = 0; c < columns.size(); ++c) targets_[avro_name_of(columns[c])] = static_cast<int>(c);
+  for (std::size_t c = 0; c < columns.size(); ++c) targets_[columns[c]] = static_cast<int>(c);
+  if (columns != turbofan_columns() && !time_.iso8601) targets_[time_.name] = time;
+  targets_[std::string(cycle_member)] = cycle;
+}
+
+int Members::target_of(std::string_view member) const {
+  const auto found = targets_.find(member);
+  return found == targets_.end() ? none : found->second;
+}
+
+void Found::set(const Members& members, int target, double value) {
+  if (target == Members::cycle || target == Members::time) {
+    cycle = target == Members::time ? members.cycle_of(value) : value;
     return;
   }
   values[static_cast<std::size_t>(target)] = value;
-  if (target >= 3) ++sensors;
+  if (members.is_sensor(target)) ++sensors;
 }
 
 void Found::clear() {
   unit = -1;
   cycle = std::numeric_limits<double>::quiet_NaN();
-  values.fill(cycle);
+  std::fill(values.begin(), values.end(), cycle);
   sensors = 0;
   complaint.clear();
-}
-
-int target_of(std::string_view member) {
-  static const std::unordered_map<std::string_view, int> targets = [] {
-    std::unordered_map<std::string_view, int> all = {{"CycleTime", cycle_target}};
-    for (std::size_t c = 0; c < turbofan_column_count; ++c) all[turbofan_columns()[c]] = static_cast<int>(c);
-    return all;
-  }();
-  const auto found = targets.find(member);
-  return found == targets.end() ? -1 : found->second;
 }
 
 /// simdjson's DOM, not its on-demand form: the library of a distribution picks the processor's best instructions at run time only
@@ -67,9 +71,12 @@ int target_of(std::string_view member) {
 struct BodyReader::State {
   struct Member {
     std::string name;
-    int target = -1;
+    int target = Members::none;
   };
-  std::vector<Member> members;
+  explicit State(const Members& known) : members(known) {}
+
+  const Members& members;
+  std::vector<Member> seen;  // by place
   simdjson::dom::parser bodies;
   simdjson::dom::parser lines;
   std::string padded_body;
@@ -81,14 +88,14 @@ struct BodyReader::State {
     return parser.parse(padded.data(), text.size(), false).get(object) == simdjson::SUCCESS;
   }
 
-  /// What target_of says, remembered by place: a fleet's messages have their members in one order, and comparing a name costs a
-  /// tenth of looking it up.
+  /// What Members::target_of says, remembered by place: a fleet's messages have their members in one order, and comparing a name
+  /// costs a tenth of looking it up.
   int target_at(std::size_t place, std::string_view name) {
-    if (place < members.size() && members[place].name == name) return members[place].target;
-    const int target = target_of(name);
+    if (place < seen.size() && seen[place].name == name) return seen[place].target;
+    const int target = members.target_of(name);
     if (place < most_members) {
-      if (place >= members.size()) members.resize(place + 1);
-      members[place] = {std::string(name), target};
+      if (place >= seen.size()) seen.resize(place + 1);
+      seen[place] = {std::string(name), target};
     }
     return target;
   }
@@ -97,10 +104,10 @@ struct BodyReader::State {
     std::size_t place = 0;
     for (const auto field : body) {
       const int target = target_at(place++, field.key);
-      if (target == -1) continue;
+      if (target == Members::none) continue;
       double number = 0;
       if (!field.value.get(number))
-        found.set(target, number);
+        found.set(members, target, number);
       else if (!field.value.is_null())
         found.complaint = fmt::format("{}: expected a number", field.key);
     }
@@ -120,7 +127,7 @@ struct BodyReader::State {
   }
 };
 
-BodyReader::BodyReader() : state_(std::make_unique<State>()) {}
+BodyReader::BodyReader(const Members& members) : state_(std::make_unique<State>(members)) {}
 BodyReader::~BodyReader() = default;
 
 bool BodyReader::read(BytesView body, Found& found) {
