@@ -8,6 +8,7 @@
 #include <limits>
 #include <numeric>
 
+#include "ml/feature/detail/regimes.h"
 #include "ml/feature/detail/tables.h"
 
 namespace nacelle::feature {
@@ -35,44 +36,6 @@ std::vector<double> held_settings(const Rows& rows, std::size_t settings) {
             std::isfinite(value) ? value : (first ? std::numeric_limits<double>::quiet_NaN() : held[(row - 1) * settings + s]);
       }
   return held;
-}
-
-struct Regime {
-  std::vector<double> point;  ///< of the first row that did not fit an earlier regime; later the mean of its rows
-  std::vector<double> sum;
-  std::size_t count = 0;
-};
-
-bool within_tolerance(const Regime& regime, const double* settings, const std::vector<Setting>& declared) {
-  for (std::size_t s = 0; s < declared.size(); ++s)
-    if (!(std::abs(settings[s] - regime.point[s]) <= declared[s].tolerance)) return false;
-  return true;
-}
-
-/// Leader clustering: a row joins the first regime within tolerance, else it founds one (up to the bound). One pass, and no
-/// number of clusters to guess: flight conditions are set points with a little noise.
-Result<> learn_regimes(const Rows& rows, const std::vector<double>& held, Pipeline::Tables& tables) {
-  const std::size_t settings = tables.settings();
-  const auto& declared = tables.recipe.settings;
-  std::vector<Regime> regimes;
-  for (std::size_t row = 0; row < rows.row_count; ++row) {
-    const double* values = held.data() + row * settings;
-    if (std::any_of(values, values + settings, [](double v) { return !std::isfinite(v); })) continue;
-    auto home =
-        std::find_if(regimes.begin(), regimes.end(), [&](const Regime& r) { return within_tolerance(r, values, declared); });
-    if (home == regimes.end()) {
-      if (regimes.size() == tables.recipe.max_regimes) continue;
-      home = regimes.insert(regimes.end(), Regime{{values, values + settings}, std::vector<double>(settings), 0});
-    }
-    for (std::size_t s = 0; s < settings; ++s) home->sum[s] += values[s];
-    ++home->count;
-  }
-  if (regimes.empty()) return fail(Fault::invalid_input, "feature pipeline: no row tells every operational setting");
-  std::stable_sort(regimes.begin(), regimes.end(), [](const Regime& a, const Regime& b) { return a.count > b.count; });
-  tables.regimes = regimes.size();
-  for (const Regime& regime : regimes)
-    for (std::size_t s = 0; s < settings; ++s) tables.set_points.push_back(regime.sum[s] / static_cast<double>(regime.count));
-  return {};
 }
 
 std::vector<std::size_t> assign_regimes(const Rows& rows, const std::vector<double>& held, const Pipeline::Tables& tables) {
@@ -230,7 +193,7 @@ Result<Pipeline> Pipeline::learn(const Recipe& recipe, const TrainingRows& rows)
   auto tables = std::make_shared<Tables>();
   tables->recipe = recipe;
   const std::vector<double> held = held_settings(rows, tables->settings());
-  TRY(learn_regimes(rows, held, *tables));
+  TRY(learn_regimes(held, *tables));
   const std::vector<std::size_t> regime = assign_regimes(rows, held, *tables);
 
   const std::vector<Life> lives = whole_lives(rows, recipe.movement_cycles);

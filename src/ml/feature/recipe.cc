@@ -74,6 +74,23 @@ Result<> read_settings(const json::Value& document, std::vector<Setting>& settin
   return {};
 }
 
+Result<> read_points(const json::Value& document, std::size_t settings, std::vector<std::vector<double>>& points) {
+  const json::Value* found = document.find("regime_points");
+  if (!found) return {};
+  const std::string expected = fmt::format("1 to 256 rows of {} numbers, one a setting", settings);
+  if (!found->is_array() || found->as_array().empty() || found->as_array().size() > 256 || settings == 0)
+    return wrong("regime_points", expected);
+  for (const json::Value& row : found->as_array()) {
+    if (!row.is_array() || row.as_array().size() != settings) return wrong("regime_points", expected);
+    std::vector<double>& point = points.emplace_back();
+    for (const json::Value& item : row.as_array()) {
+      if (!item.is_number() || !std::isfinite(item.as_number())) return wrong("regime_points", expected);
+      point.push_back(item.as_number());
+    }
+  }
+  return {};
+}
+
 Result<> read_sensors(const json::Value& document, std::size_t most, std::vector<std::string>& sensors) {
   const json::Value* found = document.find("sensors");
   if (!found) return {};
@@ -113,7 +130,8 @@ Result<Recipe> Recipe::from_json(const json::Value& document) {
   if (!document.is_object()) return fail(Fault::invalid_input, fmt::format("{}: expected an object", where));
   Recipe recipe;
   Recipe full;  // with every member that a document may have
-  full.sequence_steps = 1;
+  full.sequence_steps = full.regime_count = 1;
+  full.regime_points = {{0}};
   full.identity = true;
   const json::Value defaults = full.to_json();
   for (const auto& [key, value] : document.as_object())
@@ -122,6 +140,10 @@ Result<Recipe> Recipe::from_json(const json::Value& document) {
   TRY_LET(recipe.identity, json::get_bool_or(document, "identity", false, where));
   TRY(read_sensors(document, recipe.identity ? 1000 : 256, recipe.sensors));
   TRY(read_size(document, "max_regimes", recipe.max_regimes, 1, 256));
+  TRY(read_size(document, "regime_count", recipe.regime_count, 0, 256));
+  TRY(read_points(document, recipe.settings.size(), recipe.regime_points));
+  if (recipe.regime_count > 0 && !recipe.regime_points.empty())
+    return fail(Fault::invalid_input, fmt::format("{}: regimes are either given (regime_points) or learned (regime_count)", where));
   TRY(read_number(document, "min_movement", recipe.min_movement, 0, 100));
   TRY(read_size(document, "movement_cycles", recipe.movement_cycles, 1, 1000));
   TRY(read_number(document, "rul_cap", recipe.rul_cap, 1, 1e6));
@@ -170,6 +192,12 @@ json::Value Recipe::to_json() const {
   if (sequence_steps > 0) {  // left out else: recipes, and the states of engines, keep the identity that they had before
     object.set("sequence_steps", sequence_steps);
     object.set("sequence_stride", sequence_stride);
+  }
+  if (regime_count > 0) object.set("regime_count", regime_count);
+  if (!regime_points.empty()) {
+    json::Array points;
+    for (const std::vector<double>& point : regime_points) points.emplace_back(to_array(point));
+    object.set("regime_points", std::move(points));
   }
   if (identity) object.set("identity", true);
   return object;

@@ -25,6 +25,10 @@ struct Recipe {
   std::vector<Setting> settings = {{"OperationalSetting1", 2.0}, {"OperationalSetting2", 0.05}, {"OperationalSetting3", 5.0}};
   std::vector<std::string> sensors = default_sensors();  ///< Sensor1..Sensor21
   std::size_t max_regimes = 32;
+  /// Regimes by k-means instead of by tolerances, so many; 0: by tolerances. Distances are in units of the tolerances.
+  std::size_t regime_count = 0;
+  /// Regimes given: one value of each setting for each; not empty: none is learned.
+  std::vector<std::vector<double>> regime_points = {};
   double min_movement = 0.5;         ///< sensors that move less over life (in z-scores) are left out
   std::size_t movement_cycles = 20;  ///< length of the first and last stretch compared for it
   double rul_cap = 125;              ///< the health index is fitted to RUL capped here
