@@ -70,7 +70,7 @@ Result<> prepare_data(Stage& stage) {
 
 namespace {
 
-constexpr std::int64_t trials = 9;
+constexpr std::int64_t trials = 8;
 
 /// A sweep of a few trials of unlike trainers, and a blend of the best of them: enough to see what it does. Parameters that are not
 /// named are searched where the trainers say.
@@ -84,11 +84,11 @@ json::Value sweep(const Stage& stage) {
              {"min_child_weight", json::Object{{"log", json::Array{10, 60}}}},
              {"colsample_bytree", json::Object{{"uniform", json::Array{0.2, 0.6}}}}}),
       space("mlp", 2, {{"units", json::Object{{"log_whole", json::Array{16, 48}}}}, {"nets", 2}}),
-      space("extra_trees", 2, {{"trees", 60}, {"features", json::Object{{"uniform", json::Array{0.3, 0.7}}}}}),
-      space("survival", 1, {}), space("ridge", 1, {{"l2", json::Object{{"log", json::Array{0.0001, 1}}}}})};
+      space("extra_trees", 2, {{"trees", 50}, {"features", json::Object{{"uniform", json::Array{0.3, 0.7}}}}}),
+      space("ridge", 1, {{"l2", json::Object{{"log", json::Array{0.0001, 1}}}}})};
   return json::Object{{"spaces", spaces},
                       {"budget", json::Object{{"trials", trials}}},
-                      {"halving", json::Object{{"keep_one_in", 3}, {"finalists", 2}}},
+                      {"halving", json::Object{{"keep_one_in", 3}, {"finalists", 1}}},
                       {"blend", 3},
                       {"folds", stage.options.quick ? 3 : 5}};
 }

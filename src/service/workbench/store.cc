@@ -266,7 +266,7 @@ Result<std::vector<Run>> WorkbenchStore::runs(const std::string& experiment, std
   TRY_LET(
       const auto rows,
       database_.query(fmt::format("SELECT {} WHERE experiment.name = ? AND (? = 0 OR sweep_id = ?)"
-                                  " ORDER BY rmse IS NULL, rmse, status = 'failed', 15 DESC,"
+                                  " ORDER BY status = 'failed', rmse IS NULL, rmse, 15 DESC,"
                                   " json_extract(metrics, '$.rmse') IS NULL, json_extract(metrics, '$.rmse'), started_at, trial",
                                   run_columns),
                       experiment, sweep, sweep));

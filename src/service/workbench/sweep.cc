@@ -178,45 +178,63 @@ class SweepRunner {
     return {};
   }
 
-  /// Fits the best `keep` to all engines.
-  Result<> fit(const std::vector<std::size_t>& best_first) {
-    const std::size_t count = std::min(experiment_.keep, best_first.size());
+  /// Fits the best `keep` to all engines; the next best takes the place of one that fails (for want of memory, say). Where fewer
+  /// are left than can be fitted at once, each has more threads: its bytes do not depend on them. Those fitted, best first.
+  Result<std::vector<std::size_t>> fit(const std::vector<std::size_t>& best_first) {
+    std::vector<std::size_t> fitted;
+    std::optional<Error> why;
     std::size_t next = 0, busy = 0;
-    while (next < count || busy > 0) {
-      while (next < count && workers_.room() > 0) {
-        SweepTrial& trial = trials_[best_first[next]];
-        if (trial.run.artifact_sha256.empty()) {
-          TrialRequest request = trials_.request_of(trial, sweep_);
-          request.artifact = store_.new_artifact_path(trial.run.id).string();
-          request.judged = json::Array(trial.documents.begin(), trial.documents.end());
-          TRY(workers_.start(best_first[next], request));
-          ++busy;
+    while (true) {
+      while (next < best_first.size() && fitted.size() + busy < experiment_.keep && workers_.room() > 0) {
+        const std::size_t index = best_first[next++];
+        if (!trials_[index].run.artifact_sha256.empty()) {
+          fitted.push_back(index);
+          continue;
         }
-        ++next;
+        TRY(workers_.start(index, request_to_fit(index, experiment_.keep - fitted.size() - busy)));
+        ++busy;
       }
       if (busy == 0) break;
       TRY_LET(const TrialWorkers::Done finished, workers_.next());
       --busy;
       SweepTrial& trial = trials_[finished.ticket];
-      TRY_LET(const json::Value answer, in(finished.answer, fmt::format("{}, fitted to all engines", trial.run.trainer)));
-      TRY_LET(const std::string sha256, json::get_string(answer, "sha256", "trial"));
-      TRY(store_.adopt_artifact(trial.run.id, sha256));
-      trial.run.artifact_sha256 = sha256;
-      tell_ = fmt::format("trial {}, {}: fitted to all engines", trial.run.trial, trial.run.trainer);
-      report(0, 0, next - busy, count);
+      if (!finished.answer) {
+        why = Error(finished.answer.error()).in(fmt::format("{}, fitted to all engines", trial.run.trainer));
+        tell_ = fmt::format("trial {}, {}", trial.run.trial, why->message);
+        TRY(trials_.set_status(trial, "failed", why->message));
+      } else {
+        TRY_LET(const std::string sha256, json::get_string(*finished.answer, "sha256", "trial"));
+        TRY(store_.adopt_artifact(trial.run.id, sha256));
+        trial.run.artifact_sha256 = sha256;
+        fitted.push_back(finished.ticket);
+        tell_ = fmt::format("trial {}, {}: fitted to all engines", trial.run.trial, trial.run.trainer);
+      }
+      report(0, 0, fitted.size(), std::min(experiment_.keep, best_first.size()));
     }
-    return {};
+    if (fitted.empty()) return fail(why.value_or(Error{Fault::conflict, "no trial could be fitted to all engines"}));
+    const auto place = [&best_first](std::size_t index) { return std::find(best_first.begin(), best_first.end(), index); };
+    std::sort(fitted.begin(), fitted.end(), [&](std::size_t first, std::size_t second) { return place(first) < place(second); });
+    return fitted;
+  }
+
+  TrialRequest request_to_fit(std::size_t index, std::size_t wanted) const {
+    const SweepTrial& trial = trials_[index];
+    TrialRequest request = trials_.request_of(trial, sweep_);
+    request.artifact = store_.new_artifact_path(trial.run.id).string();
+    request.judged = json::Array(trial.documents.begin(), trial.documents.end());
+    request.plan.threads *= static_cast<int>(std::max<std::size_t>(1, workers_.room() / wanted));
+    return request;
   }
 
   Result<SweepResult> run_to_the_end() {
     TRY(store_.together([this] { return trials_.prepare(sweep_); }));
     TRY_LET(std::vector<std::size_t> best_first, halve());
     TRY(blend(best_first));
-    TRY(fit(best_first));
+    TRY_LET(const std::vector<std::size_t> fitted, fit(best_first));
     TRY(trials_.leave_behind("pruned"));  // those for which the time was not enough
     SweepResult result;
     if (!experiment_.register_as.empty()) {
-      const Run& best = trials_[best_first.front()].run;
+      const Run& best = trials_[fitted.front()].run;
       TRY_LET(result.registered, store_.register_model(experiment_.register_as, best.artifact_sha256, best.id,
                                                        fmt::format("best of experiment {}: {}", sweep_.experiment, best.trainer)));
       sweep_.registered = fmt::format("{}:{}", result.registered->name, result.registered->version);

@@ -49,14 +49,15 @@ class UnrulyWorkers final : public TrialWorkers {
     if (answered_++ >= dies_after_) return fail(Fault::unavailable, "interrupted");
     const auto [ticket, request] = waiting_.back();
     waiting_.pop_back();
-    if (failing.contains(ticket)) return Done{ticket, fail(Fault::conflict, "out of memory")};
+    if (failing.contains(ticket) || (!request.artifact.empty() && not_to_be_fitted.contains(ticket)))
+      return Done{ticket, fail(Fault::conflict, "out of memory")};
     auto answer = run_trial(request, table_);
     if (biased && answer && request.artifact.empty()) bias(*answer, request.plan.trainer == "ridge" ? 6 : -8);
     return Done{ticket, std::move(answer)};
   }
   bool biased = false;  ///< ridge answers 6 too much wherever it is asked, others 8 too little
   std::vector<TrialRequest> seen;
-  std::set<std::size_t> failing;
+  std::set<std::size_t> failing, not_to_be_fitted;
 
  private:
   static void bias(json::Value& answer, double by) {
@@ -217,6 +218,32 @@ TEST_F(Sweeps, a_trial_that_fails_fails_alone) {
   const auto none = run_sweep(store, declared(small), table_, hopeless, {});
   ASSERT_FALSE(none);
   EXPECT_EQ(none.error().message, "out of memory");
+}
+
+TEST_F(Sweeps, the_next_best_is_registered_if_the_best_cannot_be_fitted_to_all_engines) {
+  WorkbenchStore plain = open("plain"), store = open("failing");
+  const auto workers = make_local_workers(table_);
+  const auto undisturbed = run_sweep(plain, declared(small), table_, *workers, {});
+  ASSERT_TRUE(undisturbed);
+  const workbench::Run best = undisturbed->leaderboard[0], second = undisturbed->leaderboard[1];
+  UnrulyWorkers unruly(table_);
+  unruly.not_to_be_fitted = {static_cast<std::size_t>(best.trial)};
+  const auto result = run_sweep(store, declared(small), table_, unruly, {});
+  ASSERT_TRUE(result) << result.error().message;
+  ASSERT_TRUE(result->registered);
+  const auto& runs = result->leaderboard;
+  const auto named = [&runs](std::int64_t trial) {
+    return *std::find_if(runs.begin(), runs.end(), [&](const workbench::Run& run) { return run.trial == trial; });
+  };
+  EXPECT_EQ(named(best.trial).status, "failed");
+  EXPECT_NE(named(best.trial).message.find("out of memory"), std::string::npos);
+  EXPECT_EQ(result->registered->artifact_sha256, named(second.trial).artifact_sha256);
+  EXPECT_FALSE(named(second.trial).artifact_sha256.empty());
+  unruly.not_to_be_fitted.insert(static_cast<std::size_t>(second.trial));
+  WorkbenchStore none = open("none");
+  const auto failed = run_sweep(none, declared(small), table_, unruly, {});
+  ASSERT_FALSE(failed);
+  EXPECT_NE(failed.error().message.find("out of memory"), std::string::npos) << failed.error().message;
 }
 
 TEST_F(Sweeps, an_interrupted_sweep_is_shown_so_goes_on_and_ends_as_if_nothing_had_been) {
