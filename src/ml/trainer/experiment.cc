@@ -121,6 +121,10 @@ evaluation::Metrics measure_cuts(std::span<const Cut> cuts, double cap) {
 }  // namespace
 
 Result<std::vector<std::vector<std::size_t>>> deal_folds(std::size_t engines, std::size_t folds, std::uint64_t seed) {
+  if (engines < 2)
+    return fail(
+        Fault::invalid_input,
+        fmt::format("cross-validation: expected two engines at least, one to learn from and one to ask, found {}", engines));
   if (folds < 2 || folds > engines)
     return fail(Fault::invalid_input,
                 fmt::format("cross-validation: expected 2 to {} folds (one engine at least in each), found {}", engines, folds));

@@ -162,36 +162,40 @@ class Learner {
 
 std::vector<Parameter> network_parameters(std::int64_t nets, std::int64_t epochs, std::int64_t epoch_rows, double rate,
                                           double decay) {
-  return {
-      {.name = "nets",
-       .standard = nets,
-       .low = 1,
-       .high = 32,
-       .meaning = "nets that are averaged, each begun and stopped by itself"},
-      {.name = "epochs",
-       .standard = epochs,
-       .low = 1,
-       .high = 10'000,
-       .meaning = "times that rows are drawn and learned from, at most"},
-      {.name = "epoch_rows", .standard = epoch_rows, .low = 1, .high = 1e8, .meaning = "rows drawn in an epoch, at most"},
-      {.name = "batch", .standard = 64, .low = 1, .high = 65'536, .meaning = "rows of a step"},
-      {.name = "rate",
-       .standard = rate,
-       .low = 1e-8,
-       .high = 1,
-       .search_low = rate / 3,
-       .search_high = rate * 3,
-       .logarithmic = true,
-       .meaning = "of learning (Adam), at the start; it falls along a cosine"},
-      {.name = "decay",
-       .standard = decay,
-       .low = 0,
-       .high = 10,
-       .search_low = decay / 10,
-       .search_high = decay * 10,
-       .logarithmic = true,
-       .meaning = "of weights, a step, in units of the rate"},
-      {.name = "held_out", .standard = 0.15, .low = 0, .high = 0.9, .meaning = "part of the engines by which a net is stopped"}};
+  return {{.name = "nets",
+           .standard = nets,
+           .low = 1,
+           .high = 32,
+           .meaning = "nets that are averaged, each begun and stopped by itself"},
+          {.name = "epochs",
+           .standard = epochs,
+           .low = 1,
+           .high = 10'000,
+           .meaning = "times that rows are drawn and learned from, at most"},
+          {.name = "epoch_rows", .standard = epoch_rows, .low = 1, .high = 1e8, .meaning = "rows drawn in an epoch, at most"},
+          {.name = "batch", .standard = 64, .low = 1, .high = 65'536, .meaning = "rows of a step"},
+          {.name = "rate",
+           .standard = rate,
+           .low = 1e-8,
+           .high = 1,
+           .search_low = rate / 3,
+           .search_high = rate * 3,
+           .logarithmic = true,
+           .meaning = "of learning (Adam), at the start; it falls along a cosine"},
+          {.name = "decay",
+           .standard = decay,
+           .low = 0,
+           .high = 10,
+           .search_low = decay / 10,
+           .search_high = decay * 10,
+           .logarithmic = true,
+           .meaning = "of weights, a step, in units of the rate"},
+          {.name = "held_out", .standard = 0.15, .low = 0, .high = 0.9, .meaning = "part of the engines by which a net is stopped"},
+          {.name = "patience",
+           .standard = 8,
+           .low = 1,
+           .high = 10'000,
+           .meaning = "epochs without a better one on those engines, after which it is stopped"}};
 }
 
 void read_network_parameters(const json::Value& merged, NetworkFit& fit) {
@@ -202,6 +206,7 @@ void read_network_parameters(const json::Value& merged, NetworkFit& fit) {
   fit.rate = number(merged, "rate");
   fit.decay = number(merged, "decay");
   fit.held_out = number(merged, "held_out");
+  fit.patience = count(merged, "patience");
 }
 
 Result<model::Regressor> fit_network(const TrainingSet& set, const FitOptions& options, const NetworkFit& how,
