@@ -99,6 +99,20 @@ test('a configuration file gives the options, and a wrong name or value in it is
   await refused(['hub', '--config', path.join(dir, 'none.toml')], /none\.toml/);
 });
 
+test('every command of the workbench has help with an example, and --json', async () => {
+  for (const command of ['data', 'experiments', 'models']) {
+    const { stdout } = await run('nacelle', [command, '--help']);
+    const listed = stdout.slice(stdout.indexOf('Subcommands:')).split('\n\n')[0].split('\n').slice(1).map((line) => /^  ([a-z-]+) /.exec(line)?.[1]).filter(Boolean);
+    assert.ok(listed.length >= 4, `${command}: ${listed}`);
+    for (const name of listed) {
+      const help = await run('nacelle', [command, name, '--help']);
+      assert.match(help.stdout, new RegExp(`nacelle ${command} ${name} `), `${command} ${name}`);
+      assert.match(help.stdout, /--json/, `${command} ${name}`);
+      assert.match(help.stdout, /Example/i, `${command} ${name}`);
+    }
+  }
+});
+
 test('every command has help with an example', async () => {
   const root = await run('nacelle', ['--help']);
   assert.equal(root.code, 0);

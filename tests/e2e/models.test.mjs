@@ -6,7 +6,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import zlib from 'node:zlib';
 import ort from 'onnxruntime-node';
-import { dataFolder, folder, run } from './harness.mjs';
+import { Hub, dataFolder, folder, run } from './harness.mjs';
 
 async function ok(args) {
   const result = await run('nacelle', args);
@@ -234,4 +234,34 @@ test('the registry: import, aliases, notes, stages, lineage, difference, and wha
   await refused(['models', 'export', 'rul:3', '--out', path.join(dir, 'x'), '--format', 'pmml', ...bench], /expected onnx/);
   await refused(['models', 'export', 'rul:3', '--out', path.join(dir, 'x'), '--readings', ...bench], /fused channels/);
   assert.equal((await json(['models', 'list', ...bench])).models.length, 2);
+});
+
+test('a deployed version is not deleted until its device is retired', async (t) => {
+  const dir = folder(t);
+  const bench = ['--workbench', path.join(dir, 'w')];
+  const hub = await Hub.start(t, path.join(dir, 'hub'));
+  await hub.createDevice('edge-1', { capabilities: { iotEdge: true } });
+  const file = path.join(dir, 'theirs.json');
+  for (const base of ['5E-1', '7E0', '9E0']) {
+    writeFileSync(file, JSON.stringify(xgboost).replace(/"base_score":"[^"]*"/, `"base_score":"${base}"`));
+    await ok(['models', 'import', 'rul', '--from', file, '--features', 'Sensor2,Sensor3', ...bench]);
+  }
+  const manifest = new URL('../../examples/manifests/turbofan.json', import.meta.url).pathname;
+  const given = await json(['deploy', '--device', 'edge-1', '--manifest', manifest, '--model', 'rul:2', '--hub', path.join(dir, 'hub'), ...bench]);
+  assert.equal(given.model.module, 'turbofanRulClassifier');
+  const registered = async (version) => (await json(['models', 'show', version, ...bench])).registered;
+  const takeAliases = async (version) => {
+    for (const alias of (await registered(version)).aliases) await ok(['models', 'alias', 'rul', alias, '--remove', ...bench]);
+  };
+  await takeAliases('rul:2');
+  assert.deepEqual((await registered('rul:2')).deployedTo, ['edge-1/turbofanRulClassifier']);
+  await refused(['models', 'delete', 'rul:2', ...bench], /edge-1/);
+  // Another model for the same module takes the mark with it.
+  await ok(['deploy', '--device', 'edge-1', '--model', 'rul:3', '--hub', path.join(dir, 'hub'), ...bench]);
+  assert.deepEqual(await json(['models', 'delete', 'rul:2', ...bench]), { deleted: 'rul:2' });
+  await takeAliases('rul:3');
+  await refused(['models', 'delete', 'rul:3', ...bench], /edge-1/);
+  await ok(['models', 'retire', 'edge-1', ...bench]);
+  assert.deepEqual(await json(['models', 'delete', 'rul:3', ...bench]), { deleted: 'rul:3' });
+  assert.deepEqual((await json(['models', 'list', ...bench])).models.map(({ version }) => version), [1]);
 });

@@ -151,7 +151,7 @@ void add_deploy(CLI::App& root, Outcome& outcome) {
   command->add_option("--module", settings->module, "the module that gets the model (default: the one that runs rul-classifier)");
   command->add_option("--workbench", settings->workbench, "folder of the model registry");
   command->add_flag("--json", settings->json, "one line of JSON");
-  command->footer("Example:\n  nacelle deploy --device edge-1 --manifest examples/turbofan/manifest.json --model turbofan-rul:3");
+  command->footer("Example:\n  nacelle deploy --device edge-1 --manifest examples/manifests/turbofan.json --model turbofan-rul:3");
   command->callback(
       [&outcome, settings] { outcome.take(with_hub(settings->hub, [&](HubClient& hub) { return deploy(hub, settings); })); });
 }
