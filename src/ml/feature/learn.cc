@@ -239,6 +239,11 @@ Result<Pipeline> Pipeline::learn(const Recipe& recipe, const TrainingRows& rows)
     for (Eigen::Index k = 0; k < kept; ++k) tables->fusion.push_back(directions(d, k));
   tables->channels = static_cast<std::size_t>(directions.rows()) + 1;
   tables->complete();
+  if (recipe.life_fits > 0) {
+    const Pipeline without(std::make_shared<Tables>(*tables));
+    TRY(learn_fits(without, rows, *tables));
+    tables->complete();
+  }
   if (tables->feature_names.size() > max_features)
     return fail(Fault::invalid_input, fmt::format("feature recipe: it makes {} features, above the limit of {}",
                                                   tables->feature_names.size(), max_features));

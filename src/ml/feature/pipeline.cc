@@ -22,11 +22,22 @@ double power(double rate, std::int64_t times) {
   return result;
 }
 
+constexpr std::size_t max_fit_terms = max_features + max_fit_curved * (max_fit_curved + 1) / 2;
+
 void take_in(const Pipeline::Tables& tables, std::int64_t cycle, std::span<const double> values, EngineState::Data& state);
 std::int64_t begin_count(EngineState::Data& state, std::int64_t cycle);
 void write_row(const Pipeline::Tables& tables, const EngineState::Data& state, float* row);
 
 }  // namespace
+
+void write_fit_terms(const Pipeline::Tables& tables, const float* row, double* terms) {
+  for (std::size_t f = 0; f < tables.fit_inputs; ++f)
+    terms[f] = std::clamp((static_cast<double>(row[f]) - tables.fit_centre[f]) * tables.fit_scale[f], -max_fit_z, max_fit_z);
+  double* product = terms + tables.fit_inputs;
+  for (std::size_t a = 0; a < tables.fit_curved.size(); ++a)
+    for (std::size_t b = a; b < tables.fit_curved.size(); ++b)
+      *product++ = terms[tables.fit_curved[a]] * terms[tables.fit_curved[b]];
+}
 
 std::size_t Pipeline::Tables::regime_of(const double* settings) const {
   std::size_t nearest = 0;
@@ -211,6 +222,20 @@ void write_sequence(const Pipeline::Tables& tables, const EngineState::Data& sta
   }
 }
 
+/// The fits of the features that stand before them in the row.
+void write_fits(const Pipeline::Tables& tables, float* row) {
+  std::array<double, max_fit_terms> terms;
+  write_fit_terms(tables, row, terms.data());
+  const std::size_t count = tables.fit_terms();
+  for (std::size_t fit = 0; fit < tables.fit_base.size(); ++fit) {
+    const double* weight = &tables.fit_weight[fit * count];
+    // Four sums side by side, whose order is fixed: one would wait for itself.
+    std::array<double, 4> sums{tables.fit_base[fit], 0, 0, 0};
+    for (std::size_t t = 0; t < count; ++t) sums[t % 4] += weight[t] * terms[t];
+    row[tables.fit_inputs + fit] = static_cast<float>((sums[0] + sums[1]) + (sums[2] + sums[3]));
+  }
+}
+
 void write_row(const Pipeline::Tables& tables, const EngineState::Data& state, float* row) {
   if (tables.recipe.identity) {
     for (const double value : state.held_z) *row++ = static_cast<float>(value);
@@ -252,6 +277,7 @@ void write_row(const Pipeline::Tables& tables, const EngineState::Data& state, f
   if (tables.recipe.history_length) *tail++ = static_cast<float>(state.last_cycle - state.first_cycle + 1);
   const Joined joined = !state.counted ? Joined::count_unknown : state.first_cycle > 1 ? Joined::late : Joined::new_engine;
   if (tables.recipe.joined) *tail++ = static_cast<float>(joined);
+  if (!tables.fit_base.empty()) write_fits(tables, row);
 }
 
 }  // namespace

@@ -46,6 +46,14 @@ Row step(EngineState& state, const Reading& reading) {
   return row;
 }
 
+/// The value of the feature of that name.
+float at(const Pipeline& of, const Row& row, std::string_view name) {
+  const auto& names = of.feature_names();
+  const auto found = std::find(names.begin(), names.end(), name);
+  EXPECT_NE(found, names.end()) << name;
+  return row[static_cast<std::size_t>(found - names.begin())];
+}
+
 bool same_bits(const Row& a, const Row& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
@@ -64,8 +72,8 @@ TEST(Recipe, reads_back_from_its_json_and_refuses_what_it_does_not_know) {
   }
 }
 
-TEST(Pipeline, recipe_a_has_63_features_of_the_sensors_that_move) {
-  EXPECT_EQ(pipeline().feature_count(), 63u);
+TEST(Pipeline, recipe_a_has_67_features_of_the_sensors_that_move) {
+  EXPECT_EQ(pipeline().feature_count(), 67u);
   EXPECT_EQ(pipeline().input_names().size(), 24u);
   EXPECT_EQ(pipeline().input_names()[3], "Sensor1");
   EXPECT_FALSE(pipeline().needs_cycle());
@@ -111,10 +119,11 @@ TEST(Pipeline, windows_hold_what_their_names_say) {
   const auto& names = small.feature_names();
   EXPECT_EQ(names[0], "health.mean5");
   EXPECT_EQ(names[block], "drift1.mean5");
-  EXPECT_EQ(names[names.size() - 3], "cycle");
-  EXPECT_EQ(names[names.size() - 2], "history");
-  EXPECT_EQ(names.back(), joined_feature);
-  EXPECT_EQ(row[names.size() - 3], 12.0f);
+  EXPECT_EQ(names[4 * block], "cycle");
+  EXPECT_EQ(names[4 * block + 1], "history");
+  EXPECT_EQ(names[4 * block + 2], joined_feature);
+  EXPECT_EQ(names.back(), "life.4");
+  EXPECT_EQ(row[4 * block], 12.0f);
   double mean = 0;
   for (std::size_t i = 7; i < 12; ++i) mean += last[i] / 5;
   EXPECT_NEAR(row[0], mean, 1e-4 * std::abs(mean) + 1e-6);
@@ -151,15 +160,47 @@ TEST(Pipeline, a_sequence_is_the_past_in_stretches_and_before_it_the_first_one) 
   EXPECT_FALSE(Recipe::from_json(*json::parse(R"({"sequence_steps":41,"sequence_stride":5})")));
 }
 
+TEST(Pipeline, fitted_lives_follow_the_life_up_to_their_caps_and_need_no_sequence) {
+  const auto life = [](const Pipeline& of, std::size_t row) {
+    EngineState state;
+    Row features(of.feature_count());
+    for (std::size_t r = 0; r <= row; ++r) EXPECT_TRUE(of.step(state, {fleet().cycle[r], fleet().row(r)}, features));
+    return features;
+  };
+  const dataset::EngineRows& engine = fleet().engines[0];
+  const std::size_t old = engine.end - 5, young = engine.begin + 30;
+  const Row at_end = life(pipeline(), old), at_start = life(pipeline(), young);
+  for (const auto& [name, cap] : {std::pair("life.1", 31.25f), std::pair("life.2", 62.5f), std::pair("life.4", 125.0f)}) {
+    EXPECT_NEAR(at(pipeline(), at_start, name), cap, 0.3f * cap) << name;
+    EXPECT_LT(at(pipeline(), at_end, name), 0.5f * cap) << name;
+  }
+  // Asking for a sequence adds features and leaves the fits as they were.
+  Recipe recipe;
+  recipe.sequence_steps = 4;
+  const Pipeline with = learned(fleet(), recipe);
+  EXPECT_NEAR(at(with, life(with, old), "life.4"), at(pipeline(), at_end, "life.4"), 1e-3f);
+  // Saved before there were such features, a pipeline has none.
+  json::Value document = pipeline().to_json();
+  document.as_object().find("recipe")->as_object().erase("life_fits");
+  EXPECT_EQ(Pipeline::from_json(document)->feature_count(), 63u);
+  for (const char* damaged : {"[3,2]", "[900]", "[-1]", "7"}) {
+    document = pipeline().to_json();
+    document.as_object().set("fit_curved", *json::parse(damaged));
+    const auto refused = Pipeline::from_json(document);
+    ASSERT_FALSE(refused) << damaged;
+    EXPECT_EQ(refused.error().fault, Fault::corrupt);
+  }
+}
+
 TEST(Pipeline, an_engine_that_joins_late_has_a_short_history_and_its_own_count) {
   EngineState state;
   step(state, {101, fleet().row(0)});
   const Row row = step(state, {104, fleet().row(1)});
-  EXPECT_EQ(row[row.size() - 3], 104.0f);
-  EXPECT_EQ(row[row.size() - 2], 4.0f);
-  EXPECT_EQ(row.back(), static_cast<float>(Joined::late));
+  EXPECT_EQ(at(pipeline(), row, "cycle"), 104.0f);
+  EXPECT_EQ(at(pipeline(), row, "history"), 4.0f);
+  EXPECT_EQ(at(pipeline(), row, joined_feature), static_cast<float>(Joined::late));
   EngineState young;
-  EXPECT_EQ(step(young, {1, fleet().row(0)}).back(), static_cast<float>(Joined::new_engine));
+  EXPECT_EQ(at(pipeline(), step(young, {1, fleet().row(0)}), joined_feature), static_cast<float>(Joined::new_engine));
 }
 
 TEST(Pipeline, an_engine_that_never_tells_its_cycle_is_counted_from_where_it_was_first_seen) {
@@ -167,15 +208,15 @@ TEST(Pipeline, an_engine_that_never_tells_its_cycle_is_counted_from_where_it_was
   step(state, {0, fleet().row(0)});
   const Row row = step(state, {0, fleet().row(1)});
   EXPECT_FALSE(state.count_known());
-  EXPECT_EQ(row[row.size() - 3], 2.0f);
-  EXPECT_EQ(row.back(), static_cast<float>(Joined::count_unknown));
+  EXPECT_EQ(at(pipeline(), row, "cycle"), 2.0f);
+  EXPECT_EQ(at(pipeline(), row, joined_feature), static_cast<float>(Joined::count_unknown));
   const auto restored = EngineState::parse(state.serialise(pipeline()), pipeline());
   ASSERT_TRUE(restored) << restored.error().message;
   EXPECT_FALSE(restored->count_known());
   // A count that is lower than what was seen has begun again somewhere, and tells nothing.
   const Row after = step(state, {1, fleet().row(2)});
-  EXPECT_EQ(after[after.size() - 2], 3.0f);
-  EXPECT_EQ(after.back(), static_cast<float>(Joined::count_unknown));
+  EXPECT_EQ(at(pipeline(), after, "history"), 3.0f);
+  EXPECT_EQ(at(pipeline(), after, joined_feature), static_cast<float>(Joined::count_unknown));
 }
 
 TEST(Pipeline, without_the_feature_a_reading_must_tell_its_cycle) {

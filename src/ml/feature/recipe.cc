@@ -158,6 +158,7 @@ Result<Recipe> Recipe::from_json(const json::Value& document) {
   TRY(read_size(document, "sequence_stride", recipe.sequence_stride, 1, longest_window));
   if (recipe.sequence_steps * recipe.sequence_stride > static_cast<std::size_t>(longest_window))
     return wrong("sequence_steps", fmt::format("at most {} cycles in all", longest_window));
+  TRY(read_size(document, "life_fits", recipe.life_fits, 0, 16));
   TRY_LET(recipe.cycle_count, json::get_bool_or(document, "cycle_count", recipe.cycle_count, where));
   TRY_LET(recipe.history_length, json::get_bool_or(document, "history_length", recipe.history_length, where));
   TRY_LET(recipe.estimate_silent, json::get_bool_or(document, "estimate_silent", recipe.estimate_silent, where));
@@ -185,6 +186,7 @@ json::Value Recipe::to_json() const {
                       {"slope_windows", to_array(slope_windows)},
                       {"spread_windows", to_array(spread_windows)},
                       {"ewma_rates", to_array(ewma_rates)},
+                      {"life_fits", life_fits},
                       {"cycle_count", cycle_count},
                       {"history_length", history_length},
                       {"estimate_silent", estimate_silent},

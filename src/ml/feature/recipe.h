@@ -42,6 +42,9 @@ struct Recipe {
   /// What sequence models read: each channel's mean over `sequence_stride` cycles, so many times, back from the newest.
   std::size_t sequence_steps = 0;
   std::size_t sequence_stride = 5;
+  /// So many ridge regressions of life on the other features, and on products of some, are features, too: each of the life capped
+  /// at an even part of rul_cap. Trees cut one feature at a time and are slow to find such sums (docs/decisions/0274).
+  std::size_t life_fits = 4;
   bool cycle_count = true;
   bool history_length = true;   ///< cycles since the engine was first seen: it may have joined the fleet late
   bool estimate_silent = true;  ///< a silent or stuck sensor is told by the others; else its last z-score is held

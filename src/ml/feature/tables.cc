@@ -44,8 +44,29 @@ void Pipeline::Tables::complete() {
   if (recipe.cycle_count) feature_names.push_back("cycle");
   if (recipe.history_length) feature_names.push_back("history");
   if (recipe.joined) feature_names.emplace_back(joined_feature);
+  fit_inputs = feature_names.size();
+  for (std::size_t fit = 0; fit < fit_base.size(); ++fit) feature_names.push_back(fmt::format("life.{}", fit + 1));
 
   identify();
+}
+
+/// Of the first three channels: means over short, middling and long windows, the slope over a middling one, of the health index
+/// over the longest, too; and the cycle.
+void Pipeline::Tables::choose_curved() {
+  const std::size_t means = recipe.mean_windows.size(), slopes = recipe.slope_windows.size();
+  fit_curved.clear();
+  for (std::size_t c = 0; c < std::min<std::size_t>(channels, 3); ++c) {
+    const std::size_t begin = c * block;
+    if (means > 0)
+      for (const std::size_t at : {means / 5, means / 2, means - 1}) fit_curved.push_back(begin + at);
+    if (slopes > 0) fit_curved.push_back(begin + means + slopes / 2);
+    if (slopes > 0 && c == 0) fit_curved.push_back(begin + means + slopes - 1);
+  }
+  if (recipe.cycle_count)
+    fit_curved.push_back(
+        static_cast<std::size_t>(std::find(feature_names.begin(), feature_names.end(), "cycle") - feature_names.begin()));
+  std::sort(fit_curved.begin(), fit_curved.end());
+  fit_curved.erase(std::unique(fit_curved.begin(), fit_curved.end()), fit_curved.end());
 }
 
 void Pipeline::Tables::identify() {
@@ -81,6 +102,15 @@ json::Value Pipeline::Tables::to_json() const {
     object.set("coupling", matrix(coupling, kept.size()));
     object.set("longest_run", matrix(longest_run, kept.size()));
   }
+  if (!fit_base.empty()) {
+    object.set("fit_centre", matrix(fit_centre, fit_inputs));
+    object.set("fit_scale", matrix(fit_scale, fit_inputs));
+    json::Array curved;
+    for (const std::size_t f : fit_curved) curved.emplace_back(f);
+    object.set("fit_curved", std::move(curved));
+    object.set("fit_weight", matrix(fit_weight, fit_terms()));
+    object.set("fit_base", matrix(fit_base, fit_base.size()));
+  }
   return object;
 }
 
@@ -111,6 +141,22 @@ Result<std::vector<double>> read_matrix(const json::Value& document, std::string
   return values;
 }
 
+/// Indices below `width`, ascending.
+Result<std::vector<std::size_t>> read_curved(const json::Value& document, std::size_t width) {
+  constexpr std::string_view key = "fit_curved";
+  const json::Value* found = document.find(key);
+  if (!found || !found->is_array() || found->as_array().size() > max_fit_curved)
+    return corrupt(key, fmt::format("at most {} features", max_fit_curved));
+  std::vector<std::size_t> curved;
+  for (const json::Value& item : found->as_array()) {
+    const bool fits = item.is_integer() && item.as_integer() >= 0 && item.as_integer() < static_cast<std::int64_t>(width);
+    if (!fits || (!curved.empty() && static_cast<std::size_t>(item.as_integer()) <= curved.back()))
+      return corrupt(key, fmt::format("ascending whole numbers below {}", width));
+    curved.push_back(static_cast<std::size_t>(item.as_integer()));
+  }
+  return curved;
+}
+
 }  // namespace
 
 Result<Pipeline> Pipeline::from_json(const json::Value& document) {
@@ -124,6 +170,7 @@ Result<Pipeline> Pipeline::from_json(const json::Value& document) {
   // Made before there were such members: as they worked then.
   if (!declared->find("joined")) tables->recipe.joined = false;
   if (!declared->find("estimate_silent")) tables->recipe.estimate_silent = false;
+  if (!declared->find("life_fits")) tables->recipe.life_fits = 0;
 
   const json::Value* regimes = document.find("regimes");
   if (!regimes || !regimes->is_integer() || regimes->as_integer() < 1 || regimes->as_integer() > 256)
@@ -152,6 +199,15 @@ Result<Pipeline> Pipeline::from_json(const json::Value& document) {
     TRY_LET(tables->longest_run, read_matrix(document, "longest_run", 1, 0, width));
   }
   tables->complete();
+  if (const std::size_t fits = tables->recipe.life_fits; fits > 0) {
+    const std::size_t width = tables->fit_inputs;
+    TRY_LET(tables->fit_centre, read_matrix(document, "fit_centre", 1, 0, width));
+    TRY_LET(tables->fit_scale, read_matrix(document, "fit_scale", 1, 0, width));
+    TRY_LET(tables->fit_curved, read_curved(document, width));
+    TRY_LET(tables->fit_weight, read_matrix(document, "fit_weight", fits, 0, tables->fit_terms()));
+    TRY_LET(tables->fit_base, read_matrix(document, "fit_base", 1, 0, fits));
+    tables->complete();
+  }
   if (tables->feature_names.size() > max_features) return corrupt("recipe", fmt::format("at most {} features", max_features));
   return Pipeline(std::move(tables));
 }

@@ -134,6 +134,37 @@ Result<std::string> write_feature(GraphWriter& graph, const Parts& parts, std::s
   return graph.add("Sqrt", {graph.add("Max", {variance, graph.constant(0)})});
 }
 
+/// The ridge regressions on the features `before` them, [1, fits] as float32.
+Result<std::string> write_fits(GraphWriter& graph, const feature::Pipeline& pipeline, const std::string& before) {
+  const json::Value tables = pipeline.to_json();
+  TRY_LET(const auto centre, matrix(tables, "fit_centre"));
+  TRY_LET(const auto scale, matrix(tables, "fit_scale"));
+  TRY_LET(const auto weight, matrix(tables, "fit_weight"));
+  TRY_LET(const auto base, matrix(tables, "fit_base"));
+  const json::Value* curved = tables.find("fit_curved");
+  if (!curved || !curved->is_array()) return cannot("the pipeline has no fit_curved");
+  const std::int64_t inputs = size(centre.size()), fits = size(base.size()), terms = size(weight.size()) / fits;
+  const std::string apart = graph.add("Sub", {graph.cast(before, Element::float64), graph.constant({1, inputs}, centre)});
+  constexpr double max_fit_z = 4;  // ml/feature/detail/tables.h
+  std::string z = graph.add("Clip", {graph.add("Mul", {apart, graph.constant({1, inputs}, scale)}), graph.constant(-max_fit_z),
+                                     graph.constant(max_fit_z)});
+  std::vector<std::int64_t> first, second;
+  for (std::size_t a = 0; a < curved->as_array().size(); ++a)
+    for (std::size_t b = a; b < curved->as_array().size(); ++b) {
+      first.push_back(curved->as_array()[a].as_integer());
+      second.push_back(curved->as_array()[b].as_integer());
+    }
+  if (!first.empty())
+    z = graph.concat({z, graph.add("Mul", {graph.gather(z, graph.indices(first), 1), graph.gather(z, graph.indices(second), 1)})},
+                     1);
+  std::vector<double> turned(weight.size());
+  for (std::int64_t fit = 0; fit < fits; ++fit)
+    for (std::int64_t t = 0; t < terms; ++t)
+      turned[static_cast<std::size_t>(t * fits + fit)] = weight[static_cast<std::size_t>(fit * terms + t)];
+  const std::string sums = graph.add("MatMul", {z, graph.constant({terms, fits}, turned)});
+  return graph.cast(graph.add("Add", {sums, graph.constant({1, fits}, base)}), Element::float32);
+}
+
 }  // namespace
 
 Result<onnx::Model> write_onnx_readings(const Artifact& artifact) {
@@ -160,7 +191,7 @@ Result<onnx::Model> write_onnx_readings(const Artifact& artifact) {
   const std::string by_channel =
       graph.add("Transpose", {graph.concat(block, 0)}, {Attribute::of("perm", std::vector<std::int64_t>{1, 0})});
   std::vector<std::string> row = {graph.add("Reshape", {by_channel, graph.indices({1, size(channels * block.size())})})};
-  for (; f < names.size(); ++f) {
+  for (; f < names.size() && !names[f].starts_with("life."); ++f) {
     if (names[f] == "cycle")
       row.push_back(parts.last);
     else if (names[f] == "history")
@@ -171,7 +202,14 @@ Result<onnx::Model> write_onnx_readings(const Artifact& artifact) {
       return cannot(fmt::format("the feature '{}' is not expressed", names[f]));
   }
   const std::string whole = row.size() == 1 ? row[0] : graph.concat(row, 1);
-  graph.add("Cast", {whole}, {Attribute::of("to", static_cast<std::int64_t>(Element::float32))}, "features");
+  const auto as_float = Attribute::of("to", static_cast<std::int64_t>(Element::float32));
+  if (f == names.size()) {
+    graph.add("Cast", {whole}, {as_float}, "features");
+  } else {
+    const std::string before = graph.cast(whole, Element::float32);
+    TRY_LET(const std::string fits, write_fits(graph, pipeline, before));
+    graph.add("Concat", {before, fits}, {Attribute::of("axis", std::int64_t{1})}, "features");
+  }
   TRY_LET(const Element type, append_model(model, artifact, "features"));
   model.graph.outputs = {{.name = "rul", .type = type, .dims = {1, 1}},
                          {.name = "features", .type = Element::float32, .dims = {1, size(names.size())}}};

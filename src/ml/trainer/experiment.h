@@ -96,7 +96,7 @@ CrossValidation combine(std::vector<JudgedFold> folds, const Plan& plan);
 
 Result<CrossValidation> cross_validate(const dataset::FleetTable& table, const Plan& plan);
 
-/// Residual quantiles of `cuts` in five bins of the prediction.
+/// Residual quantiles of `cuts` by prediction: the narrowest intervals that hold `coverage` of further engines' cuts.
 model::ConformalBins learn_intervals(const std::vector<Cut>& cuts, double cap, double coverage);
 
 /// Trains on all engines. Intervals and the metrics in the provenance come from `judged`.

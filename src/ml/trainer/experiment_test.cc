@@ -207,6 +207,30 @@ TEST(Intervals, hold_what_they_promise_and_spend_no_width_where_the_cap_ends_the
   EXPECT_TRUE(learn_intervals({}, 125, 0.9).low.empty());
 }
 
+TEST(Intervals, spend_width_where_a_little_holds_more_and_keep_the_promise_over_all) {
+  dataset::Seeded random(11);
+  std::vector<Cut> cuts, others;
+  for (std::size_t i = 0; i < 8000; ++i) {
+    const double truth = 150 * random.uniform();
+    const double spread = truth < 50 ? 2 : 20;  // near failure little is needed
+    const double predicted = std::clamp(std::min(truth, 125.0) + spread * random.normal(), 0.0, 125.0);
+    (i % 2 ? cuts : others).push_back({.engine = i, .row = 0, .truth = truth, .predicted = predicted});
+  }
+  const model::ConformalBins bins = learn_intervals(cuts, 125, 0.9);
+  double inside = 0, near = 0, near_inside = 0;
+  for (const Cut& cut : others) {
+    const std::size_t bin = bins.bin_of(cut.predicted);
+    const double truth = std::min(cut.truth, 125.0);
+    const bool held = truth >= std::clamp(cut.predicted + bins.low[bin], 0.0, 125.0) &&
+                      truth <= std::clamp(cut.predicted + bins.high[bin], 0.0, 125.0);
+    inside += held;
+    near += cut.truth < 25;
+    near_inside += held && cut.truth < 25;
+  }
+  EXPECT_NEAR(inside / static_cast<double>(others.size()), 0.9, 0.02);
+  EXPECT_GT(near_inside / near, 0.925);
+}
+
 TEST(Train, beats_the_naive_floor_and_the_line_by_far) {
   const FleetTable table = training_fleet();
   const auto trees = cross_validate(table, quick());

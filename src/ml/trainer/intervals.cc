@@ -1,4 +1,4 @@
-// Prediction intervals from what a model got wrong about engines that it had not seen. Why so: docs/decisions/0271.
+// Prediction intervals from what a model got wrong about engines that it had not seen. Why so: docs/decisions/0275.
 
 #include <algorithm>
 #include <cmath>
@@ -9,15 +9,23 @@ namespace nacelle::trainer {
 
 namespace {
 
-constexpr std::size_t bin_count = 8;
-constexpr std::size_t min_in_bin = 20;
-/// The error that is allowed in all is shared out between the two sides in so many steps, and the narrowest is taken.
+/// Cells of the prediction, each with offsets of its own, learned from all residuals by a Gaussian of the predictions' distance.
+constexpr std::size_t cells = 25;
+constexpr double kernel_width = 0.064;  ///< as a part of the cap: 8 cycles of 125
+constexpr double least_weight = 1e-3;   ///< of a residual; what weighs less is left out
+constexpr double enough_weight = 20;    ///< in a cell; where there is less, the Gaussian is widened
+/// A cell may be covered less or more often than asked, within these shares of the error that is allowed, if the mean over all is
+/// kept.
+constexpr double most_error = 1.2, least_error = 0.5;
+constexpr std::size_t level_steps = 8;
+/// The error that is allowed in a cell is shared out between the two sides in so many steps, and the narrowest is taken.
 constexpr std::size_t share_steps = 10;
 
 struct Residual {
   std::size_t engine;
   double predicted;
-  double value;  ///< capped truth less predicted
+  double value;       ///< capped truth less predicted
+  double weight = 1;  ///< in a cell
 };
 
 struct Offsets {
@@ -25,39 +33,86 @@ struct Offsets {
   double high = 0;
 };
 
-/// The finite-sample rank of split conformal prediction, ceil((n + 1)(1 - a)), as an index into n sorted values.
-std::size_t rank_of(std::size_t n, double part) {
-  const auto count = static_cast<double>(n);
-  return static_cast<std::size_t>(std::clamp(std::ceil((count + 1) * part), 1.0, count)) - 1;
+/// How wide they are around a prediction, cut at 0 and the cap: what lies beyond costs nothing.
+double width_at(const Offsets& offsets, double predicted, double cap) {
+  return std::clamp(predicted + offsets.high, 0.0, cap) - std::clamp(predicted + offsets.low, 0.0, cap);
 }
 
-/// What is to be covered of n engines' cuts so that a further engine is covered as often as asked: engines are exchangeable, the
-/// cuts of one are not, so that the finite-sample correction (n + 1) / n of split conformal prediction counts engines.
-double corrected(const std::vector<Residual>& residuals, double coverage) {
-  std::vector<std::size_t> engines;
-  for (const Residual& residual : residuals) engines.push_back(residual.engine);
-  std::sort(engines.begin(), engines.end());
-  const auto n = static_cast<double>(std::unique(engines.begin(), engines.end()) - engines.begin());
-  return std::min(coverage * (n + 1) / n, (1 + coverage) / 2);
+/// The residuals of a cell, weighted, by value.
+std::vector<Residual> around(const std::vector<Residual>& all, double centre, double cap) {
+  for (double width = kernel_width * cap;; width *= 2) {
+    std::vector<Residual> near;
+    double sum = 0;
+    for (Residual residual : all) {
+      const double apart = (residual.predicted - centre) / width;
+      residual.weight = std::exp(-0.5 * apart * apart);
+      if (residual.weight < least_weight) continue;
+      sum += residual.weight;
+      near.push_back(residual);
+    }
+    if (sum >= enough_weight || width > 4 * cap) {
+      if (near.empty()) return all;
+      return near;
+    }
+  }
 }
 
-/// The narrowest on average, once cut at 0 and the cap: there what lies beyond costs nothing, so the error goes to the other side.
-Offsets narrowest(const std::vector<Residual>& residuals, double cap, double coverage) {
-  std::vector<double> sorted;
-  for (const Residual& residual : residuals) sorted.push_back(residual.value);
-  std::sort(sorted.begin(), sorted.end());
-  const std::size_t n = sorted.size();
+/// The narrowest on average that cover `coverage` of the weight of `sorted`.
+Offsets narrowest(const std::vector<Residual>& sorted, double cap, double coverage) {
+  std::vector<double> up_to;
+  double sum = 0;
+  for (const Residual& residual : sorted) up_to.push_back(sum += residual.weight);
+  const auto quantile = [&](double part) {  // the least value up to which `part` of the weight lies
+    const auto at = std::lower_bound(up_to.begin(), up_to.end(), part * sum * (1 - 1e-12)) - up_to.begin();
+    return sorted[std::min(static_cast<std::size_t>(at), sorted.size() - 1)].value;
+  };
   Offsets best;
   double least = 0;
   for (std::size_t step = 0; step <= share_steps; ++step) {
     const double below = (1 - coverage) * static_cast<double>(step) / share_steps;
-    const Offsets offsets{.low = sorted[n - 1 - rank_of(n, 1 - below)], .high = sorted[rank_of(n, coverage + below)]};
+    const Offsets offsets{.low = quantile(below), .high = quantile(coverage + below)};
     double width = 0;
-    for (const Residual& residual : residuals)
-      width += std::clamp(residual.predicted + offsets.high, 0.0, cap) - std::clamp(residual.predicted + offsets.low, 0.0, cap);
+    for (const Residual& residual : sorted) width += residual.weight * width_at(offsets, residual.predicted, cap);
     if (step == 0 || width < least) least = width, best = offsets;
   }
   return best;
+}
+
+/// A cell's offsets at one level of coverage, and what they cost there.
+struct Choice {
+  double level = 0;
+  Offsets offsets;
+  double width = 0;  ///< summed over the cell's cuts
+};
+struct Cell {
+  std::vector<Choice> choices;
+  double count = 1e-9;  ///< cuts in it: one without any takes the widest choice
+};
+
+/// The choices that cost least at a price of what is covered.
+std::vector<Choice> choose(const std::vector<Cell>& all, double price) {
+  std::vector<Choice> chosen;
+  for (const Cell& cell : all)
+    chosen.push_back(*std::min_element(cell.choices.begin(), cell.choices.end(), [&](const Choice& a, const Choice& b) {
+      return a.width - price * a.level * cell.count < b.width - price * b.level * cell.count;
+    }));
+  return chosen;
+}
+
+double covered_by(const std::vector<Cell>& all, const std::vector<Choice>& chosen) {
+  double covered = 0, count = 0;
+  for (std::size_t c = 0; c < all.size(); ++c) covered += chosen[c].level * all[c].count, count += all[c].count;
+  return covered / count;
+}
+
+/// What is to be covered of n engines' cuts so that a further engine is covered as often as asked: engines are exchangeable, the
+/// cuts of one are not, so that the finite-sample correction (n + 1) / n of split conformal prediction counts engines.
+double corrected(const std::vector<Cut>& cuts, double coverage) {
+  std::vector<std::size_t> engines;
+  for (const Cut& cut : cuts) engines.push_back(cut.engine);
+  std::sort(engines.begin(), engines.end());
+  const auto n = static_cast<double>(std::unique(engines.begin(), engines.end()) - engines.begin());
+  return std::min(coverage * (n + 1) / n, 1 - least_error * (1 - coverage));
 }
 
 }  // namespace
@@ -65,18 +120,34 @@ Offsets narrowest(const std::vector<Residual>& residuals, double cap, double cov
 model::ConformalBins learn_intervals(const std::vector<Cut>& cuts, double cap, double coverage) {
   model::ConformalBins bins{.coverage = coverage, .edges = {}, .low = {}, .high = {}};
   if (cuts.empty()) return bins;  // nobody was judged: no intervals
-  std::vector<Residual> all;
-  for (const Cut& cut : cuts) all.push_back({cut.engine, cut.predicted, std::min(cut.truth, cap) - cut.predicted});
-  std::stable_sort(all.begin(), all.end(), [](const Residual& a, const Residual& b) { return a.predicted < b.predicted; });
-  for (std::size_t b = 1; b < bin_count; ++b) bins.edges.push_back(cap * static_cast<double>(b) / bin_count);
-  for (std::size_t b = 0; b < bin_count; ++b) {
-    std::vector<Residual> inside;
-    for (const Residual& residual : all)
-      if (bins.bin_of(residual.predicted) == b) inside.push_back(residual);
-    const std::vector<Residual>& used = inside.size() < min_in_bin ? all : inside;  // too few to tell apart: all
-    const Offsets offsets = narrowest(used, cap, corrected(used, coverage));
-    bins.low.push_back(offsets.low);
-    bins.high.push_back(offsets.high);
+  std::vector<Residual> sorted;
+  for (const Cut& cut : cuts) sorted.push_back({cut.engine, cut.predicted, std::min(cut.truth, cap) - cut.predicted});
+  std::stable_sort(sorted.begin(), sorted.end(), [](const Residual& a, const Residual& b) { return a.value < b.value; });
+  for (std::size_t c = 1; c < cells; ++c) bins.edges.push_back(cap * static_cast<double>(c) / cells);
+  std::vector<Cell> all(cells);
+  for (std::size_t c = 0; c < cells; ++c) {
+    const std::vector<Residual> near = around(sorted, cap * (static_cast<double>(c) + 0.5) / cells, cap);
+    for (std::size_t step = 0; step < level_steps; ++step) {
+      const double part = static_cast<double>(step) / (level_steps - 1);
+      const double level = 1 - (1 - coverage) * (most_error + (least_error - most_error) * part);
+      all[c].choices.push_back({.level = level, .offsets = narrowest(near, cap, level), .width = 0});
+    }
+  }
+  for (const Residual& residual : sorted) {
+    Cell& cell = all[bins.bin_of(residual.predicted)];
+    cell.count += 1;
+    for (Choice& choice : cell.choices) choice.width += width_at(choice.offsets, residual.predicted, cap);
+  }
+  // The price of what is covered at which as much as asked is covered, by halving: in cycles of width.
+  const double wanted = corrected(cuts, coverage);
+  double low = 0, high = 1e3 * cap;
+  for (int halving = 0; halving < 60; ++halving) {
+    const double price = (low + high) / 2;
+    (covered_by(all, choose(all, price)) < wanted ? low : high) = price;
+  }
+  for (const Choice& choice : choose(all, high)) {
+    bins.low.push_back(choice.offsets.low);
+    bins.high.push_back(choice.offsets.high);
   }
   return bins;
 }

@@ -14,6 +14,9 @@ constexpr std::size_t max_settings = 16;
 constexpr std::int64_t max_cycle = 1'000'000'000;
 /// A z-score beyond this is a broken sensor, not wear; without the bound one glitch would rule 200 cycles of windows.
 constexpr double max_z = 10;
+/// A fit is made of what is usual: beyond so many standard deviations of a feature it goes no further.
+constexpr double max_fit_z = 4;
+constexpr std::size_t max_fit_curved = 40;
 
 /// What is written when the trailing window of `cycles` is complete. Positions are within a channel's block; -1: nothing.
 struct Window {
@@ -37,11 +40,20 @@ struct Pipeline::Tables {
   std::vector<double> coupling;
   std::vector<double> longest_run;  ///< [kept]: readings in a row that told the same value, at most; more: the sensor is stuck
 
+  // Ridge regressions on the terms of the features before them: z = (x - centre) * scale cut at max_fit_z, and the products of
+  // those in fit_curved. Empty: none.
+  std::vector<std::size_t> fit_curved;  ///< indices of features, ascending: their products are terms, too
+  std::vector<double> fit_centre;       ///< [fit_inputs]
+  std::vector<double> fit_scale;        ///< [fit_inputs]; 0: it is not read
+  std::vector<double> fit_weight;       ///< [fits][fit_terms()]
+  std::vector<double> fit_base;         ///< [fits]
+
   // Made of the above by complete().
   std::vector<std::string> input_names;
   std::vector<std::string> feature_names;
   std::vector<Window> windows;  ///< ascending
   std::size_t block = 0;        ///< features of a channel
+  std::size_t fit_inputs = 0;   ///< features before the fits
   std::size_t capacity = 1;     ///< rows a state holds: the longest window
   std::string hash;
   std::uint64_t id = 0;  ///< the first 8 bytes of the hash
@@ -49,9 +61,12 @@ struct Pipeline::Tables {
   std::vector<int> identity_input;  ///< recipe.identity: the reading's value that each feature is; -1: its cycle
 
   void complete();
+  void choose_curved();  ///< fit_curved
   void complete_identity();
   void identify();  ///< hash and id
   json::Value to_json() const;
+  /// Of a fit: each input, then the products of curved ones, each with itself and those after it.
+  std::size_t fit_terms() const { return fit_inputs + fit_curved.size() * (fit_curved.size() + 1) / 2; }
   std::size_t settings() const { return recipe.settings.size(); }
 
   /// The nearest set point, distances in units of tolerance; ties go to the more frequent.
@@ -77,6 +92,11 @@ struct EngineState::Data {
 
   Data(const Pipeline::Tables& tables);
 };
+
+/// The terms of the fits, [fit_terms()], from the features before them.
+void write_fit_terms(const Pipeline::Tables& tables, const float* row, double* terms);
+/// Learns the fits of `tables`, all else of which is learned; `without` is the pipeline without them. Fault::invalid_input.
+Result<> learn_fits(const Pipeline& without, const Pipeline::TrainingRows& rows, Pipeline::Tables& tables);
 
 /// Takes a reading in where the inputs are the features.
 void take_in_identity(const Pipeline::Tables& tables, std::int64_t cycle, std::span<const double> values, EngineState::Data& state);
