@@ -30,9 +30,9 @@ void write_row(const Pipeline::Tables& tables, const EngineState::Data& state, f
 
 }  // namespace
 
-void write_fit_terms(const Pipeline::Tables& tables, const float* row, double* terms) {
+void write_fit_terms(const Pipeline::Tables& tables, const Fits& fits, const float* row, double* terms) {
   for (std::size_t f = 0; f < tables.fit_inputs; ++f)
-    terms[f] = std::clamp((static_cast<double>(row[f]) - tables.fit_centre[f]) * tables.fit_scale[f], -max_fit_z, max_fit_z);
+    terms[f] = std::clamp((static_cast<double>(row[f]) - fits.centre[f]) * fits.scale[f], -max_fit_z, max_fit_z);
   double* product = terms + tables.fit_inputs;
   for (std::size_t a = 0; a < tables.fit_curved.size(); ++a)
     for (std::size_t b = a; b < tables.fit_curved.size(); ++b)
@@ -223,14 +223,15 @@ void write_sequence(const Pipeline::Tables& tables, const EngineState::Data& sta
 }
 
 /// The fits of the features that stand before them in the row.
-void write_fits(const Pipeline::Tables& tables, float* row) {
+void write_fits(const Pipeline::Tables& tables, Joined joined, float* row) {
+  const Fits& fits = joined == Joined::count_unknown ? tables.fits.back() : tables.fits.front();
   std::array<double, max_fit_terms> terms;
-  write_fit_terms(tables, row, terms.data());
+  write_fit_terms(tables, fits, row, terms.data());
   const std::size_t count = tables.fit_terms();
-  for (std::size_t fit = 0; fit < tables.fit_base.size(); ++fit) {
-    const double* weight = &tables.fit_weight[fit * count];
+  for (std::size_t fit = 0; fit < fits.base.size(); ++fit) {
+    const double* weight = &fits.weight[fit * count];
     // Four sums side by side, whose order is fixed: one would wait for itself.
-    std::array<double, 4> sums{tables.fit_base[fit], 0, 0, 0};
+    std::array<double, 4> sums{fits.base[fit], 0, 0, 0};
     for (std::size_t t = 0; t < count; ++t) sums[t % 4] += weight[t] * terms[t];
     row[tables.fit_inputs + fit] = static_cast<float>((sums[0] + sums[1]) + (sums[2] + sums[3]));
   }
@@ -277,7 +278,7 @@ void write_row(const Pipeline::Tables& tables, const EngineState::Data& state, f
   if (tables.recipe.history_length) *tail++ = static_cast<float>(state.last_cycle - state.first_cycle + 1);
   const Joined joined = !state.counted ? Joined::count_unknown : state.first_cycle > 1 ? Joined::late : Joined::new_engine;
   if (tables.recipe.joined) *tail++ = static_cast<float>(joined);
-  if (!tables.fit_base.empty()) write_fits(tables, row);
+  if (!tables.fits.empty()) write_fits(tables, joined, row);
 }
 
 }  // namespace

@@ -192,6 +192,20 @@ TEST(Pipeline, fitted_lives_follow_the_life_up_to_their_caps_and_need_no_sequenc
   }
 }
 
+TEST(Pipeline, an_engine_whose_count_is_unknown_has_fits_of_its_own) {
+  // A worn engine of which ten readings are known: taken for new, it would be told to live on.
+  const dataset::EngineRows& engine = fleet().engines[1];
+  EngineState unknown, begun_again;
+  Row as_unknown, as_new;
+  std::int64_t cycle = 0;
+  for (std::size_t row = engine.end - 12; row + 2 < engine.end; ++row) {
+    as_unknown = step(unknown, {0, fleet().row(row)});
+    as_new = step(begun_again, {++cycle, fleet().row(row)});
+  }
+  EXPECT_NE(at(pipeline(), as_unknown, "life.4"), at(pipeline(), as_new, "life.4"));
+  EXPECT_LT(at(pipeline(), as_unknown, "life.4"), 40.0f);
+}
+
 TEST(Pipeline, an_engine_that_joins_late_has_a_short_history_and_its_own_count) {
   EngineState state;
   step(state, {101, fleet().row(0)});

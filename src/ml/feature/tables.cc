@@ -45,13 +45,14 @@ void Pipeline::Tables::complete() {
   if (recipe.history_length) feature_names.push_back("history");
   if (recipe.joined) feature_names.emplace_back(joined_feature);
   fit_inputs = feature_names.size();
-  for (std::size_t fit = 0; fit < fit_base.size(); ++fit) feature_names.push_back(fmt::format("life.{}", fit + 1));
+  for (std::size_t fit = 0; fit < (fits.empty() ? 0 : recipe.life_fits); ++fit)
+    feature_names.push_back(fmt::format("life.{}", fit + 1));
 
   identify();
 }
 
 /// Of the first three channels: means over short, middling and long windows, the slope over a middling one, of the health index
-/// over the longest, too; and the cycle.
+/// over the longest, too; the cycle, and the length of the history.
 void Pipeline::Tables::choose_curved() {
   const std::size_t means = recipe.mean_windows.size(), slopes = recipe.slope_windows.size();
   fit_curved.clear();
@@ -62,9 +63,8 @@ void Pipeline::Tables::choose_curved() {
     if (slopes > 0) fit_curved.push_back(begin + means + slopes / 2);
     if (slopes > 0 && c == 0) fit_curved.push_back(begin + means + slopes - 1);
   }
-  if (recipe.cycle_count)
-    fit_curved.push_back(
-        static_cast<std::size_t>(std::find(feature_names.begin(), feature_names.end(), "cycle") - feature_names.begin()));
+  for (std::size_t f = channels * block; f < fit_inputs; ++f)
+    if (feature_names[f] == "cycle" || feature_names[f] == "history") fit_curved.push_back(f);
   std::sort(fit_curved.begin(), fit_curved.end());
   fit_curved.erase(std::unique(fit_curved.begin(), fit_curved.end()), fit_curved.end());
 }
@@ -102,14 +102,16 @@ json::Value Pipeline::Tables::to_json() const {
     object.set("coupling", matrix(coupling, kept.size()));
     object.set("longest_run", matrix(longest_run, kept.size()));
   }
-  if (!fit_base.empty()) {
-    object.set("fit_centre", matrix(fit_centre, fit_inputs));
-    object.set("fit_scale", matrix(fit_scale, fit_inputs));
-    json::Array curved;
+  if (!fits.empty()) {
+    json::Array curved, all;
     for (const std::size_t f : fit_curved) curved.emplace_back(f);
+    for (const Fits& one : fits)
+      all.emplace_back(json::Object{{"centre", matrix(one.centre, fit_inputs)},
+                                    {"scale", matrix(one.scale, fit_inputs)},
+                                    {"weight", matrix(one.weight, fit_terms())},
+                                    {"base", matrix(one.base, one.base.size())}});
     object.set("fit_curved", std::move(curved));
-    object.set("fit_weight", matrix(fit_weight, fit_terms()));
-    object.set("fit_base", matrix(fit_base, fit_base.size()));
+    object.set("fits", std::move(all));
   }
   return object;
 }
@@ -157,6 +159,22 @@ Result<std::vector<std::size_t>> read_curved(const json::Value& document, std::s
   return curved;
 }
 
+Result<> read_fits(const json::Value& document, Pipeline::Tables& tables) {
+  const std::size_t width = tables.fit_inputs, wanted = tables.recipe.joined ? 2 : 1, fits = tables.recipe.life_fits;
+  TRY_LET(tables.fit_curved, read_curved(document, width));
+  const json::Value* found = document.find("fits");
+  if (!found || !found->is_array() || found->as_array().size() != wanted) return corrupt("fits", fmt::format("{} of them", wanted));
+  for (const json::Value& item : found->as_array()) {
+    Fits one;
+    TRY_LET(one.centre, read_matrix(item, "centre", 1, 0, width));
+    TRY_LET(one.scale, read_matrix(item, "scale", 1, 0, width));
+    TRY_LET(one.weight, read_matrix(item, "weight", fits, 0, tables.fit_terms()));
+    TRY_LET(one.base, read_matrix(item, "base", 1, 0, fits));
+    tables.fits.push_back(std::move(one));
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<Pipeline> Pipeline::from_json(const json::Value& document) {
@@ -199,13 +217,8 @@ Result<Pipeline> Pipeline::from_json(const json::Value& document) {
     TRY_LET(tables->longest_run, read_matrix(document, "longest_run", 1, 0, width));
   }
   tables->complete();
-  if (const std::size_t fits = tables->recipe.life_fits; fits > 0) {
-    const std::size_t width = tables->fit_inputs;
-    TRY_LET(tables->fit_centre, read_matrix(document, "fit_centre", 1, 0, width));
-    TRY_LET(tables->fit_scale, read_matrix(document, "fit_scale", 1, 0, width));
-    TRY_LET(tables->fit_curved, read_curved(document, width));
-    TRY_LET(tables->fit_weight, read_matrix(document, "fit_weight", fits, 0, tables->fit_terms()));
-    TRY_LET(tables->fit_base, read_matrix(document, "fit_base", 1, 0, fits));
+  if (tables->recipe.life_fits > 0) {
+    TRY(read_fits(document, *tables));
     tables->complete();
   }
   if (tables->feature_names.size() > max_features) return corrupt("recipe", fmt::format("at most {} features", max_features));

@@ -134,35 +134,40 @@ Result<std::string> write_feature(GraphWriter& graph, const Parts& parts, std::s
   return graph.add("Sqrt", {graph.add("Max", {variance, graph.constant(0)})});
 }
 
-/// The ridge regressions on the features `before` them, [1, fits] as float32.
+/// The fitted lives of engines whose count is known, as the graph's are, on the features `before` them: [1, fits] as float32.
 Result<std::string> write_fits(GraphWriter& graph, const feature::Pipeline& pipeline, const std::string& before) {
   const json::Value tables = pipeline.to_json();
-  TRY_LET(const auto centre, matrix(tables, "fit_centre"));
-  TRY_LET(const auto scale, matrix(tables, "fit_scale"));
-  TRY_LET(const auto weight, matrix(tables, "fit_weight"));
-  TRY_LET(const auto base, matrix(tables, "fit_base"));
-  const json::Value* curved = tables.find("fit_curved");
-  if (!curved || !curved->is_array()) return cannot("the pipeline has no fit_curved");
-  const std::int64_t inputs = size(centre.size()), fits = size(base.size()), terms = size(weight.size()) / fits;
-  const std::string apart = graph.add("Sub", {graph.cast(before, Element::float64), graph.constant({1, inputs}, centre)});
+  const json::Value* all = tables.find("fits");
+  const json::Value* declared = tables.find("fit_curved");
+  if (!all || !all->is_array() || all->as_array().empty() || !declared || !declared->is_array())
+    return cannot("the pipeline has no fits");
+  const json::Value& fit = all->as_array().front();
+  const json::Array& curved = declared->as_array();
+  TRY_LET(const auto centre, matrix(fit, "centre"));
+  TRY_LET(const auto scale, matrix(fit, "scale"));
+  TRY_LET(const auto weight, matrix(fit, "weight"));
+  TRY_LET(const auto base, matrix(fit, "base"));
+  const std::size_t fits = base.size(), terms = weight.size() / fits;
+  const std::vector<std::int64_t> width = {1, size(centre.size())};
+  const std::string apart = graph.add("Sub", {graph.cast(before, Element::float64), graph.constant(width, centre)});
   constexpr double max_fit_z = 4;  // ml/feature/detail/tables.h
-  std::string z = graph.add("Clip", {graph.add("Mul", {apart, graph.constant({1, inputs}, scale)}), graph.constant(-max_fit_z),
-                                     graph.constant(max_fit_z)});
+  const std::string scaled = graph.add("Mul", {apart, graph.constant(width, scale)});
+  std::string z = graph.add("Clip", {scaled, graph.constant(-max_fit_z), graph.constant(max_fit_z)});
   std::vector<std::int64_t> first, second;
-  for (std::size_t a = 0; a < curved->as_array().size(); ++a)
-    for (std::size_t b = a; b < curved->as_array().size(); ++b) {
-      first.push_back(curved->as_array()[a].as_integer());
-      second.push_back(curved->as_array()[b].as_integer());
+  for (std::size_t a = 0; a < curved.size(); ++a)
+    for (std::size_t b = a; b < curved.size(); ++b) {
+      first.push_back(curved[a].as_integer());
+      second.push_back(curved[b].as_integer());
     }
-  if (!first.empty())
-    z = graph.concat({z, graph.add("Mul", {graph.gather(z, graph.indices(first), 1), graph.gather(z, graph.indices(second), 1)})},
-                     1);
+  if (!first.empty()) {
+    const std::string left = graph.gather(z, graph.indices(first), 1), right = graph.gather(z, graph.indices(second), 1);
+    z = graph.concat({z, graph.add("Mul", {left, right})}, 1);
+  }
   std::vector<double> turned(weight.size());
-  for (std::int64_t fit = 0; fit < fits; ++fit)
-    for (std::int64_t t = 0; t < terms; ++t)
-      turned[static_cast<std::size_t>(t * fits + fit)] = weight[static_cast<std::size_t>(fit * terms + t)];
-  const std::string sums = graph.add("MatMul", {z, graph.constant({terms, fits}, turned)});
-  return graph.cast(graph.add("Add", {sums, graph.constant({1, fits}, base)}), Element::float32);
+  for (std::size_t f = 0; f < fits; ++f)
+    for (std::size_t t = 0; t < terms; ++t) turned[t * fits + f] = weight[f * terms + t];
+  const std::string sums = graph.add("MatMul", {z, graph.constant({size(terms), size(fits)}, turned)});
+  return graph.cast(graph.add("Add", {sums, graph.constant({1, size(fits)}, base)}), Element::float32);
 }
 
 }  // namespace

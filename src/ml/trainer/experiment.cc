@@ -182,7 +182,9 @@ Result<CrossValidation> cross_validate(const FleetTable& table, const Plan& plan
   TRY(deal_folds(table.engines.size(), plan.folds, plan.seed));
   std::vector<JudgedFold> folds;
   for (std::size_t index = 0; index < plan.folds; ++index) {
-    TRY_LET(JudgedFold judged, judge_fold(table, plan, index));
+    Plan of_fold = plan;
+    if (index >= plan.late_folds) of_fold.judge_late = 0;
+    TRY_LET(JudgedFold judged, judge_fold(table, of_fold, index));
     folds.push_back(std::move(judged));
   }
   return combine(std::move(folds), plan);

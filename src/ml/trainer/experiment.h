@@ -38,6 +38,7 @@ struct Plan {
   std::size_t late_joins = 16;  ///< for each engine, at most so many histories that begin late are learned from, too: a trainer
                                 ///< that does not keep them apart takes two (docs/decisions/0270)
   std::size_t judge_late = 0;   ///< folds are asked about engines whose first so many cycles were not seen, too; 0: they are not
+  std::size_t late_folds = 1;   ///< so many of them, as learning late joins doubles a fold's time
   CutProtocol cuts;
   double coverage = 0.9;  ///< nominal, of the intervals
   std::uint64_t seed = 1;

@@ -26,6 +26,15 @@ struct Window {
   int spread_at = -1;
 };
 
+/// Ridge regressions of life on the terms of the features before them: z = (x - centre) * scale cut at max_fit_z, then the products
+/// of those in fit_curved.
+struct Fits {
+  std::vector<double> centre;  ///< [fit_inputs]
+  std::vector<double> scale;   ///< [fit_inputs]; 0: it is not read
+  std::vector<double> weight;  ///< [life_fits][fit_terms()]
+  std::vector<double> base;    ///< [life_fits]
+};
+
 struct Pipeline::Tables {
   // Declared and learned: these are saved.
   Recipe recipe;
@@ -40,13 +49,8 @@ struct Pipeline::Tables {
   std::vector<double> coupling;
   std::vector<double> longest_run;  ///< [kept]: readings in a row that told the same value, at most; more: the sensor is stuck
 
-  // Ridge regressions on the terms of the features before them: z = (x - centre) * scale cut at max_fit_z, and the products of
-  // those in fit_curved. Empty: none.
-  std::vector<std::size_t> fit_curved;  ///< indices of features, ascending: their products are terms, too
-  std::vector<double> fit_centre;       ///< [fit_inputs]
-  std::vector<double> fit_scale;        ///< [fit_inputs]; 0: it is not read
-  std::vector<double> fit_weight;       ///< [fits][fit_terms()]
-  std::vector<double> fit_base;         ///< [fits]
+  std::vector<std::size_t> fit_curved;  ///< indices of features, ascending: products of these are terms of the fits, too
+  std::vector<Fits> fits;               ///< of engines whose count is known, then (recipe.joined) of others; or none
 
   // Made of the above by complete().
   std::vector<std::string> input_names;
@@ -93,8 +97,8 @@ struct EngineState::Data {
   Data(const Pipeline::Tables& tables);
 };
 
-/// The terms of the fits, [fit_terms()], from the features before them.
-void write_fit_terms(const Pipeline::Tables& tables, const float* row, double* terms);
+/// The terms of fits, [fit_terms()], from the features before them.
+void write_fit_terms(const Pipeline::Tables& tables, const Fits& fits, const float* row, double* terms);
 /// Learns the fits of `tables`, all else of which is learned; `without` is the pipeline without them. Fault::invalid_input.
 Result<> learn_fits(const Pipeline& without, const Pipeline::TrainingRows& rows, Pipeline::Tables& tables);
 
