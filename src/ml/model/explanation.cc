@@ -117,6 +117,36 @@ std::vector<Contribution> by_channel(const feature::Pipeline& pipeline, std::spa
   return parts;
 }
 
+namespace {
+
+/// What is said of the fitted lives ("life"), given to the channels and features that they are made of, by the size of their
+/// weights in all fits; of a product half to each.
+void share_out_lives(const json::Value& tables, const std::vector<std::string>& names, std::vector<Contribution>& channels) {
+  const auto life = std::find_if(channels.begin(), channels.end(), [](const Contribution& c) { return c.name == "life"; });
+  const json::Value* fits = tables.find("fits");
+  const json::Value* curved = tables.find("fit_curved");
+  if (life == channels.end() || !fits || !curved) return;
+  const double cycles = life->cycles;
+  channels.erase(life);
+  const auto inputs = static_cast<std::size_t>(std::find(names.begin(), names.end(), "life.1") - names.begin());
+  std::vector<double> sizes(inputs);
+  double total = 0;
+  for (const json::Value& row : fits->as_array().front().find("weight")->as_array()) {
+    const json::Array& weights = row.as_array();
+    std::size_t term = 0;
+    for (; term < inputs; ++term) sizes[term] += std::abs(weights[term].as_number());
+    for (std::size_t a = 0; a < curved->as_array().size(); ++a)
+      for (std::size_t b = a; b < curved->as_array().size(); ++b, ++term)
+        for (const std::size_t factor : {a, b})
+          sizes[static_cast<std::size_t>(curved->as_array()[factor].as_integer())] += std::abs(weights[term].as_number()) / 2;
+  }
+  for (const double size : sizes) total += size;
+  if (total == 0) return;
+  for (std::size_t f = 0; f < inputs; ++f) part_named(channels, channel_of(names[f])).cycles += cycles * sizes[f] / total;
+}
+
+}  // namespace
+
 std::vector<Contribution> by_sensor(const feature::Pipeline& pipeline, std::span<const double> features) {
   const json::Value tables = pipeline.to_json();
   const json::Value* sensors = tables.find("kept_sensors");
@@ -125,7 +155,9 @@ std::vector<Contribution> by_sensor(const feature::Pipeline& pipeline, std::span
   std::vector<Contribution> parts, others;
   for (const json::Value& sensor : sensors->as_array()) parts.push_back({sensor.as_string(), 0});
   std::size_t channel = 0;
-  for (const Contribution& whole : by_channel(pipeline, features)) {
+  std::vector<Contribution> channels = by_channel(pipeline, features);
+  share_out_lives(tables, pipeline.feature_names(), channels);
+  for (const Contribution& whole : channels) {
     const bool fused = channel < fusion->as_array().size() && (whole.name == "health" || whole.name.starts_with("drift"));
     double total = 0;
     if (fused)

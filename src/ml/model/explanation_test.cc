@@ -278,6 +278,25 @@ TEST(Explain, a_blend_is_the_weighted_sum_of_its_members_and_a_member_that_is_cu
   EXPECT_FALSE(with->exact);
 }
 
+/// A fitted life of the health index's mean (weight 2), its product with itself (1), and the cycle (-1).
+TEST(Explain, fitted_lives_divide_among_what_they_are_made_of) {
+  const auto document = json::parse(
+      R"({"recipe":{"settings":[],"sensors":["p","q"],"mean_windows":[5],"slope_windows":[],"spread_windows":[],"ewma_rates":[],"cycle_count":true,"history_length":false,"life_fits":1},)"
+      R"("regimes":1,"set_points":[],"kept_sensors":["p","q"],"mean":[[0,0]],"inverse_spread":[[1,1]],"fusion":[[3,-1]],)"
+      R"("fit_curved":[0],"fits":[{"centre":[[0,0,0]],"scale":[[1,1,1]],"weight":[[2,0,-1,1]],"base":[[0]]}]})");
+  const auto pipeline = feature::Pipeline::from_json(*document);
+  ASSERT_TRUE(pipeline) << pipeline.error().message;
+  ASSERT_EQ(pipeline->feature_names(), (std::vector<std::string>{"health.mean5", "health.last", "cycle", "life.1"}));
+  const double cycles[] = {6, 2, -5, 8};
+  EXPECT_EQ(by_channel(*pipeline, cycles).back().cycles, 8);
+  const auto sensors = by_sensor(*pipeline, cycles);  // of the life 6 are the health index's, 2 the cycle's
+  ASSERT_EQ(sensors.size(), 3u);
+  EXPECT_EQ(sensors[0].cycles, 6 + 4.5);
+  EXPECT_EQ(sensors[1].cycles, 2 + 1.5);
+  EXPECT_EQ(sensors[2].name, "cycle");
+  EXPECT_EQ(sensors[2].cycles, -5 + 2);
+}
+
 TEST(Explain, trees_without_weights_are_refused) {
   const auto trees = TreeEnsemble::build(0, 1, {{{.value = 2}}}).value();
   const float row[] = {1};

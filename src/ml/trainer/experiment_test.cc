@@ -173,6 +173,7 @@ TEST(Train, late_joins_cost_whole_lives_nothing_where_they_are_kept_apart) {
   plan.late_joins = 16;
   const auto without = cross_validate(table, plan);
   plan.judge_late = 50;
+  plan.late_folds = plan.folds;
   const auto with = cross_validate(table, plan);
   ASSERT_TRUE(without && with);
   EXPECT_EQ(without->capped.rmse, with->capped.rmse);
