@@ -331,3 +331,46 @@ test('a wrong key is refused by the hub, and a wrong text by the page', async (t
   await page.getByRole('heading', { name: 'Overview' }).waitFor();
   assert.deepEqual(complaints, []);
 });
+
+test('who may only read sees what that is, is told which right is missing, and changes nothing', async (t) => {
+  const hub = await Hub.start(t, folder(t));
+  await hub.createDevice('d1');
+  const { page, complaints, origin } = await browse(t, hub);
+  const open = async (policy) => {
+    const { primaryKey } = (await hub.rest('GET', `/policies/${policy}/keys`)).body;
+    await page.goto(origin + '/console/');
+    await page.getByLabel('Service connection string').fill(`HostName=localhost;SharedAccessKeyName=${policy};SharedAccessKey=${primaryKey}`);
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByRole('heading', { name: 'Overview' }).waitFor();
+  };
+  const pages = page.getByRole('navigation', { name: 'Pages' });
+  const main = page.getByRole('main');
+
+  await open('registryRead');
+  await reads(tile(page, 'devices connected'), '0 / 1');
+  await reads(main, /The health of endpoints needs the right ServiceConnect/);
+  for (const name of ['Events', 'Routes', 'Jobs']) {
+    await pages.getByRole('link', { name }).click();
+    await page.getByRole('heading', { name }).waitFor();
+    await reads(main, /This page needs the right ServiceConnect, which the policy 'registryRead' has not/);
+  }
+  await pages.getByRole('link', { name: 'Configurations' }).click();
+  await reads(main, /There are no configurations/);
+  await pages.getByRole('link', { name: 'Devices' }).click();
+  await main.getByRole('link', { name: 'd1' }).click();
+  await page.getByRole('heading', { name: 'd1' }).waitFor();
+  await reads(main, /This needs the right ServiceConnect/);
+  await main.getByRole('button', { name: 'Disable' }).click();
+  await reads(page.getByRole('alert'), /no right/);
+  assert.equal((await hub.rest('GET', '/devices/d1')).body.status, 'enabled');
+  await picture(page, 'read-only');
+  await page.getByRole('button', { name: 'Sign out' }).click();
+
+  await open('service');
+  await reads(main, /Counts and rates need the right RegistryRead/);
+  await pages.getByRole('link', { name: 'Configurations' }).click();
+  await reads(main, /This page needs the right RegistryRead, which the policy 'service' has not/);
+  await pages.getByRole('link', { name: 'Devices' }).click();
+  await main.getByRole('link', { name: 'd1' }).waitFor(); // a query: either right will do
+  assert.deepEqual(complaints, []);
+});
