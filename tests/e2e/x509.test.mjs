@@ -272,6 +272,16 @@ test('nacelle certs: show, issue, inspect, rotate; keys stay in their files', as
   assert.equal((await run('nacelle', ['certs', 'inspect', path.join(out, 'press-7.key')])).code, 2);
   assert.equal((await run('nacelle', ['certs', 'inspect', path.join(out, 'nothing')])).code, 2);
 
+  const mine = path.join(out, 'press-8.key');
+  const csr = path.join(out, 'press-8.csr');
+  openssl('req', '-new', '-newkey', 'rsa:2048', '-nodes', '-keyout', mine, '-subj', '/CN=press-8', '-out', csr);
+  const signed = await nacelle(hub, 'certs', 'issue', 'device', 'press-8', '--csr', csr, '--out', out, '--json');
+  assert.equal(signed.code, 0, signed.stderr);
+  assert.equal(JSON.parse(signed.stdout).privateKey, undefined, 'the key stays where it is');
+  assert.equal((await nacelle(hub, 'certs', 'issue', 'device', 'press-9', '--csr', csr, '--out', out)).code, 2, 'it is for another');
+  await createByAuthority(hub, 'press-8');
+  await connect(t, hub, { id: 'press-8', cert: readFileSync(path.join(out, 'press-8.pem'), 'utf8'), key: readFileSync(mine, 'utf8') });
+
   await createByAuthority(hub, 'press-7');
   const device = { id: 'press-7', cert: readFileSync(path.join(out, 'press-7.pem'), 'utf8'), key: readFileSync(path.join(out, 'press-7.key'), 'utf8') };
   const client = await connect(t, hub, device);

@@ -10,6 +10,7 @@
 #include "app/commands/terminal.h"
 #include "codec/text/encoding.h"
 #include "net/tls/certificates.h"
+#include "service/endpoint/certificates.h"
 #include "storage/file/file.h"
 
 namespace nacelle::app {
@@ -24,6 +25,7 @@ struct CertSettings {
   std::string purpose;
   std::string name;
   std::string out = ".";
+  std::string csr;
   std::vector<std::string> dns;
   std::vector<std::string> addresses;
   int days = 0;
@@ -76,21 +78,6 @@ Result<std::vector<net::CertificateFacts>> read_facts(const std::string& path) {
   return std::vector{std::move(facts)};
 }
 
-json::Value facts_document(const net::CertificateFacts& facts) {
-  json::Array names;
-  for (const auto& name : facts.dns_names) names.emplace_back(name);
-  for (const auto& address : facts.ip_addresses) names.emplace_back(address);
-  return json::Object{{"subject", facts.subject},
-                      {"issuer", facts.issuer},
-                      {"serial", facts.serial},
-                      {"notBefore", format_iso8601(facts.not_before, 0)},
-                      {"notAfter", format_iso8601(facts.not_after, 0)},
-                      {"authority", facts.authority},
-                      {"names", std::move(names)},
-                      {"sha1Thumbprint", facts.sha1_thumbprint},
-                      {"sha256Thumbprint", facts.sha256_thumbprint}};
-}
-
 void print_facts(const net::CertificateFacts& facts, Timestamp now) {
   print_line(facts.subject + (facts.authority ? "  (an authority)" : ""));
   print_line(fmt::format("  issuer  {}\n  valid   {} to {}, {} days left", facts.issuer, format_iso8601(facts.not_before, 0),
@@ -108,7 +95,7 @@ Result<> inspect(const CertSettings& settings) {
   json::Array documents;
   for (const auto& facts : all) {
     if (settings.json)
-      documents.push_back(facts_document(facts));
+      documents.push_back(endpoint::to_json(facts));
     else
       print_facts(facts, now);
   }
@@ -157,6 +144,7 @@ Result<Files> files_of(const CertSettings& settings) {
   const std::string stem = settings.purpose == "edge" ? settings.name + "-ca" : settings.name;
   const Files files{fs::path(settings.out) / (stem + ".pem"), fs::path(settings.out) / (stem + ".key")};
   for (const auto& file : {files.certificate, files.key}) {
+    if (file == files.key && !settings.csr.empty()) continue;  // its owner has it
     TRY_LET(const bool there, storage::real_file_system().exists(file));
     if (there && !settings.force) return fail(Fault::conflict, fmt::format("{} exists; --force writes over it", file.string()));
   }
@@ -166,23 +154,33 @@ Result<Files> files_of(const CertSettings& settings) {
 awaitable<Result<>> issue(HubClient& hub, Settings settings) {
   CO_TRY_LET(const Files files, files_of(*settings));
   json::Value request = request_of(*settings);
+  const bool own_key = !settings->csr.empty();
+  if (own_key) {
+    CO_TRY_LET(const std::string signing_request, read_text_file(settings->csr));
+    request.as_object().set("csr", signing_request);
+  }
   CO_TRY_LET(const json::Value issued, co_await hub.post("/authority/issue", std::move(request)));
   CO_TRY_LET(const std::string chain, json::get_string(issued, "certificate", "the hub's answer"));
-  CO_TRY_LET(const std::string key, json::get_string(issued, "privateKey", "the hub's answer"));
   storage::FileSystem& disk = storage::real_file_system();
   CO_TRY(disk.make_directories(settings->out));
-  CO_TRY(storage::write_file_atomic(disk, files.key, key, 0600));
+  if (!own_key) {
+    CO_TRY_LET(const std::string key, json::get_string(issued, "privateKey", "the hub's answer"));
+    CO_TRY(storage::write_file_atomic(disk, files.key, key, 0600));
+  }
   CO_TRY(storage::write_file_atomic(disk, files.certificate, chain, 0644));
   CO_TRY_LET(const auto facts, net::inspect(chain));
-  if (settings->json)
-    print_line(json::print(json::Object{{"certificate", files.certificate.string()},
-                                        {"privateKey", files.key.string()},
-                                        {"subject", facts.subject},
-                                        {"notAfter", format_iso8601(facts.not_after, 0)},
-                                        {"sha256Thumbprint", facts.sha256_thumbprint}}));
-  else
-    print_line(fmt::format("{}: {} until {}\n{}: its private key", files.certificate.string(), facts.subject,
-                           format_iso8601(facts.not_after, 0), files.key.string()));
+  const std::string ends = format_iso8601(facts.not_after, 0);
+  if (settings->json) {
+    json::Object told{{"certificate", files.certificate.string()}};
+    if (!own_key) told.set("privateKey", files.key.string());
+    told.set("subject", facts.subject);
+    told.set("notAfter", ends);
+    told.set("sha256Thumbprint", facts.sha256_thumbprint);
+    print_line(json::print(told));
+  } else {
+    print_line(fmt::format("{}: {} until {}", files.certificate.string(), facts.subject, ends));
+    if (!own_key) print_line(files.key.string() + ": its private key");
+  }
   co_return Result<>{};
 }
 
@@ -217,6 +215,9 @@ void add_issue(CLI::App& certs, Outcome& outcome) {
     command->add_option("name", settings->name, kind.name_help)->required();
     command->add_option("--out", settings->out, "folder for NAME.pem and NAME.key (mode 0600)")->capture_default_str();
     command->add_option("--days", settings->days, "how long it lives (default: 365; an edge's 1825)")->check(CLI::Range(1, 3650));
+    command
+        ->add_option("--csr", settings->csr, "sign this request (PKCS #10, PEM) instead of making a key: the key stays where it is")
+        ->type_name("FILE");
     command->add_flag("--force", settings->force, "write over files that are there");
     if (settings->purpose == "server") {
       command->add_option("--dns", settings->dns, "further names");

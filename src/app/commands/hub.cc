@@ -13,6 +13,7 @@ namespace {
 struct HubSettings {
   std::string data = "nacelle-data";
   std::string host = "localhost";
+  std::vector<std::string> aliases;
   std::string bind = "0.0.0.0";
   std::uint16_t mqtts = 8883;
   std::uint16_t https = 8443;
@@ -49,6 +50,7 @@ Result<> run_hub(const HubSettings& settings) {
   hub::HubOptions options;
   options.directory = settings.data;
   options.host = settings.host;
+  options.aliases = settings.aliases;
   options.bind = settings.bind;
   options.mqtts = settings.mqtts;
   options.https = settings.https;
@@ -65,8 +67,12 @@ Result<> run_hub(const HubSettings& settings) {
     return fail(Fault::invalid_input, "--allow-anonymous: it needs --open-namespace");
   if (settings.mqtt > 65535) return fail(Fault::invalid_input, fmt::format("--mqtt: expected a port, found {}", settings.mqtt));
   if (settings.mqtt >= 0) options.mqtt = static_cast<std::uint16_t>(settings.mqtt);
-  if (settings.host.empty() || settings.host.find_first_of(" /:;") != std::string::npos)
+  const auto is_name = [](const std::string& name) { return !name.empty() && name.find_first_of(" /:;") == std::string::npos; };
+  if (!is_name(settings.host))
     return fail(Fault::invalid_input, fmt::format("--host: expected a host name or an IPv4 address, found '{}'", settings.host));
+  for (const auto& alias : settings.aliases)
+    if (!is_name(alias))
+      return fail(Fault::invalid_input, fmt::format("--alias: expected a host name or an IPv4 address, found '{}'", alias));
   const SystemClock clock;
   net::Runtime runtime;
   return runtime.run(serve(std::move(options), clock));
@@ -79,6 +85,8 @@ void add_hub(CLI::App& root, Outcome& outcome) {
   CLI::App* command = root.add_subcommand("hub", "Run the hub: devices, telemetry, twins, capture, deployments");
   command->add_option("--data", settings->data, "folder of everything the hub keeps")->capture_default_str();
   command->add_option("--host", settings->host, "the hub's name, as clients spell it")->capture_default_str();
+  command->add_option("--alias", settings->aliases, "a further name or IPv4 address that clients may spell it by; may be repeated")
+      ->type_name("NAME");
   command->add_option("--bind", settings->bind, "address of the two TLS ports")->capture_default_str();
   command->add_option("--mqtts", settings->mqtts, "MQTT over TLS; 0: any free port, as for all")->capture_default_str();
   command->add_option("--https", settings->https, "REST and file uploads")->capture_default_str();

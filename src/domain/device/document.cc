@@ -160,7 +160,7 @@ json::Value to_json(const Identity& identity, const ConnectionFacts& facts) {
   if (!identity.name.is_module()) {
     out.set("status", identity.enabled ? "enabled" : "disabled");
     out.set("statusReason", text_or_null(identity.status_reason));
-    out.set("statusUpdatedTime", never);
+    out.set("statusUpdatedTime", identity.status_changed_at.empty() ? std::string(never) : identity.status_changed_at);
   }
   out.set("connectionStateUpdatedTime", time_or_never(facts.changed_at));
   out.set("lastActivityTime", time_or_never(facts.last_activity));

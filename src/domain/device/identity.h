@@ -52,7 +52,13 @@ struct Identity {
   bool edge = false;  ///< capabilities.iotEdge
   std::string scope;  ///< deviceScope
   std::vector<std::string> parent_scopes;
-  std::string managed_by;  ///< modules
+  std::string managed_by;         ///< modules
+  std::string status_changed_at;  ///< ISO 8601; empty: never
+  std::string model;              ///< as it last said when it connected (`model-id`)
+
+  bool by_certificate() const {
+    return authentication == Authentication::self_signed || authentication == Authentication::certificate_authority;
+  }
 };
 
 /// `ms-azure-iot-edge://{device}-{generation}`.

@@ -62,6 +62,31 @@ Result<> read_references(const json::Value& references, Enrollment& enrollment) 
   return fail(Fault::invalid_input, fmt::format("{}.primary: expected the name of a certificate at the hub, found none", where));
 }
 
+/// Exactly one of the three ways; a group has no certificate of its own.
+Result<> read_x509(const json::Value& x509, Enrollment& enrollment) {
+  constexpr std::string_view ways[] = {"clientCertificates", "signingCertificates", "caReferences"};
+  std::string_view found;
+  for (const std::string_view way : ways) {
+    if (member(x509, way).is_null()) continue;
+    if (!found.empty())
+      return fail(Fault::invalid_input, fmt::format("enrollment: attestation.x509: expected {} or {}, found both", found, way));
+    found = way;
+  }
+  const bool group = enrollment.kind == EnrollmentKind::group;
+  const std::string_view usual = group ? "signingCertificates" : "clientCertificates";
+  if (found.empty() || (group && found == "clientCertificates"))
+    return fail(Fault::invalid_input,
+                fmt::format("enrollment: attestation.x509.{}.primary.certificate: expected one, found none", usual));
+  if (found == "caReferences") return read_references(member(x509, found), enrollment);
+  enrollment.own_certificate = found == "clientCertificates";
+  TRY_LET(enrollment.primary_certificate, certificate_member(member(x509, found), "primary"));
+  TRY_LET(enrollment.secondary_certificate, certificate_member(member(x509, found), "secondary"));
+  if (enrollment.primary_certificate.empty())
+    return fail(Fault::invalid_input,
+                fmt::format("enrollment: attestation.x509.{}.primary.certificate: expected one, found none", found));
+  return {};
+}
+
 Result<> read_attestation(const json::Value& document, Enrollment& enrollment) {
   const json::Value& attestation = member(document, "attestation");
   TRY_LET(const std::string type, text_member(attestation, "type", "enrollment: attestation"));
@@ -74,20 +99,7 @@ Result<> read_attestation(const json::Value& document, Enrollment& enrollment) {
   if (!text::equal_ignoring_case(type, "x509"))
     return fail(Fault::invalid_input, fmt::format("enrollment: attestation.type: expected symmetricKey or x509, found '{}'", type));
   enrollment.attestation = Attestation::x509;
-  const bool group = enrollment.kind == EnrollmentKind::group;
-  const char* slot = group ? "signingCertificates" : "clientCertificates";
-  const json::Value& certificates = member(member(attestation, "x509"), slot);
-  if (group && !member(member(attestation, "x509"), "caReferences").is_null()) {
-    if (!certificates.is_null())
-      return fail(Fault::invalid_input, "enrollment: attestation.x509: expected signingCertificates or caReferences, found both");
-    return read_references(member(member(attestation, "x509"), "caReferences"), enrollment);
-  }
-  TRY_LET(enrollment.primary_certificate, certificate_member(certificates, "primary"));
-  TRY_LET(enrollment.secondary_certificate, certificate_member(certificates, "secondary"));
-  if (enrollment.primary_certificate.empty())
-    return fail(Fault::invalid_input,
-                fmt::format("enrollment: attestation.x509.{}.primary.certificate: expected one, found none", slot));
-  return {};
+  return read_x509(member(attestation, "x509"), enrollment);
 }
 
 Result<> read_policies(const json::Value& document, Enrollment& enrollment) {
@@ -167,7 +179,7 @@ json::Value attestation_json(const Enrollment& enrollment, bool with_keys) {
     if (!enrollment.secondary_reference.empty()) references.set("secondary", enrollment.secondary_reference);
     return json::Object{{"type", "x509"}, {"x509", json::Object{{"caReferences", std::move(references)}}}};
   }
-  const char* slot = enrollment.kind == EnrollmentKind::group ? "signingCertificates" : "clientCertificates";
+  const char* slot = enrollment.own_certificate ? "clientCertificates" : "signingCertificates";
   return json::Object{
       {"type", "x509"},
       {"x509", json::Object{{slot, json::Object{{"primary", certificate_json(enrollment.primary_certificate)},

@@ -25,10 +25,11 @@ struct Enrollment {
   Attestation attestation = Attestation::symmetric_key;
   std::string primary_key;  ///< base64
   std::string secondary_key;
-  /// PEM: an individual's own certificate (matched by thumbprint), a group's authority. The second may be empty.
+  /// PEM: the device's own certificate (matched by thumbprint; individual), or an authority's. The second may be empty.
   std::string primary_certificate;
   std::string secondary_certificate;
-  /// Instead of a group's certificates: names of authorities that were uploaded to the hub. The second may be empty.
+  bool own_certificate = false;
+  /// Instead of certificates: names of authorities that were uploaded to the hub. The second may be empty.
   std::string primary_reference;
   std::string secondary_reference;
   bool enabled = true;

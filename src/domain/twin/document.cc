@@ -64,13 +64,15 @@ json::Value to_json(const Twin& twin, const Facts& facts) {
   out.set("etag", etag_text(twin.etag));
   out.set("deviceEtag", etag_text(facts.device_etag));
   out.set("status", facts.enabled ? "enabled" : "disabled");
-  out.set("statusUpdateTime", never);
+  out.set("statusUpdateTime", facts.status_changed_at.empty() ? std::string(never) : facts.status_changed_at);
   out.set("connectionState", facts.connected ? "Connected" : "Disconnected");
   out.set("lastActivityTime", facts.last_activity == Timestamp{} ? std::string(never) : format_iso8601(facts.last_activity));
-  out.set("cloudToDeviceMessageCount", 0);
+  out.set("cloudToDeviceMessageCount", facts.cloud_to_device_messages);
   out.set("authenticationType", facts.authentication_type);
-  out.set("x509Thumbprint", json::Object{{"primaryThumbprint", nullptr}, {"secondaryThumbprint", nullptr}});
-  out.set("modelId", "");
+  const auto text_or_null = [](const std::string& text) { return text.empty() ? json::Value() : json::Value(text); };
+  out.set("x509Thumbprint", json::Object{{"primaryThumbprint", text_or_null(facts.primary_thumbprint)},
+                                         {"secondaryThumbprint", text_or_null(facts.secondary_thumbprint)}});
+  out.set("modelId", facts.model_id);
   out.set("version", twin.version);
   out.set("tags", twin.tags);
   out.set("properties", json::Object{{"desired", section_document(twin.desired)}, {"reported", section_document(twin.reported)}});
@@ -78,7 +80,8 @@ json::Value to_json(const Twin& twin, const Facts& facts) {
   out.set("capabilities", json::Object{{"iotEdge", facts.edge}});
   out.set("deviceScope", facts.scope.empty() ? json::Value() : json::Value(facts.scope));
   json::Array parents;
-  if (!facts.scope.empty() && !facts.edge) parents.emplace_back(facts.scope);
+  for (const std::string& scope : facts.parent_scopes) parents.emplace_back(scope);
+  if (parents.empty() && !facts.scope.empty() && !facts.edge) parents.emplace_back(facts.scope);  // a leaf's
   out.set("parentScopes", std::move(parents));
   return out;
 }

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "codec/json/value.h"
 #include "foundation/clock.h"
@@ -75,6 +76,12 @@ struct Facts {
   std::string authentication_type = "sas";
   bool edge = false;
   std::string scope;
+  std::vector<std::string> parent_scopes;
+  std::string status_changed_at;  ///< ISO 8601; empty: never
+  std::string primary_thumbprint;
+  std::string secondary_thumbprint;
+  std::string model_id;
+  int cloud_to_device_messages = 0;
 };
 /// The REST document (wire facts 2.4).
 json::Value to_json(const Twin& twin, const Facts& facts);

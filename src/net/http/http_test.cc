@@ -14,7 +14,22 @@
 namespace nacelle::net {
 namespace {
 
-/// Answers with what it was asked; `/wait` waits until cancelled.
+/// Three pieces of 100,000 letters; a torn one fails after the first.
+class Pieces final : public BodySource {
+ public:
+  explicit Pieces(bool torn) : torn_(torn) {}
+  ByteCount size() const override { return 300'000; }
+  awaitable<Result<Bytes>> next() override {
+    if (torn_ && given_ == 1) co_return fail(Fault::corrupt, "the disk says no");
+    co_return Bytes(100'000, static_cast<char>('a' + given_++));
+  }
+
+ private:
+  const bool torn_;
+  int given_ = 0;
+};
+
+/// Answers with what it was asked; `/wait` waits until cancelled; `/pieces` comes in pieces.
 class HttpTest : public ::testing::Test {
  protected:
   void SetUp() override { start({}, {}); }
@@ -35,6 +50,11 @@ class HttpTest : public ::testing::Test {
       cancelled_.set_value();
     }
     if (request.path() == "/throw") throw std::runtime_error("a bug");
+    if (request.path() == "/pieces" || request.path() == "/torn") {
+      HttpResponse pieces;
+      pieces.source = std::make_shared<Pieces>(request.path() == "/torn");
+      co_return pieces;
+    }
     HttpResponse response =
         text_response(request.method == "DELETE" ? 204 : 200, request.method + " " + request.target + "\n" + request.body);
     response.headers.set("X-Seen", request.headers.get("x-given"));
@@ -103,6 +123,23 @@ TEST_F(HttpTest, a_request_is_answered_with_its_headers_and_body) {
   EXPECT_EQ(response->status, 200);
   EXPECT_EQ(response->body, "PUT /a%20b?x=1\nbody");
   EXPECT_EQ(response->headers.get("x-seen"), "seen");
+}
+
+TEST_F(HttpTest, body_in_pieces_is_sent_whole_and_the_connection_goes_on) {
+  const Bytes both = send_raw("GET /pieces HTTP/1.1\r\nHost: h\r\n\r\nGET /next HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+  EXPECT_NE(both.find("Content-Length: 300000\r\n"), Bytes::npos);
+  const Bytes body = Bytes(100'000, 'a') + Bytes(100'000, 'b') + Bytes(100'000, 'c');
+  EXPECT_NE(both.find("\r\n\r\n" + body + "HTTP/1.1 200"), Bytes::npos);
+  EXPECT_NE(both.find("GET /next\n"), Bytes::npos);
+  const Bytes head = send_raw("HEAD /pieces HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+  EXPECT_NE(head.find("Content-Length: 300000\r\n"), Bytes::npos);
+  EXPECT_TRUE(head.ends_with("\r\n\r\n"));
+}
+
+TEST_F(HttpTest, body_that_breaks_off_ends_the_connection) {
+  const Bytes torn = send_raw("GET /torn HTTP/1.1\r\nHost: h\r\n\r\nGET /next HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_TRUE(torn.ends_with(Bytes(1000, 'a')));
+  EXPECT_EQ(torn.find("GET /next"), Bytes::npos) << "its answer could be taken for the rest";
 }
 
 TEST_F(HttpTest, no_body_comes_with_204_and_head) {

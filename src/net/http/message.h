@@ -2,11 +2,13 @@
 // HTTP requests and responses as values.
 
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "foundation/async.h"
 #include "foundation/bytes.h"
 #include "foundation/result.h"
 
@@ -42,10 +44,21 @@ struct HttpRequest {
   std::string query(std::string_view name) const;
 };
 
+/// A body that is not held as a whole: it is read piece by piece while it is sent.
+class BodySource {
+ public:
+  virtual ~BodySource() = default;
+  virtual ByteCount size() const = 0;
+  /// The next piece, empty only at the end. On the connection's strand; may wait. A fault ends the connection: the peer then knows
+  /// from Content-Length that something is missing.
+  virtual awaitable<Result<Bytes>> next() = 0;
+};
+
 struct HttpResponse {
   int status = 200;
   Headers headers;
   Bytes body;
+  std::shared_ptr<BodySource> source{};  ///< in place of `body`
 };
 
 HttpResponse json_response(int status, std::string body);  ///< content-type application/json; charset=utf-8

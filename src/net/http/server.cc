@@ -47,7 +47,8 @@ Bytes print(const HttpResponse& response, bool keep_alive, bool with_body) {
   for (const auto& [name, value] : response.headers)
     if (!is_framing(name)) detail::append_header(out, name, value);
   // RFC 9110 section 8.6: none with 1xx and 204.
-  if (response.status != 204) out += fmt::format("Content-Length: {}\r\n", response.body.size());
+  const ByteCount size = response.source ? response.source->size() : response.body.size();
+  if (response.status != 204) out += fmt::format("Content-Length: {}\r\n", size);
   out += keep_alive ? "Connection: keep-alive\r\n\r\n" : "Connection: close\r\n\r\n";
   if (with_body && response.status != 204 && response.status != 304) out += response.body;
   return out;
@@ -97,11 +98,32 @@ class Connection {
       stream_->set_deadline(limits_.request);
       const Bytes bytes = print(*response, keep_alive_, !head);
       const auto sent = co_await stream_->write_all(bytes);
-      if (!sent || !keep_alive_) co_return;
+      if (!sent) co_return;
+      if (response->source && !head) {
+        const bool whole = co_await send_pieces(*response->source);
+        if (!whole) co_return;
+      }
+      if (!keep_alive_) co_return;
     }
   }
 
  private:
+  /// Whether all that was announced has gone out.
+  awaitable<bool> send_pieces(BodySource& source) {
+    for (ByteCount left = source.size(); left > 0;) {
+      const auto piece = co_await source.next();
+      if (!piece || piece->empty() || piece->size() > left) {
+        log::warn("http", "an answer ends {} bytes too early: {}", left, piece ? "there are no more" : piece.error().message);
+        co_return false;
+      }
+      stream_->set_deadline(limits_.request);
+      const auto sent = co_await stream_->write_all(*piece);
+      if (!sent) co_return false;
+      left -= piece->size();
+    }
+    co_return true;
+  }
+
   awaitable<void> hand_over(HttpRequest request, detail::ChosenRoute chosen) {
     stream_->set_deadline(limits_.request);
     auto socket = co_await detail::accept_websocket(std::move(stream_), std::move(buffer_), std::move(request), chosen.protocol);

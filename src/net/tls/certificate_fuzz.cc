@@ -1,5 +1,5 @@
-// Any bytes as a certificate in PEM, base64 or DER, as a client's chain, and as the proof of an authority: facts, a verdict or a
-// reason, never a crash; and nobody but the fixed authority's own is let in.
+// Any bytes as a certificate in PEM, base64 or DER, as a client's chain, as a signing request, and as the proof of an authority:
+// facts, a verdict or a reason, never a crash; and nobody but the fixed authority's own is let in.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -17,6 +17,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     (void)net::TrustAnchors::make({*read}).has_value();
     (void)net::check_signed_by(*read, *read, now).has_value();
   }
+  static const auto issuer = *net::make_root("Fuzz", std::chrono::hours{24 * 3650}, now);
+  net::CertificateRequest device;
+  device.common_name = "press-7";
+  if (const auto signed_for = net::sign(issuer, text, device, now))
+    if (!net::inspect(*signed_for) || net::inspect(*signed_for)->common_name != device.common_name) std::abort();
   (void)net::inspect_all(text).has_value();
   (void)net::inspect_der(text).has_value();
   // Its key was made a moment ago: no input can be signed with it.

@@ -1,6 +1,7 @@
 #include "net/tls/certificates.h"
 
 #include <openssl/ec.h>
+#include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
@@ -115,9 +116,8 @@ struct Signer {
   EVP_PKEY* key;
 };
 
-Result<CertifiedKey> certify(const CertificateRequest& request, const Signer* signer, Timestamp now) {
-  const Key key(EVP_EC_gen("P-256"));
-  if (!key) return broken("making a P-256 key");
+/// A certificate for `key`; without a signer, signed with it too.
+Result<std::string> certify(const CertificateRequest& request, EVP_PKEY* key, const Signer* signer, Timestamp now) {
   const Certificate certificate(X509_new());
   X509* raw = certificate.get();
   X509* issuer = signer != nullptr ? signer->certificate : raw;
@@ -125,7 +125,7 @@ Result<CertifiedKey> certify(const CertificateRequest& request, const Signer* si
   TRY(set_serial(raw));
   TRY(set_subject(raw, request.common_name));
   X509_set_issuer_name(raw, X509_get_subject_name(issuer));
-  X509_set_pubkey(raw, key.get());
+  X509_set_pubkey(raw, key);
   set_time(X509_getm_notBefore(raw), now - back_dating);
   Timestamp until = now + request.lifetime;
   if (signer != nullptr) until = std::min(until, openssl::read_time(X509_get0_notAfter(issuer)));
@@ -136,12 +136,79 @@ Result<CertifiedKey> certify(const CertificateRequest& request, const Signer* si
     TRY(add_extension(raw, issuer, NID_authority_key_identifier, "keyid:always"));
   TRY(add_purpose(raw, issuer, request));
   TRY(add_alternative_names(raw, request));
-  if (X509_sign(raw, signer != nullptr ? signer->key : key.get(), EVP_sha256()) == 0) return broken("signing a certificate");
-  return CertifiedKey{openssl::to_pem(raw), to_pem(key)};
+  if (X509_sign(raw, signer != nullptr ? signer->key : key, EVP_sha256()) == 0) return broken("signing a certificate");
+  return openssl::to_pem(raw);
+}
+
+Result<CertifiedKey> certify_new_key(const CertificateRequest& request, const Signer* signer, Timestamp now) {
+  const Key key(EVP_EC_gen("P-256"));
+  if (!key) return broken("making a P-256 key");
+  TRY_LET(std::string certificate, certify(request, key.get(), signer, now));
+  return CertifiedKey{std::move(certificate), to_pem(key)};
 }
 
 bool self_issued(const Certificate& certificate) {
   return X509_NAME_cmp(X509_get_subject_name(certificate.get()), X509_get_issuer_name(certificate.get())) == 0;
+}
+
+/// An authority with its key.
+struct Issuer {
+  std::vector<Certificate> chain;
+  Key key;
+  Signer signer() const { return {chain.front().get(), key.get()}; }
+  /// `leaf` with what links it to a root.
+  std::string chain_below(std::string leaf) const {
+    for (const auto& above : chain)
+      if (!self_issued(above)) leaf += openssl::to_pem(above.get());
+    return leaf;
+  }
+};
+
+Result<Issuer> read_issuer(const CertifiedKey& pair) {
+  Issuer issuer;
+  TRY_LET(issuer.chain, openssl::read_certificates(pair.certificate_pem));
+  TRY_LET(issuer.key, openssl::read_key(pair.key_pem));
+  if (X509_check_private_key(issuer.chain.front().get(), issuer.key.get()) != 1)
+    return broken("the issuer's key does not belong to its certificate");
+  if (X509_check_ca(issuer.chain.front().get()) == 0) return fail(Fault::denied, "the issuer's certificate is not an authority");
+  return issuer;
+}
+
+using SigningRequest = std::unique_ptr<X509_REQ, openssl::Deleter<X509_REQ_free>>;
+
+constexpr std::size_t largest_signing_request = 16 * 1024;
+constexpr int least_security_bits = 112;  // as for the certificates that let devices in (chain.h)
+
+Failure bad_signing_request(std::string_view why) {
+  ERR_clear_error();
+  return fail(Fault::invalid_input, fmt::format("certificate signing request: {}", why));
+}
+
+/// Its subject's common name; empty if there is none. More than one is nobody's.
+Result<std::string> common_name_of(X509_REQ* request) {
+  X509_NAME* subject = X509_REQ_get_subject_name(request);
+  const int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+  if (at < 0) return std::string();
+  if (X509_NAME_get_index_by_NID(subject, NID_commonName, at) >= 0) return bad_signing_request("it has two common names");
+  unsigned char* text = nullptr;
+  const int size = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
+  if (size < 0) return bad_signing_request("its common name cannot be read");
+  std::string name(reinterpret_cast<const char*>(text), static_cast<std::size_t>(size));
+  OPENSSL_free(text);
+  return name;
+}
+
+Result<SigningRequest> read_signing_request(const std::string& pem) {
+  if (pem.size() > largest_signing_request) return bad_signing_request("it is larger than 16 KiB");
+  const Bio bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+  SigningRequest read(PEM_read_bio_X509_REQ(bio.get(), nullptr, nullptr, nullptr));
+  if (!read) return bad_signing_request("expected one in PEM (BEGIN CERTIFICATE REQUEST)");
+  EVP_PKEY* key = X509_REQ_get0_pubkey(read.get());
+  if (key == nullptr) return bad_signing_request("its key cannot be read");
+  if (EVP_PKEY_get_security_bits(key) < least_security_bits)
+    return bad_signing_request("its key is too weak: RSA needs 2048 bits, elliptic curves 224");
+  if (X509_REQ_verify(read.get(), key) != 1) return bad_signing_request("it is not signed with its own key");
+  return read;
 }
 
 }  // namespace
@@ -151,20 +218,27 @@ Result<CertifiedKey> make_root(const std::string& common_name, std::chrono::hour
   request.common_name = common_name;
   request.authority = true;
   request.lifetime = lifetime;
-  return certify(request, nullptr, now);
+  return certify_new_key(request, nullptr, now);
 }
 
-Result<CertifiedKey> issue(const CertifiedKey& issuer, const CertificateRequest& request, Timestamp now) {
-  TRY_LET(const auto chain, openssl::read_certificates(issuer.certificate_pem));
-  TRY_LET(const auto key, openssl::read_key(issuer.key_pem));
-  if (X509_check_private_key(chain.front().get(), key.get()) != 1)
-    return broken("the issuer's key does not belong to its certificate");
-  if (X509_check_ca(chain.front().get()) == 0) return fail(Fault::denied, "the issuer's certificate is not an authority");
-  const Signer signer{chain.front().get(), key.get()};
-  TRY_LET(CertifiedKey issued, certify(request, &signer, now));
-  for (const auto& above : chain)
-    if (!self_issued(above)) issued.certificate_pem += openssl::to_pem(above.get());
+Result<CertifiedKey> issue(const CertifiedKey& issuer_pair, const CertificateRequest& request, Timestamp now) {
+  TRY_LET(const Issuer issuer, read_issuer(issuer_pair));
+  const Signer signer = issuer.signer();
+  TRY_LET(CertifiedKey issued, certify_new_key(request, &signer, now));
+  issued.certificate_pem = issuer.chain_below(std::move(issued.certificate_pem));
   return issued;
+}
+
+Result<std::string> sign(const CertifiedKey& issuer_pair, const std::string& signing_request, const CertificateRequest& request,
+                         Timestamp now) {
+  TRY_LET(const Issuer issuer, read_issuer(issuer_pair));
+  TRY_LET(const SigningRequest asked, read_signing_request(signing_request));
+  TRY_LET(const std::string name, common_name_of(asked.get()));
+  if (!name.empty() && name != request.common_name)
+    return bad_signing_request(fmt::format("its common name is not '{}'", request.common_name));
+  const Signer signer = issuer.signer();
+  TRY_LET(std::string leaf, certify(request, X509_REQ_get0_pubkey(asked.get()), &signer, now));
+  return issuer.chain_below(std::move(leaf));
 }
 
 }  // namespace nacelle::net

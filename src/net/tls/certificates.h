@@ -34,6 +34,12 @@ Result<CertifiedKey> make_root(const std::string& common_name, std::chrono::hour
 /// A certificate signed by `issuer`; the chain holds it and the issuer's chain (without the root).
 Result<CertifiedKey> issue(const CertifiedKey& issuer, const CertificateRequest& request, Timestamp now);
 
+/// A certificate for a key that its owner keeps: of the PEM `signing_request` (PKCS #10, signed with that key) only the key counts,
+/// and its common name, which must be that of `request` if it has one; the rest is as `request` says. The chain, leaf first.
+/// Fault::invalid_input for what is no request, is signed with another key, or has a key below 112 bits of strength.
+Result<std::string> sign(const CertifiedKey& issuer, const std::string& signing_request, const CertificateRequest& request,
+                         Timestamp now);
+
 struct CertificateFacts {
   std::string common_name;
   std::string subject;  ///< RFC 2253, as is the issuer

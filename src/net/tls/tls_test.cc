@@ -42,6 +42,35 @@ std::shared_ptr<TlsServerContext> server_context() {
   return *TlsServerContext::make(authority().server.certificate_pem, authority().server.key_pem);
 }
 
+// Made with `openssl req -new -key KEY -subj ..`: P-256 with the name press-7, the same with RSA of 1024 bits, P-256 with /O=Plant.
+const std::string signing_request =
+    "-----BEGIN CERTIFICATE REQUEST-----\n"
+    "MIHMMHQCAQAwEjEQMA4GA1UEAwwHcHJlc3MtNzBZMBMGByqGSM49AgEGCCqGSM49\n"
+    "AwEHA0IABBe6Y+T1ih6EwdK0Gu/ivtogCBnRFjnLR8kFMpKQX/mT8zqOP2dDYVyh\n"
+    "QIB+2LDkp9b/Q+z8978QGX7O8PAEjqqgADAKBggqhkjOPQQDAgNIADBFAiEA2jCu\n"
+    "XyhX0Rdl1vbkG2GWaxpuPRkAA5EqKpNbdGdQ6pMCIDcH6Jt01nZp2J2gbUOUu6hV\n"
+    "o3N5DRVJsBxmFyRA8s5T\n"
+    "-----END CERTIFICATE REQUEST-----\n";
+const std::string weak_signing_request =
+    "-----BEGIN CERTIFICATE REQUEST-----\n"
+    "MIIBUTCBuwIBADASMRAwDgYDVQQDDAdwcmVzcy03MIGfMA0GCSqGSIb3DQEBAQUA\n"
+    "A4GNADCBiQKBgQDT0rhi/GFZHfOchJ49doyKN+UaWpkwdyR1mC7WAVE6ET9f0Lq1\n"
+    "CnAe3ZI1xozT9W5UYkX7ly96fHjXlGS7vFEik7nwLIPi+Syn2Iok0hq4fq1lLeLT\n"
+    "f1b2cNMj4ryGO7AVa9KaIz2SH/162voITNFdTz3+KwsfX0olo9WflIZBQwIDAQAB\n"
+    "oAAwDQYJKoZIhvcNAQELBQADgYEAxPX2gJHn8RPxePahveiSQ+zVOPThatZJDDNJ\n"
+    "vA6vSAFy2kmRI+a9pBFbvyAa/5oPXiJXBiFavPLEvmSSdkubdDPouG0cbnHy81MR\n"
+    "LQjlLJTbl+rqWwD5vaPS3F5NbRPMGbJogi+s+oDNDc9RKkl2aZkEist0VHMQVJW8\n"
+    "J/ijSEk=\n"
+    "-----END CERTIFICATE REQUEST-----\n";
+const std::string unnamed_signing_request =
+    "-----BEGIN CERTIFICATE REQUEST-----\n"
+    "MIHJMHICAQAwEDEOMAwGA1UECgwFUGxhbnQwWTATBgcqhkjOPQIBBggqhkjOPQMB\n"
+    "BwNCAAQXumPk9YoehMHStBrv4r7aIAgZ0RY5y0fJBTKSkF/5k/M6jj9nQ2FcoUCA\n"
+    "ftiw5KfW/0Ps/Pe/EBl+zvDwBI6qoAAwCgYIKoZIzj0EAwIDRwAwRAIgM9x3K7Sr\n"
+    "tIeBXSG5lRTeUTTlO01IU1DaiB74BVXkMMMCIAc365oYUCH5Q1ZYy4LO526eoDHX\n"
+    "B2wpNxI2ehho2oP5\n"
+    "-----END CERTIFICATE REQUEST-----\n";
+
 awaitable<void> echo(StreamPtr stream) {
   std::string buffer(10'000, '\0');
   while (true) {
@@ -217,6 +246,38 @@ TEST(TlsStream, close_tells_the_peer) {
   };
   const auto result = runtime.block_on(run());
   EXPECT_TRUE(result) << result.error().message;
+}
+
+TEST(SigningRequest, gets_a_certificate_for_its_key_and_what_the_issuer_says) {
+  CertificateRequest device;
+  device.common_name = "press-7";
+  device.client = true;
+  device.server = false;
+  const auto chain = sign(authority().intermediate, signing_request, device, now);
+  ASSERT_TRUE(chain) << chain.error().message;
+  const auto facts = inspect_all(*chain);
+  ASSERT_TRUE(facts);
+  ASSERT_EQ(facts->size(), 2u) << "with the intermediate";
+  EXPECT_EQ(facts->front().common_name, "press-7");
+  EXPECT_FALSE(facts->front().authority);
+  EXPECT_TRUE(check_signed_by(authority().intermediate.certificate_pem, *chain, now));
+  EXPECT_TRUE(sign(authority().intermediate, unnamed_signing_request, device, now)) << "one that names nobody";
+}
+
+TEST(SigningRequest, is_refused_if_it_is_for_another_weak_or_not_its_keys_own) {
+  CertificateRequest device;
+  device.common_name = "press-8";
+  EXPECT_FALSE(sign(authority().intermediate, signing_request, device, now)) << "it names another";
+  device.common_name = "press-7";
+  EXPECT_FALSE(sign(authority().intermediate, weak_signing_request, device, now));
+  EXPECT_FALSE(sign(authority().intermediate, authority().server.certificate_pem, device, now)) << "no request";
+  std::string forged = signing_request;  // the signature's last octet
+  const auto at = forged.rfind("\n-----END") - 6;
+  forged[at] = forged[at] == 'A' ? 'B' : 'A';
+  EXPECT_FALSE(sign(authority().intermediate, forged, device, now));
+  for (std::size_t cut = 0; cut + 30 < signing_request.size(); cut += 13)
+    EXPECT_FALSE(sign(authority().intermediate, signing_request.substr(0, cut), device, now)) << cut;
+  EXPECT_FALSE(sign(authority().intermediate, std::string(20'000, 'x'), device, now));
 }
 
 TEST(TlsStream, each_side_sees_the_others_whole_chain) {

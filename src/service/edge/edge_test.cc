@@ -11,6 +11,7 @@
 #include "net/socket/runtime.h"
 #include "net/tls/certificates.h"
 #include "service/edge/edge_files.h"
+#include "service/edge/scope_cache.h"
 #include "service/edge/workload.h"
 
 namespace nacelle::edge {
@@ -31,6 +32,22 @@ json::Value identity(const std::string& device, const std::string& module = {}) 
   return document;
 }
 
+json::Value with_certificate(const std::string& device, const std::string& type, const std::string& thumbprint = {}) {
+  json::Value document = identity(device);
+  json::Object authentication{{"type", type}};
+  if (!thumbprint.empty()) authentication.set("x509Thumbprint", json::Object{{"secondaryThumbprint", thumbprint}});
+  document.as_object().set("authentication", std::move(authentication));
+  return document;
+}
+
+net::CertificateRequest client_certificate(const std::string& name) {
+  net::CertificateRequest request;
+  request.common_name = name;
+  request.client = true;
+  request.server = false;
+  return request;
+}
+
 struct NoModules final : ProcessRunner {
   Result<std::unique_ptr<Process>> start(const ProcessSpec& spec, std::function<void(int)>) override {
     const std::lock_guard lock(mutex);
@@ -48,6 +65,8 @@ struct ConfiguredEdge {
   net::Runtime runtime{2};
   NoModules processes;
   std::string root_pem;
+  net::CertifiedKey own = *net::make_root("own", std::chrono::hours(24), clock.now());      // leaf2's, by its thumbprint
+  net::CertifiedKey plant = *net::make_root("Plant", std::chrono::hours(24), clock.now());  // signs leaf3's
   std::unique_ptr<Edge> edge;
 
   ConfiguredEdge() {
@@ -64,7 +83,10 @@ struct ConfiguredEdge {
          json::Object{{"certificate", authority->certificate_pem}, {"privateKey", authority->key_pem}, {"root", root_pem}});
     save(*files, files->scope(),
          json::Object{
-             {"devices", json::Array{identity("edge1"), identity("leaf1")}},
+             {"devices", json::Array{identity("edge1"), identity("leaf1"),
+                                     with_certificate("leaf2", "selfSigned", net::inspect(own.certificate_pem)->sha256_thumbprint),
+                                     with_certificate("leaf3", "certificateAuthority")}},
+             {"authorities", json::Array{plant.certificate_pem}},
              {"modules", json::Array{identity("edge1", "$edgeHub"), identity("edge1", "$edgeAgent"), identity("edge1", "m")}}});
     save(*files, files->good_config("$edgeHub"), *json::parse(R"j({"schemaVersion":"1.1","routes":{
         "in":"FROM /messages/* WHERE NOT IS_DEFINED($connectionModuleId) INTO BrokeredEndpoint(\"/modules/m/inputs/in1\")",
@@ -113,17 +135,25 @@ struct Client {
   Inbox inbox;
   std::unique_ptr<net::MqttClient> mqtt;
 
-  Client(ConfiguredEdge& world, const std::string& device, const std::string& module = {}, const std::string& with_key = key)
+  /// With a certificate instead of a token.
+  Client(ConfiguredEdge& world, const std::string& device, const net::CertifiedKey& shown)
+      : Client(world, device, {}, {}, &shown) {}
+
+  Client(ConfiguredEdge& world, const std::string& device, const std::string& module = {}, const std::string& with_key = key,
+         const net::CertifiedKey* shown = nullptr)
       : runtime(world.runtime) {
     net::MqttClientOptions options;
     options.endpoint.host = "127.0.0.1";
     options.endpoint.port = world.edge->mqtts();
-    options.tls = *net::TlsClientContext::make(world.root_pem);
+    options.tls = shown ? *net::TlsClientContext::make(world.root_pem, shown->certificate_pem, shown->key_pem)
+                        : *net::TlsClientContext::make(world.root_pem);
     options.client_id = module.empty() ? device : device + "/" + module;
     options.user_name = std::string(hub_name) + "/" + options.client_id + "/?api-version=2021-04-12";
-    const auto token =
-        sas::make_token(sas::device_resource(hub_name, device, module), with_key, world.clock.now() + std::chrono::hours(1));
-    options.password = [token]() -> awaitable<Result<std::string>> { return ready(*token); };
+    if (!shown) {
+      const auto token =
+          sas::make_token(sas::device_resource(hub_name, device, module), with_key, world.clock.now() + std::chrono::hours(1));
+      options.password = [token]() -> awaitable<Result<std::string>> { return ready(*token); };
+    }
     mqtt = net::MqttClient::make(asio::make_strand(runtime.executor()), std::move(options),
                                  [this](const mqtt::Publish& publish, std::function<void()> done) {
                                    const std::lock_guard lock(inbox.mutex);
@@ -155,12 +185,42 @@ TEST(EdgeOffline, a_configured_edge_starts_without_a_network_and_lets_its_own_in
   EXPECT_TRUE(leaf.connect());
   Client module(world, "edge1", "m");
   EXPECT_TRUE(module.connect());
-  Client stranger(world, "leaf2");
+  Client stranger(world, "leaf9");
   const auto refused = stranger.connect();
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().fault, Fault::denied);
   Client forger(world, "leaf1", {}, wrong_key);
   EXPECT_FALSE(forger.connect());
+}
+
+TEST(EdgeOffline, leaves_with_certificates_are_let_in_by_what_the_scope_says_of_them) {
+  ConfiguredEdge world;
+  world.start();
+  const Timestamp now = world.clock.now();
+  const auto signed_for = [&](const net::CertifiedKey& by, const char* name) {
+    return *net::issue(by, client_certificate(name), now);
+  };
+  EXPECT_TRUE(Client(world, "leaf2", world.own).connect());
+  EXPECT_TRUE(Client(world, "leaf3", signed_for(world.plant, "leaf3")).connect());
+  const auto refused = [&](const char* device, const net::CertifiedKey& shown) {
+    const auto outcome = Client(world, device, shown).connect();
+    return !outcome && outcome.error().fault == Fault::denied;
+  };
+  EXPECT_TRUE(refused("leaf2", *net::make_root("own", std::chrono::hours(24), now))) << "another certificate";
+  EXPECT_TRUE(refused("leaf2", signed_for(world.plant, "leaf2"))) << "it is known by its thumbprint";
+  EXPECT_TRUE(refused("leaf3", signed_for(world.plant, "leaf2"))) << "another's name";
+  EXPECT_TRUE(refused("leaf3", signed_for(*net::make_root("Plant", std::chrono::hours(24), now), "leaf3")));
+  EXPECT_TRUE(refused("leaf3", *net::issue(world.plant, client_certificate("leaf3"), now - std::chrono::hours(24 * 366))))
+      << "expired";
+  EXPECT_TRUE(refused("leaf1", signed_for(world.plant, "leaf1"))) << "it has keys";
+  EXPECT_FALSE(Client(world, "leaf2").connect()) << "a token, where a certificate is registered";
+}
+
+TEST(EdgeScope, authorities_that_are_none_make_the_document_bad) {
+  for (const char* wrong : {R"({"authorities":5})", R"({"authorities":[5]})", R"({"authorities":["no certificate"]})"})
+    EXPECT_FALSE(parse_authorities(*json::parse(wrong))) << wrong;
+  const auto none = parse_authorities(*json::parse("{}"));
+  EXPECT_TRUE(none && !*none) << "as an older hub tells it";
 }
 
 TEST(EdgeOffline, a_leaf_message_reaches_the_module_with_its_sender_named) {

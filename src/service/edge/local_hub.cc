@@ -6,6 +6,7 @@
 #include "foundation/log.h"
 #include "service/edge/on_strand.h"
 #include "service/edge/sinks.h"
+#include "service/endpoint/certificates.h"
 
 namespace nacelle::edge {
 
@@ -66,12 +67,13 @@ awaitable<void> LocalHub::close() {
 
 // -- Who may connect -----------------------------------------------------------------------------------------------
 
-awaitable<Result<Timestamp>> LocalHub::authenticate(IdentityName who, telemetry::UserName, std::string password, Bytes) {
-  awaitable<Result<Timestamp>> here = authenticate_here(std::move(who), std::move(password));
+awaitable<Result<Timestamp>> LocalHub::authenticate(IdentityName who, telemetry::UserName, std::string password,
+                                                    Bytes certificates_der) {
+  awaitable<Result<Timestamp>> here = authenticate_here(std::move(who), std::move(password), std::move(certificates_der));
   co_return co_await on_strand(parts_.core, std::move(here));
 }
 
-awaitable<Result<Timestamp>> LocalHub::authenticate_here(IdentityName who, std::string password) {
+awaitable<Result<Timestamp>> LocalHub::authenticate_here(IdentityName who, std::string password, Bytes certificates_der) {
   const auto self = shared_from_this();
   const std::vector<std::string> names = parts_.hub.names();
   const auto check = [&]() -> Result<Timestamp> {
@@ -79,7 +81,11 @@ awaitable<Result<Timestamp>> LocalHub::authenticate_here(IdentityName who, std::
     if (!identity) return fail(Fault::denied, fmt::format("{} is not in this edge's scope", who.client_id()));
     if (who.is_module() && who.device != parts_.edge)
       return fail(Fault::denied, fmt::format("{} is a module of another device", who.client_id()));
-    return device::authenticate(*identity, password, names, parts_.clock->now());
+    const Timestamp now = parts_.clock->now();
+    if (!password.empty()) return device::authenticate(*identity, password, names, now);
+    if (!identity->enabled) return fail(Fault::denied, fmt::format("'{}' is disabled", who.client_id()));
+    TRY_LET(const auto proof, endpoint::prove(*identity, certificates_der, parts_.scope->authorities().get(), now));
+    return proof.until;
   };
   auto first = check();
   if (first) co_return first;
@@ -120,6 +126,11 @@ void LocalHub::wake_pumps(const IdentityName& who) {
   if (!who.is_module()) return;
   for (const auto& [name, pump] : pumps_)
     if (name.module == who.module.str()) pump->wake();
+}
+
+std::string_view LocalHub::authentication_of(const IdentityName& who) {
+  const auto identity = parts_.scope->find(who);
+  return identity && identity->by_certificate() ? "x509" : "sas";
 }
 
 std::string LocalHub::generation_id(const IdentityName& who) {
@@ -180,9 +191,17 @@ awaitable<Result<json::Value>> LocalHub::get_twin(IdentityName who) {
   co_return co_await on_strand(parts_.core, std::move(here));
 }
 
+/// The edge speaks to the hub as the client, which takes its key (docs/decisions/0214-certificates-at-the-edge.md).
+Result<> LocalHub::check_twin_of(const IdentityName& who) const {
+  if (closed_) return fail(Fault::unavailable, "the edge is closing");
+  const auto identity = parts_.scope->find(who);
+  if (!identity || !identity->by_certificate()) return {};
+  return fail(Fault::unavailable, "the twin of a device with a certificate is not served through a gateway");
+}
+
 awaitable<Result<json::Value>> LocalHub::get_twin_here(IdentityName who) {
   const auto self = shared_from_this();
-  if (closed_) co_return fail(Fault::unavailable, "the edge is closing");
+  CO_TRY(check_twin_of(who));
   const auto link = twin_of(who);
   const bool known = co_await link->wait_until_known(std::chrono::seconds(10));
   if (!known)
@@ -200,7 +219,7 @@ awaitable<Result<endpoint::ReportedAnswer>> LocalHub::patch_reported(IdentityNam
 awaitable<Result<endpoint::ReportedAnswer>> LocalHub::report_here(IdentityName who, json::Value patch,
                                                                   std::optional<std::int64_t> base) {
   const auto self = shared_from_this();
-  if (closed_) co_return fail(Fault::unavailable, "the edge is closing");
+  CO_TRY(check_twin_of(who));
   CO_TRY(twin::check_limits(patch, "reported"));
   CO_TRY_LET(const std::int64_t version, twin_of(who)->report(patch, base));
   endpoint::ReportedAnswer answer;

@@ -55,6 +55,7 @@ class LocalHub final : public endpoint::DeviceBackend, public std::enable_shared
   void disconnected(const device::IdentityName& who) override;
   void telemetry(telemetry::Message message, std::function<void(Result<>)> done) override;
   std::string generation_id(const device::IdentityName& who) override;
+  std::string_view authentication_of(const device::IdentityName& who) override;
   awaitable<Result<json::Value>> get_twin(device::IdentityName who) override;
   awaitable<Result<endpoint::ReportedAnswer>> patch_reported(device::IdentityName who, json::Value patch,
                                                              std::optional<std::int64_t> base_version) override;
@@ -71,7 +72,8 @@ class LocalHub final : public endpoint::DeviceBackend, public std::enable_shared
   void add_pump(const EndpointName& endpoint);
   void wake_pumps(const device::IdentityName& who);
   std::shared_ptr<TwinLink> twin_of(const device::IdentityName& who);
-  awaitable<Result<Timestamp>> authenticate_here(device::IdentityName who, std::string password);
+  Result<> check_twin_of(const device::IdentityName& who) const;
+  awaitable<Result<Timestamp>> authenticate_here(device::IdentityName who, std::string password, Bytes certificates_der);
   awaitable<Result<json::Value>> get_twin_here(device::IdentityName who);
   awaitable<Result<endpoint::ReportedAnswer>> report_here(device::IdentityName who, json::Value patch,
                                                           std::optional<std::int64_t> base);

@@ -1,5 +1,7 @@
 #include "service/edge/scope_cache.h"
 
+#include <fmt/format.h>
+
 #include "foundation/log.h"
 
 namespace nacelle::edge {
@@ -32,13 +34,35 @@ Result<ScopeCache::Identities> parse_scope(const json::Value& document) {
   return found;
 }
 
+Result<std::shared_ptr<const net::TrustAnchors>> parse_authorities(const json::Value& document) {
+  constexpr std::size_t most = 100;  // the hub takes 25, and has one of its own
+  std::shared_ptr<const net::TrustAnchors> none;
+  const json::Value* list = document.find("authorities");
+  if (!list) return none;
+  if (!list->is_array() || list->as_array().size() > most)
+    return fail(Fault::invalid_input, fmt::format("scope document: 'authorities': expected an array of at most {}", most));
+  std::vector<std::string> pems;
+  for (const json::Value& entry : list->as_array()) {
+    if (!entry.is_string()) return fail(Fault::invalid_input, "scope document: 'authorities': expected PEM texts");
+    pems.push_back(entry.as_string());
+  }
+  return in(net::TrustAnchors::make(pems), "scope document: 'authorities'");
+}
+
 ScopeCache::ScopeCache(const EdgeFiles& files, const HubClient& hub, const Clock& clock) : files_(files), hub_(hub), clock_(clock) {
   const auto cached = files_.load(files_.scope());
   if (!cached) return;
-  if (auto identities = parse_scope(*cached))
-    identities_.publish(std::move(*identities));
-  else
-    log::warn("edge", "the cached scope is not used: {}", identities.error().message);
+  if (const auto used = publish(*cached); !used) log::warn("edge", "the cached scope is not used: {}", used.error().message);
+}
+
+/// All of it, or nothing.
+Result<> ScopeCache::publish(const json::Value& document) {
+  TRY_LET(Identities identities, parse_scope(document));
+  TRY_LET(auto authorities, parse_authorities(document));
+  log::debug("edge", "scope: {} identities", identities.size());
+  authorities_.publish(std::move(authorities));
+  identities_.publish(std::move(identities));
+  return {};
 }
 
 std::optional<device::Identity> ScopeCache::find(const device::IdentityName& who) const {
@@ -58,11 +82,10 @@ awaitable<Result<>> ScopeCache::refresh(std::chrono::seconds timeout) {
 }
 
 Result<> ScopeCache::take(const json::Value& document) {
-  TRY_LET(Identities identities, parse_scope(document));
+  TRY(parse_scope(document));
+  TRY(parse_authorities(document));
   TRY(files_.save(files_.scope(), document));
-  log::debug("edge", "scope: {} identities", identities.size());
-  identities_.publish(std::move(identities));
-  return {};
+  return publish(document);
 }
 
 awaitable<Result<>> ScopeCache::refresh_for_stranger() {

@@ -10,6 +10,7 @@
 #include "domain/device/identity.h"
 #include "foundation/async.h"
 #include "foundation/snapshot.h"
+#include "net/tls/chain.h"
 #include "service/edge/edge_files.h"
 #include "service/edge/hub_client.h"
 
@@ -23,6 +24,8 @@ class ScopeCache {
   ScopeCache(const EdgeFiles& files, const HubClient& hub, const Clock& clock);
 
   std::optional<device::Identity> find(const device::IdentityName& who) const;
+  /// Whose signature the hub takes under a device's certificate; null: it told of none.
+  std::shared_ptr<const net::TrustAnchors> authorities() const { return *authorities_.get(); }
   std::shared_ptr<const Identities> all() const { return identities_.get(); }
   bool known() const { return !all()->empty(); }
 
@@ -36,11 +39,13 @@ class ScopeCache {
 
  private:
   Result<> take(const json::Value& document);
+  Result<> publish(const json::Value& document);
 
   const EdgeFiles& files_;
   const HubClient& hub_;
   const Clock& clock_;
   Snapshot<Identities> identities_;
+  Snapshot<std::shared_ptr<const net::TrustAnchors>> authorities_;
   std::uint64_t begun_ = 0;  // refreshes begun and ended
   std::uint64_t ended_ = 0;
   Result<> last_outcome_;
@@ -49,5 +54,7 @@ class ScopeCache {
 
 /// Reads the hub's scope document. Fault::invalid_input names the identity that does not fit.
 Result<ScopeCache::Identities> parse_scope(const json::Value& document);
+/// Its `authorities`, PEM texts; null if it has none, as that of an older hub.
+Result<std::shared_ptr<const net::TrustAnchors>> parse_authorities(const json::Value& document);
 
 }  // namespace nacelle::edge

@@ -69,8 +69,10 @@ class DeviceBackend {
   /// Whether the connection of `connection` may publish telemetry as `who`: an edge's $edgeHub on behalf of its leaves and
   /// modules (docs/decisions/0041-on-behalf-publishing.md). Must not block. Default: only itself.
   virtual bool may_send_for(const device::IdentityName& connection, const device::IdentityName& who) { return connection == who; }
-  /// Generation id and the auth type for stamping; from the cache, must not block.
+  /// Generation id for stamping; from the cache, must not block.
   virtual std::string generation_id(const device::IdentityName& who) = 0;
+  /// How `who`, for whom another sends, proves itself: `sas` or `x509`. Must not block.
+  virtual std::string_view authentication_of(const device::IdentityName& who) { return static_cast<void>(who), "sas"; }
 
   virtual awaitable<Result<json::Value>> get_twin(device::IdentityName who) = 0;  ///< the device's view
   virtual awaitable<Result<ReportedAnswer>> patch_reported(device::IdentityName who, json::Value patch,

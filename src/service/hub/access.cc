@@ -86,7 +86,9 @@ Result<IdentityPtr> Access::identity_in(std::string_view resource) const {
 Result<Caller> Access::identify(std::string_view authorization, const IdentityName& target, BytesView certificates_der) const {
   if (authorization.empty() && !certificates_der.empty() && !target.device.empty()) {
     TRY(check_device(target, {}, certificates_der));
-    return caller_of(target);
+    Caller caller = caller_of(target);
+    caller.certificate = true;
+    return caller;
   }
   if (authorization.empty()) return fail(Fault::denied, "the call has no Authorization header");
   const auto token = sas::parse_token(authorization);

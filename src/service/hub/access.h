@@ -38,6 +38,7 @@ struct Caller {
   device::Rights rights;      ///< of the policy
   device::IdentityName name;  ///< itself, or, with a policy's device_connect, the one the path names
   bool edge = false;          ///< its device is an edge device
+  bool certificate = false;   ///< it showed one, and no token
 };
 
 /// Whether `caller` may do what `need` says to `target` (the device or module named in the path; empty if none).

@@ -4,6 +4,7 @@
 
 #include "codec/text/encoding.h"
 #include "foundation/log.h"
+#include "service/endpoint/certificates.h"
 #include "service/hub/api.h"
 
 namespace nacelle::hub {
@@ -77,23 +78,6 @@ Result<std::string> certificate_of(const Call& call) {
   return json::get_string(holder, "certificate", "request body");
 }
 
-json::Value facts_document(const net::CertificateFacts& facts) {
-  json::Array dns;
-  for (const auto& name : facts.dns_names) dns.emplace_back(name);
-  json::Array addresses;
-  for (const auto& address : facts.ip_addresses) addresses.emplace_back(address);
-  return json::Object{{"subject", facts.subject},
-                      {"issuer", facts.issuer},
-                      {"serial", facts.serial},
-                      {"notBefore", format_iso8601(facts.not_before, 0)},
-                      {"notAfter", format_iso8601(facts.not_after, 0)},
-                      {"authority", facts.authority},
-                      {"sha1Thumbprint", facts.sha1_thumbprint},
-                      {"sha256Thumbprint", facts.sha256_thumbprint},
-                      {"dnsNames", std::move(dns)},
-                      {"ipAddresses", std::move(addresses)}};
-}
-
 Result<std::vector<std::string>> names_in(const json::Value& body, std::string_view key) {
   std::vector<std::string> names;
   const json::Value* found = body.find(key);
@@ -115,6 +99,7 @@ Result<Authority::Purpose> purpose_in(const json::Value& body) {
   return fail(Fault::invalid_input, fmt::format("request body: purpose: expected device, edge or server, found '{}'", purpose));
 }
 
+/// The answer's `certificate` (with its chain) and, unless the caller keeps its key to itself (`csr`), `privateKey`.
 Result<net::CertifiedKey> issue(const Services& services, const Call& call) {
   TRY_LET(const json::Value body, call.json());
   TRY_LET(const auto purpose, purpose_in(body));
@@ -133,7 +118,8 @@ Result<net::CertifiedKey> issue(const Services& services, const Call& call) {
   if (days < 1 || days > longest_days)
     return fail(Fault::invalid_input, fmt::format("request body: days: expected 1 to {}, found {}", longest_days, days));
   request.lifetime = std::chrono::hours{24 * days};
-  TRY_LET(auto issued, services.authority.issue(purpose, request));
+  TRY_LET(const std::string csr, json::get_string_or(body, "csr", "", "request body"));
+  TRY_LET(auto issued, csr.empty() ? services.authority.issue(purpose, request) : services.authority.sign(purpose, request, csr));
   log::info("hub", "issued a certificate of purpose '{}' to '{}' for {} days", body.find("purpose")->as_string(),
             request.common_name, days);
   return issued;
@@ -193,16 +179,17 @@ net::HttpResponse get_authority(Services& services, const Call&) {
   const auto facts = services.authority.facts();
   if (!facts) return services.error(facts.error());
   json::Object all;
-  for (const auto& [name, one] : *facts) all.set(name, facts_document(one));
+  for (const auto& [name, one] : *facts) all.set(name, endpoint::to_json(one));
   return json_answer(200, all);
 }
 
 net::HttpResponse issue_certificate(Services& services, const Call& call) {
   const auto issued = issue(services, call);
   if (!issued) return services.error(issued.error());
-  return json_answer(
-      200, json::Object{
-               {"certificate", issued->certificate_pem}, {"privateKey", issued->key_pem}, {"root", services.authority.root_pem()}});
+  json::Object answer{{"certificate", issued->certificate_pem}};
+  if (!issued->key_pem.empty()) answer.set("privateKey", issued->key_pem);
+  answer.set("root", services.authority.root_pem());
+  return json_answer(200, std::move(answer));
 }
 
 net::HttpResponse rotate_certificate(Services& services, const Call& call) {

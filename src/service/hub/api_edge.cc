@@ -4,11 +4,10 @@
 #include "codec/digest/digest.h"
 #include "foundation/log.h"
 #include "service/hub/api.h"
+#include "service/hub/object_body.h"
 
 namespace nacelle::hub {
 namespace {
-
-constexpr ByteCount largest_artifact = 256_MiB;
 
 Result<std::string> artifact_object(const std::string& sha256) {
   bool good = sha256.size() == 64;
@@ -36,10 +35,10 @@ awaitable<net::HttpResponse> put_artifact(Services& services, Call call) {
 awaitable<net::HttpResponse> get_artifact(Services& services, Call call) {
   const auto object = artifact_object(call.captures[0]);
   if (!object) co_return services.error(object.error());
-  auto work = [&objects = services.objects, object = *object] { return objects.get(object, largest_artifact); };
-  auto bytes = co_await run_on(services.disk.files(), work);
-  if (!bytes) co_return services.error(bytes.error());
-  co_return net::text_response(200, std::move(*bytes), "application/octet-stream");
+  auto work = [&objects = services.objects, object = *object] { return objects.open(object); };
+  auto artifact = co_await run_on(services.disk.files(), work);
+  if (!artifact) co_return services.error(artifact.error());
+  co_return object_response(services.disk, std::move(*artifact));
 }
 
 net::HttpResponse edge_authority(Services& services, const Call& call) {
@@ -68,7 +67,10 @@ net::HttpResponse identities_in_scope(Services& services, const Call& call) {
     devices.push_back(device::to_json(*child, services.registry.facts(child->name)));
     add_modules(child->name.device);
   }
-  return json_answer(200, json::Object{{"devices", std::move(devices)}, {"modules", std::move(modules)}});
+  json::Array authorities;
+  for (const auto& pem : services.device_authorities.trusted_pems()) authorities.emplace_back(pem);
+  return json_answer(
+      200, json::Object{{"devices", std::move(devices)}, {"modules", std::move(modules)}, {"authorities", std::move(authorities)}});
 }
 
 }  // namespace nacelle::hub

@@ -236,7 +236,13 @@ awaitable<net::HttpResponse> register_device(Services& services, Call call) {
   const auto who = co_await registrant_of(services, call);
   if (!who) co_return refuse_registrant(services, call, who.error());
   const auto answer = co_await services.fleet.provisioning->begin(*who, call.request.body);
-  co_return registration_answer(answer);
+  net::HttpResponse response = registration_answer(answer);
+  const auto document = json::parse(answer.body);
+  const json::Value* operation = document ? document->find("operationId") : nullptr;
+  if (answer.status == 202 && operation && operation->is_string())  // where to ask what became of it (wire facts 4.2)
+    response.headers.set("location", fmt::format("https://{}/{}/registrations/{}/operations/{}", call.request.headers.get("host"),
+                                                 call.captures[0], call.captures[1], operation->as_string()));
+  co_return response;
 }
 
 awaitable<net::HttpResponse> registration_operation(Services& services, Call call) {

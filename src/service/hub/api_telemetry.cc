@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "codec/text/encoding.h"
+#include "service/endpoint/sender.h"
 #include "service/hub/api.h"
 #include "service/hub/message_headers.h"
 
@@ -77,11 +78,11 @@ awaitable<net::HttpResponse> post_telemetry(Services& services, Call call) {
     messages.push_back(take_message(call.request));
   }
   const Timestamp now = services.clock.now();
-  const std::string_view scope = call.caller.service ? "hub" : call.target.is_module() ? "module" : "device";
+  const endpoint::Sender from{call.target, sender->generation_id, call.caller.certificate ? "x509" : "sas", call.caller.service};
   for (auto& message : messages) {
     if (message.size_in_bytes() > telemetry::max_message_bytes)
       co_return services.error(kinds::message_too_large, "a message may have 256 KiB, body and properties together");
-    stamp(message, call.target, sender->generation_id, scope, now);
+    endpoint::stamp(message, from, now);
   }
   const auto stored = co_await store(services.ingest, std::move(messages));
   if (!stored) co_return services.error(kinds::unavailable, stored.error().message);

@@ -77,7 +77,66 @@ TEST_F(ApiTest, bulk_call_reports_each_failure) {
   const Json result = parse(mixed.body);
   ASSERT_EQ(result.find("errors")->as_array().size(), 2u);
   EXPECT_EQ(result.find("errors")->as_array()[0].find("errorCode")->as_string(), "DeviceAlreadyExists");
+  EXPECT_EQ(result.find("errors")->as_array()[0].find("errorStatus")->as_string(), "409001");
   EXPECT_EQ(get("/devices").as_array().size(), 1u);
+}
+
+TEST_F(ApiTest, bulk_call_takes_modules_and_merges_twins) {
+  add("a");
+  EXPECT_EQ(call("POST", "/devices", R"([{"id":"a","moduleId":"m","tags":{"x":1,"y":1}}])").status, 200);
+  const auto patch = [&](const std::string& more) {
+    return call("POST", "/devices", R"([{"id":"a","moduleId":"m","tags":{"x":2,"y":null})" + more + "}]");
+  };
+  EXPECT_EQ(patch(R"(,"importMode":"updateTwin")").status, 200);
+  EXPECT_EQ(json::print(*get("/twins/a/modules/m").find("tags")), R"({"x":2})");
+  EXPECT_EQ(patch(R"(,"importMode":"updateTwinIfMatchETag","twinETag":"AAAAAAAAAGM=")").status, 400);
+  const Json stale = parse(patch(R"(,"importMode":"updateTwinIfMatchETag","twinETag":"AAAAAAAAAGM=")").body);
+  EXPECT_EQ(stale.find("errors")->as_array()[0].find("moduleId")->as_string(), "m");
+  EXPECT_EQ(stale.find("errors")->as_array()[0].find("errorStatus")->as_string(), "412001");
+  const Json wrong = parse(call("POST", "/devices", R"([{"id":"a","moduleId":"m"},{"id":"b","moduleId":"m"},{"id":"a","moduleId":7},
+                                                        {"id":"a","moduleId":"n","importMode":"updateTwin"},
+                                                        {"id":"a","importMode":"createIfMatchETag"}])")
+                               .body);
+  std::string codes;
+  for (const Json& error : wrong.find("errors")->as_array()) codes += error.find("errorStatus")->as_string() + " ";
+  EXPECT_EQ(codes, "409301 404001 400004 404010 400004 ");
+  EXPECT_EQ(call("POST", "/devices", R"([{"id":"a","moduleId":"m","importMode":"delete"}])").status, 200);
+  EXPECT_EQ(call("GET", "/devices/a/modules/m").status, 404);
+}
+
+TEST_F(ApiTest, documents_tell_status_thumbprints_model_and_waiting_messages) {
+  const std::string thumbprint(64, 'b');
+  EXPECT_EQ(call("PUT", "/devices/x",
+                 R"({"authentication":{"type":"selfSigned","x509Thumbprint":{"primaryThumbprint":")" + thumbprint + R"("}}})")
+                .status,
+            200);
+  EXPECT_EQ(get("/devices/x").find("statusUpdatedTime")->as_string(), "0001-01-01T00:00:00") << "it never changed";
+  EXPECT_EQ(call("PUT", "/devices/x", R"({"status":"disabled"})", {{"if-match", "*"}}).status, 200);
+  const Json device = get("/devices/x");
+  EXPECT_EQ(device.find("statusUpdatedTime")->as_string(), format_iso8601(clock.now()));
+  EXPECT_EQ(device.at_path({"authentication", "type"})->as_string(), "selfSigned") << "credentials left out are kept";
+  EXPECT_EQ(call("POST", "/devices/x/messages/devicebound", "hello").status, 200);
+  ASSERT_TRUE(hub->services().registry.note_model({device::DeviceId("x"), {}}, "dtmi:plant:press;1"));
+  EXPECT_FALSE(hub->services().registry.note_model({device::DeviceId("x"), {}}, std::string(300, 'm')));
+  const Json twin = get("/twins/x");
+  EXPECT_EQ(twin.find("statusUpdateTime")->as_string(), format_iso8601(clock.now()));
+  EXPECT_EQ(twin.at_path({"x509Thumbprint", "primaryThumbprint"})->as_string(), thumbprint);
+  EXPECT_TRUE(twin.at_path({"x509Thumbprint", "secondaryThumbprint"})->is_null());
+  EXPECT_EQ(twin.find("modelId")->as_string(), "dtmi:plant:press;1");
+  EXPECT_EQ(twin.find("cloudToDeviceMessageCount")->as_integer(), 1);
+  const auto found =
+      call("POST", "/devices/query", R"({"query":"SELECT deviceId FROM devices WHERE modelId = 'dtmi:plant:press;1'"})");
+  EXPECT_EQ(found.body, R"([{"deviceId":"x"}])");
+  stop();
+  start();
+  EXPECT_EQ(get("/twins/x").find("modelId")->as_string(), "dtmi:plant:press;1");
+}
+
+TEST_F(ApiTest, an_edges_scope_is_shown_as_its_parent_too) {
+  const auto edge = add("edge1", true);
+  EXPECT_EQ(call("PUT", "/devices/edge2", R"({"capabilities":{"iotEdge":true},"parentScopes":[")" + edge.scope + R"("]})").status,
+            200);
+  EXPECT_EQ(get("/twins/edge2").find("parentScopes")->as_array().at(0).as_string(), edge.scope);
 }
 
 TEST_F(ApiTest, twins_are_patched_and_replaced_under_their_etag) {
@@ -208,6 +267,22 @@ TEST_F(ApiTest, file_is_uploaded_in_blocks_and_confirmed) {
   EXPECT_EQ(refused.status, 403);
   EXPECT_EQ(refused.headers.get("x-ms-error-code"), "AuthenticationFailed");
   EXPECT_EQ(call("PUT", blob + "&comp=block&blockid=QQ%3D%3D", "x", {}, "-").status, 403) << "the upload is over";
+}
+
+TEST_F(ApiTest, large_file_is_read_back_whole_and_its_length_asked_for) {
+  const auto device = add("d1");
+  const Json grant = parse(call("POST", "/devices/d1/files", R"({"blobName":"a"})", {}, token(device)).body);
+  const std::string blob = "/uploads/d1/a" + grant.find("sasToken")->as_string();
+  EXPECT_EQ(call("GET", blob, {}, {}, "-").status, 404);
+  std::string bytes;
+  for (int i = 0; bytes.size() < 700'000; ++i)
+    bytes += std::to_string(i) + ",";  // more than two pieces, and no whole number of them
+  EXPECT_EQ(call("PUT", blob, bytes, {{"x-ms-blob-type", "BlockBlob"}}, "-").status, 201);
+  EXPECT_EQ(call("GET", blob, {}, {}, "-").body, bytes);
+  const auto head = call("HEAD", blob, {}, {}, "-");
+  EXPECT_EQ(head.status, 200);
+  EXPECT_EQ(head.headers.get("content-length"), std::to_string(bytes.size()));
+  EXPECT_TRUE(head.body.empty());
 }
 
 TEST_F(ApiTest, small_file_goes_up_in_one_request_and_the_eleventh_grant_is_refused) {

@@ -3,6 +3,7 @@
 
 #include "codec/text/encoding.h"
 #include "service/hub/api.h"
+#include "service/hub/object_body.h"
 #include "service/hub/transfers.h"
 
 namespace nacelle::hub {
@@ -94,11 +95,11 @@ awaitable<net::HttpResponse> put_container_blob(Services& services, Call call) {
 awaitable<net::HttpResponse> get_container_blob(Services& services, Call call) {
   if (const auto granted = check_container_grant(services, call); !granted) co_return failed(services, call, granted.error());
   auto read = [&containers = services.fleet.transfers->containers(), place = place_of(call)] {
-    return containers.get(place.container, place.blob);
+    return containers.open(place.container, place.blob);
   };
-  auto bytes = co_await run_on(services.disk.files(), read);
-  if (!bytes) co_return blob_error(bytes.error());
-  co_return net::text_response(200, std::move(*bytes), "application/octet-stream");
+  auto blob = co_await run_on(services.disk.files(), read);
+  if (!blob) co_return blob_error(blob.error());
+  co_return object_response(services.disk, std::move(*blob));
 }
 
 }  // namespace nacelle::hub

@@ -59,6 +59,12 @@ Result<json::Value> twin_document(const Registry& registry, const storage::Datab
   facts.authentication_type = authentication_text(identity->authentication);
   facts.edge = identity->edge;
   facts.scope = identity->scope;
+  facts.parent_scopes = identity->parent_scopes;
+  facts.status_changed_at = identity->status_changed_at;
+  facts.primary_thumbprint = identity->primary_thumbprint;
+  facts.secondary_thumbprint = identity->secondary_thumbprint;
+  facts.model_id = identity->model;
+  facts.cloud_to_device_messages = connection.cloud_to_device_messages;
   json::Value document = twin::to_json(twin, facts);
   TRY_LET(const auto targeted,
           tables.query("SELECT configuration, status FROM configuration_target WHERE device = ? AND module = ?", name.device.str(),

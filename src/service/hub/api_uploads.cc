@@ -4,6 +4,7 @@
 #include "codec/text/encoding.h"
 #include "foundation/random.h"
 #include "service/hub/api.h"
+#include "service/hub/object_body.h"
 
 namespace nacelle::hub {
 namespace {
@@ -203,11 +204,10 @@ awaitable<net::HttpResponse> put_blob(Services& services, Call call) {
 
 awaitable<net::HttpResponse> get_blob(Services& services, Call call) {
   if (const auto granted = check_blob_grant(services, call); !granted) co_return failed(services, call, granted.error());
-  auto work = [&uploads = services.uploads, blob = call.captures[0]] { return uploads.read(blob); };
-  auto bytes = co_await run_on(services.disk.files(), work);
-  if (!bytes) co_return blob_error(bytes.error());
-  if (call.request.method == "HEAD") bytes->clear();
-  co_return net::text_response(200, std::move(*bytes), "application/octet-stream");
+  auto work = [&uploads = services.uploads, blob = call.captures[0]] { return uploads.open_file(blob); };
+  auto file = co_await run_on(services.disk.files(), work);
+  if (!file) co_return blob_error(file.error());
+  co_return object_response(services.disk, std::move(*file));
 }
 
 // -- For services: which files there are (docs/hub.md)

@@ -109,11 +109,15 @@ net::CertificateRequest intermediate_request() {
 
 }  // namespace
 
-Authority::Names server_names(const std::string& host) {
+Authority::Names server_names(const std::string& host, const std::vector<std::string>& aliases) {
   Authority::Names names{host, {"localhost"}, {"127.0.0.1", "::1"}};
-  unsigned char raw[16];
-  const bool address = ::inet_pton(AF_INET, host.c_str(), raw) == 1 || ::inet_pton(AF_INET6, host.c_str(), raw) == 1;
-  (address ? names.addresses : names.dns).push_back(host);
+  const auto add = [&names](const std::string& name) {
+    unsigned char raw[16];
+    const bool address = ::inet_pton(AF_INET, name.c_str(), raw) == 1 || ::inet_pton(AF_INET6, name.c_str(), raw) == 1;
+    (address ? names.addresses : names.dns).push_back(name);
+  };
+  add(host);
+  for (const auto& alias : aliases) add(alias);
   char machine[256] = {};
   if (::gethostname(machine, sizeof machine - 1) == 0 && machine[0] != '\0') names.dns.emplace_back(machine);
   names.dns = sorted(std::move(names.dns));
@@ -193,12 +197,28 @@ Result<bool> Authority::renew(bool now) {
 
 std::chrono::hours Authority::usual_lifetime(Purpose purpose) { return purpose == Purpose::edge ? edge_lifetime : server_lifetime; }
 
-Result<CertifiedKey> Authority::issue(Purpose purpose, net::CertificateRequest request) const {
-  request.authority = purpose == Purpose::edge;
-  request.client = purpose == Purpose::device;
+namespace {
+
+void set_purpose(net::CertificateRequest& request, Authority::Purpose purpose) {
+  request.authority = purpose == Authority::Purpose::edge;
+  request.client = purpose == Authority::Purpose::device;
   request.server = !request.client;
+}
+
+}  // namespace
+
+Result<CertifiedKey> Authority::issue(Purpose purpose, net::CertificateRequest request) const {
+  set_purpose(request, purpose);
   const auto intermediate = intermediate_.get();
   return net::issue(purpose == Purpose::device ? devices_ : *intermediate, request, clock_.now());
+}
+
+Result<CertifiedKey> Authority::sign(Purpose purpose, net::CertificateRequest request, const std::string& signing_request) const {
+  set_purpose(request, purpose);
+  const auto intermediate = intermediate_.get();
+  TRY_LET(std::string chain,
+          net::sign(purpose == Purpose::device ? devices_ : *intermediate, signing_request, request, clock_.now()));
+  return CertifiedKey{std::move(chain), {}};
 }
 
 Result<CertifiedKey> Authority::issue_edge_authority(const std::string& device) const {
@@ -207,6 +227,22 @@ Result<CertifiedKey> Authority::issue_edge_authority(const std::string& device) 
   request.common_name = ("edge CA " + device).substr(0, 64);
   request.lifetime = edge_lifetime;
   return issue(Purpose::edge, std::move(request));
+}
+
+std::size_t Authority::warn_of_ends() const {
+  const auto all = facts();
+  if (!all) {
+    log::error("hub", "looking at the certificates: {}", all.error().message);
+    return 0;
+  }
+  std::size_t warned = 0;
+  for (const auto& [name, facts] : *all) {
+    if (name == "server" || name == "intermediate" || facts.not_after - clock_.now() >= warn_before) continue;
+    log::warn("hub", "the certificate '{}' ends on {}, and it is not renewed by itself: docs/certificates.md", name,
+              format_iso8601(facts.not_after, 0));
+    ++warned;
+  }
+  return warned;
 }
 
 Result<std::vector<std::pair<std::string, net::CertificateFacts>>> Authority::facts() const {

@@ -42,11 +42,16 @@ class Authority {
   const storage::fs::path& root_path() const { return root_path_; }
   /// `root`, `intermediate`, `devices`, `server`, in this order.
   Result<std::vector<std::pair<std::string, net::CertificateFacts>>> facts() const;
+  /// Logs a warning for each that is not renewed by itself and ends within warn_before; how many there are.
+  std::size_t warn_of_ends() const;
 
   enum class Purpose { device, edge, server };
   /// A certificate with its key, the chain up to the root's own children. Of an edge: an authority, with which it signs its
   /// server certificate itself, offline; of a device: for the hub's device `request.common_name`.
   Result<net::CertifiedKey> issue(Purpose purpose, net::CertificateRequest request) const;
+  /// The same for a key that stays where it is: of the PEM `signing_request` (PKCS #10) only its public key counts, and its
+  /// common name, which must be the request's if it has one. Without a key_pem.
+  Result<net::CertifiedKey> sign(Purpose purpose, net::CertificateRequest request, const std::string& signing_request) const;
   Result<net::CertifiedKey> issue_edge_authority(const std::string& device) const;
   /// How long one lives if nobody says.
   static std::chrono::hours usual_lifetime(Purpose purpose);
@@ -59,6 +64,8 @@ class Authority {
   void on_renewed(std::function<Result<>(const net::CertifiedKey& server)> told) { told_ = std::move(told); }
 
   static constexpr std::chrono::hours renew_before{24 * 30};
+  /// Of those that nobody renews, because others hold them: people want to know early.
+  static constexpr std::chrono::hours warn_before{24 * 365};
 
  private:
   Authority(storage::fs::path directory, Names names, const Clock& clock, storage::FileSystem& files);
@@ -78,7 +85,7 @@ class Authority {
   std::function<Result<>(const net::CertifiedKey&)> told_;
 };
 
-/// The host's name, its `localhost` spellings and this machine's own name.
-Authority::Names server_names(const std::string& host);
+/// The host's name, its `localhost` spellings, this machine's own name, and further names and addresses.
+Authority::Names server_names(const std::string& host, const std::vector<std::string>& aliases = {});
 
 }  // namespace nacelle::hub

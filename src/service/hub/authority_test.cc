@@ -48,6 +48,33 @@ TEST_F(AuthorityTest, root_intermediate_and_server_stand_in_a_chain_and_a_restar
   EXPECT_EQ(again->devices_pem(), authority->devices_pem());
 }
 
+TEST_F(AuthorityTest, those_that_nobody_renews_are_warned_of_a_year_before_their_end) {
+  const auto authority = open();
+  EXPECT_EQ(authority->warn_of_ends(), 0u);
+  clock.set(fact(*authority, "root").not_after - hours{24 * 366});
+  EXPECT_EQ(authority->warn_of_ends(), 0u);
+  clock.advance(hours{48});
+  EXPECT_EQ(authority->warn_of_ends(), 2u) << "root and devices";
+}
+
+TEST_F(AuthorityTest, a_request_is_signed_for_the_purpose_asked_for) {
+  const auto authority = open();
+  net::CertificateRequest request;
+  request.common_name = "press-7";
+  EXPECT_FALSE(authority->sign(Authority::Purpose::device, request, "no request"));
+  EXPECT_FALSE(authority->sign(Authority::Purpose::device, request, authority->root_pem()));
+}
+
+TEST_F(AuthorityTest, other_names_of_the_host_stand_in_its_certificate) {
+  const auto authority = Authority::open(folder.path() / "certs", server_names("hub.example", {"gateway.example", "10.1.2.3"}),
+                                         clock, storage::real_file_system())
+                             .value();
+  const auto facts = fact(*authority, "server");
+  EXPECT_EQ(facts.common_name, "hub.example");
+  EXPECT_EQ(std::count(facts.dns_names.begin(), facts.dns_names.end(), "gateway.example"), 1);
+  EXPECT_EQ(std::count(facts.ip_addresses.begin(), facts.ip_addresses.end(), "10.1.2.3"), 1);
+}
+
 TEST_F(AuthorityTest, the_server_certificate_is_renewed_thirty_days_before_its_end_and_told_once) {
   const auto authority = open();
   std::vector<std::string> told;

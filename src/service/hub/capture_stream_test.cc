@@ -28,6 +28,7 @@ class DyingStore final : public storage::ObjectStore {
   }
   Result<> put(std::string_view name, BytesView bytes) override { return inner_.put(name, bytes); }
   Result<Bytes> get(std::string_view name, ByteCount max_bytes) const override { return inner_.get(name, max_bytes); }
+  Result<std::unique_ptr<storage::ObjectReader>> open(std::string_view name) const override { return inner_.open(name); }
   Result<bool> exists(std::string_view name) const override { return inner_.exists(name); }
   Result<bool> make_durable(std::string_view name) const override { return inner_.make_durable(name); }
   Result<> remove(std::string_view name) override { return inner_.remove(name); }

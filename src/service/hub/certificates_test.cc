@@ -206,6 +206,87 @@ TEST_F(CertificatesTest, a_group_registers_what_its_authority_signed_and_its_dev
   EXPECT_TRUE(gets_in("press-8", supplied));
 }
 
+TEST_F(CertificatesTest, an_individual_enrolment_may_name_an_authority_too) {
+  upload("plant", plant.certificate_pem);
+  verify("plant", plant);
+  const auto supplier = net::make_root("Supplier", hours{24 * 3650}, clock.now()).value();
+  const auto enrol = [&](const std::string& id, const json::Object& x509, const std::string& device = {}) {
+    json::Object document{{"attestation", json::Object{{"type", "x509"}, {"x509", x509}}}};
+    if (!device.empty()) document.set("deviceId", device);
+    return call("PUT", "/enrollments/" + id, json::print(document)).status;
+  };
+  const auto authority = [](const net::CertifiedKey& one) {
+    return json::Object{{"primary", json::Object{{"certificate", one.certificate_pem}}}};
+  };
+  EXPECT_EQ(enrol("press-7", {{"caReferences", json::Object{{"primary", "plant"}}}}), 200);
+  EXPECT_EQ(enrol("press-8", {{"signingCertificates", authority(supplier)}}), 200);
+  EXPECT_EQ(enrol("press-9", {{"caReferences", json::Object{{"primary", "nobody"}}}}), 400);
+  EXPECT_EQ(enrol("press-9", {{"caReferences", json::Object{{"primary", "plant"}}}}, "other"), 400) << "it would never get in";
+  EXPECT_EQ(enrol("press-9", {{"signingCertificates", authority(leaf(plant, "press-9"))}}), 400) << "no authority";
+  EXPECT_EQ(enrol("press-9", {{"caReferences", json::Object{{"primary", "plant"}}}, {"clientCertificates", authority(supplier)}}),
+            400);
+  EXPECT_EQ(enrol("press-9", {}), 400);
+  EXPECT_TRUE(get("/enrollments/press-8").at_path({"attestation", "x509", "signingCertificates", "primary", "certificate"}));
+
+  const std::string scope = get("/provisioning").find("idScope")->as_string();
+  const auto registers = [&](const std::string& id, const net::CertifiedKey& own) {
+    return https_as(own, "PUT", "/" + scope + "/registrations/" + id + "/register?api-version=2019-03-31", "{}");
+  };
+  EXPECT_EQ(registers("press-7", leaf(supplier, "press-7")).status, 401) << "another authority";
+  EXPECT_EQ(registers("press-7", leaf(plant, "press-8")).status, 401) << "another's name";
+  const auto accepted = registers("press-7", leaf(plant, "press-7"));
+  EXPECT_EQ(accepted.status, 202);
+  const std::string operation = parse(accepted.body).find("operationId")->as_string();
+  EXPECT_TRUE(accepted.headers.get("location").ends_with("/" + scope + "/registrations/press-7/operations/" + operation))
+      << accepted.headers.get("location");
+  EXPECT_EQ(registers("press-8", leaf(supplier, "press-8")).status, 202);
+  EXPECT_EQ(get("/devices/press-7").at_path({"authentication", "type"})->as_string(), "certificateAuthority");
+  EXPECT_EQ(get("/devices/press-8").at_path({"authentication", "type"})->as_string(), "selfSigned");
+  EXPECT_TRUE(gets_in("press-7", leaf(plant, "press-7")));
+}
+
+TEST_F(CertificatesTest, messages_say_how_their_sender_proved_itself) {
+  register_by_authority("press-7");
+  upload("plant", plant.certificate_pem);
+  verify("plant", plant);
+  const auto own = leaf(plant, "press-7");
+  const auto keyed = add("d1");
+  auto by_certificate = mqtt_as("press-7", own);
+  ASSERT_TRUE(run(by_certificate->start(std::chrono::seconds{30})).has_value());
+  EXPECT_TRUE(publish(*by_certificate, "devices/press-7/messages/events/%24.mid=mqtt", "{}").has_value());
+  EXPECT_EQ(https_as(own, "POST", "/devices/press-7/messages/events", "{}").status, 204);
+  auto by_key = connected(keyed);
+  EXPECT_TRUE(publish(*by_key, "devices/d1/messages/events/", "{}").has_value());
+  run(by_key->close());
+  const std::string policy_token =
+      sas::make_token(sas::device_resource("localhost", "d1"), hub->services().registry.policy("device")->primary_key,
+                      clock.now() + hours{1}, "device")
+          .value();
+  net::MqttClientOptions options;
+  options.endpoint = {"127.0.0.1", hub->found_at().mqtts, {}};
+  options.tls = trust();
+  options.client_id = "d1";
+  options.user_name = telemetry::print_user_name({"localhost", "d1", {}, "2021-04-12", "test", "dtmi:plant:pump;2"});
+  options.password = [policy_token] { return ready(policy_token); };
+  auto by_policy = net::MqttClient::make(runtime.executor(), std::move(options), {});
+  ASSERT_TRUE(run(by_policy->start(std::chrono::seconds{30})).has_value());
+  EXPECT_TRUE(publish(*by_policy, "devices/d1/messages/events/", "{}").has_value());
+  run(by_policy->close());
+  run(by_certificate->close());
+  EXPECT_EQ(get("/twins/d1").find("modelId")->as_string(), "dtmi:plant:pump;2") << "as it said when it connected";
+
+  std::map<std::string, std::string> found;
+  const Json events = parse(call("GET", "/events?from=start&maxEvents=10&waitSeconds=5").body);
+  for (const Json& event : events.find("events")->as_array()) {
+    const Json& system = *event.find("systemProperties");
+    const Json method = parse(system.find("connectionAuthMethod")->as_string());
+    found[system.find("connectionDeviceId")->as_string()] +=
+        method.find("scope")->as_string() + "/" + method.find("type")->as_string() + " ";
+  }
+  EXPECT_EQ(found["press-7"], "device/x509 device/x509 ");
+  EXPECT_EQ(found["d1"], "device/sas hub/sas ");
+}
+
 TEST_F(CertificatesTest, the_server_certificate_is_renewed_while_connections_go_on) {
   const auto own = net::make_root("self", hours{24 * 700}, clock.now()).value();
   const std::string thumbprint = net::inspect(own.certificate_pem)->sha256_thumbprint;
@@ -238,6 +319,25 @@ TEST_F(CertificatesTest, the_server_certificate_is_renewed_while_connections_go_
   EXPECT_TRUE(publish(*client, "devices/d1/messages/events/", "{}").has_value());
   EXPECT_EQ(client->reconnects(), 0u) << "the old connection goes on";
   run(client->close());
+}
+
+TEST_F(CertificatesTest, edge_is_told_of_the_authorities_that_may_sign_for_its_leaves) {
+  const auto edge = add("edge1", true);
+  const auto told = [&] {
+    const Json scope =
+        parse(call("GET", "/devices/edge1/modules/$edgeHub/devicesAndModulesInDeviceScope", {}, {}, token(edge)).body);
+    std::vector<std::string> pems;
+    for (const Json& pem : scope.find("authorities")->as_array()) pems.push_back(pem.as_string());
+    return pems;
+  };
+  const std::string own = hub->services().authority.devices_pem();
+  EXPECT_EQ(told(), std::vector<std::string>{own});
+  upload("plant", plant.certificate_pem);
+  EXPECT_EQ(told(), std::vector<std::string>{own}) << "not verified";
+  verify("plant", plant);
+  EXPECT_EQ(told().size(), 2u);
+  EXPECT_EQ(call("DELETE", "/certificates/plant").status, 204);
+  EXPECT_EQ(told(), std::vector<std::string>{own});
 }
 
 TEST_F(CertificatesTest, an_issued_device_certificate_lets_the_device_in_and_issuing_takes_all_rights) {

@@ -51,8 +51,9 @@ void check_private(const path& file, Findings& found) {
 
 void check_permissions(const path& directory, Findings& found) {
   const std::size_t before = found.size();
-  for (const char* name : {"", "hub.json", "registry.db", "registry.db-wal", "sessions.db", "sessions.db-wal", "capture.db",
-                           "routes.json", "certs/ca.key", "certs/intermediate.key", "certs/server.key"})
+  for (const char* name :
+       {"", "hub.json", "registry.db", "registry.db-wal", "sessions.db", "sessions.db-wal", "capture.db", "broker.db",
+        "routes.json", "certs/ca.key", "certs/intermediate.key", "certs/devices.key", "certs/server.key"})
     check_private(*name ? directory / name : directory, found);
   if (found.size() == before) found.push_back(good("permissions", "keys and data are for their owner only"));
 }
@@ -64,9 +65,11 @@ std::string day(Timestamp time) { return format_iso8601(time, 0).substr(0, 10); 
 void check_certificate(const path& certs, const std::string& name, Timestamp now, storage::FileSystem& files, Findings& found) {
   const std::string subject = "certificate " + name;
   const path file = certs / (name + ".pem");
-  const bool renewed = name == "server";  // at each start of the hub
+  const bool renewed = name == "server" || name == "intermediate";  // by the hub, while it runs and at each start
   const std::string anew = renewed ? "start the hub again: it issues a new one"
                                    : "put back a copy of the folder certs/, or remove it to begin with a new authority";
+  const std::string replaced =
+      renewed ? anew : "others hold it, and it is not renewed by itself: plan how they get another (docs/certificates.md)";
   const auto pem = storage::read_file(files, file, 1_MiB);
   if (!pem) return found.push_back(problem(subject, pem.error().message, anew));
   const auto facts = net::inspect(*pem);
@@ -78,8 +81,8 @@ void check_certificate(const path& certs, const std::string& name, Timestamp now
         problem(subject, fmt::format("it is valid from {} on, and by this clock it is {}", day(facts->not_before), day(now)),
                 "set the machine's clock (timedatectl set-ntp true)"));
   if (facts->not_after <= now) return found.push_back(problem(subject, fmt::format("it ended on {}", day(facts->not_after)), anew));
-  if (facts->not_after - now < Authority::renew_before)
-    return found.push_back(warning(subject, fmt::format("it ends on {}", day(facts->not_after)), anew));
+  if (facts->not_after - now < (renewed ? Authority::renew_before : Authority::warn_before))
+    return found.push_back(warning(subject, fmt::format("it ends on {}", day(facts->not_after)), replaced));
   found.push_back(good(subject, fmt::format("good until {}", day(facts->not_after))));
 }
 
@@ -122,9 +125,12 @@ void check_tables(const path& directory, Findings& found) {
   const Tables tables[] = {
       {"registry.db", "the devices' keys are in it: put back a copy, or move it away to begin with no devices"},
       {"sessions.db", "stop the hub and move it away: clients subscribe again"},
-      {"capture.db", "stop the hub and move it away: capture begins anew, and files may hold messages twice"}};
+      {"capture.db", "stop the hub and move it away: capture begins anew, and files may hold messages twice"},
+      {"broker.db", "stop the hub and move it away: retained messages and what waits for MQTT clients are lost"}};
   for (const auto& [file, mend] : tables) {
     const std::string subject = std::string("tables ") + file;
+    const bool optional = std::string_view(file) == "broker.db";  // of the open namespace
+    if (std::error_code error; optional && !storage::fs::exists(directory / file, error)) continue;
     const auto wrong = storage::check_integrity(directory / file);
     if (!wrong)
       found.push_back(problem(subject, wrong.error().message, mend));
@@ -201,7 +207,8 @@ Findings check_folder(const path& directory, const Clock& clock, storage::FileSy
   }
   check_permissions(directory, found);
   check_configuration(directory, files, found);
-  for (const char* name : {"ca", "intermediate", "server"}) check_certificate(directory / "certs", name, clock.now(), files, found);
+  for (const char* name : {"ca", "intermediate", "devices", "server"})
+    check_certificate(directory / "certs", name, clock.now(), files, found);
   check_clock(directory, clock.now(), files, found);
   check_disk(directory, found);
   check_tables(directory, found);

@@ -63,6 +63,19 @@ TEST_F(CheckTest, what_others_can_read_is_told_with_the_command_that_mends_it) {
   EXPECT_NE(found[0].find("hub.json"), std::string::npos) << found[0];
 }
 
+TEST_F(CheckTest, certificates_that_others_hold_are_told_of_a_year_before_they_end) {
+  const auto warned = [&] {
+    std::string names;
+    for (const Finding& one : look())
+      if (one.state == State::warning && one.subject.starts_with("certificate ")) names += one.subject.substr(12) + " ";
+    return names;
+  };
+  EXPECT_EQ(warned(), "");
+  const auto root = net::inspect(storage::read_file(storage::real_file_system(), dir() / "certs" / "ca.pem").value()).value();
+  clock.set(root.not_after - std::chrono::hours{24 * 300});
+  EXPECT_EQ(warned(), "ca devices ") << "intermediate and server have ended by then, and are problems";
+}
+
 TEST_F(CheckTest, certificates_that_end_or_are_not_there_and_a_clock_that_is_wrong_are_told) {
   const auto states = [&] {
     std::string text;

@@ -72,6 +72,10 @@ Result<std::unique_ptr<storage::ObjectWriter>> Containers::create(const std::str
   return objects_.create(object_of(name, blob));
 }
 
+Result<std::unique_ptr<storage::ObjectReader>> Containers::open(const std::string& name, const std::string& blob) const {
+  return objects_.open(object_of(name, blob));
+}
+
 Result<Bytes> Containers::get(const std::string& name, const std::string& blob) const {
   return objects_.get(object_of(name, blob), largest_blob);
 }

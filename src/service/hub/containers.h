@@ -36,6 +36,8 @@ class Containers {
   Result<> put(const std::string& name, const std::string& blob, BytesView bytes);
   Result<std::unique_ptr<storage::ObjectWriter>> create(const std::string& name, const std::string& blob);
   Result<Bytes> get(const std::string& name, const std::string& blob) const;  ///< Fault::not_found, exhausted above largest_blob
+  Result<std::unique_ptr<storage::ObjectReader>> open(const std::string& name,
+                                                      const std::string& blob) const;  ///< Fault::not_found
 
   static constexpr ByteCount largest_blob = 64_MiB;
   static constexpr std::chrono::hours life{1};

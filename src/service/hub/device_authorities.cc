@@ -7,15 +7,13 @@
 #include "codec/text/encoding.h"
 #include "foundation/log.h"
 #include "foundation/random.h"
+#include "service/endpoint/certificates.h"
 
 namespace nacelle::hub {
 namespace {
 
 constexpr std::string_view columns = "name, certificate, verified, code, created_at, updated_at, etag";
 constexpr std::size_t code_bytes = 24;  // 48 digits, as the original has; RFC 5280 allows 64 characters in a common name
-// A timer of nanoseconds cannot count to the year 9999, which certificates without an end carry.
-constexpr std::chrono::hours longest_session{24 * 365};
-
 Result<DeviceAuthority> read_row(const storage::Row& row) {
   DeviceAuthority authority;
   authority.name = storage::text(row[0]);
@@ -27,18 +25,6 @@ Result<DeviceAuthority> read_row(const storage::Row& row) {
   authority.etag = storage::integer(row[6]);
   TRY_LET(authority.facts, in(net::inspect(authority.certificate_pem), fmt::format("the authority '{}'", authority.name)));
   return authority;
-}
-
-Result<> check_dates(const net::CertificateFacts& facts, Timestamp now) {
-  if (now >= facts.not_before && now <= facts.not_after) return {};
-  return fail(Fault::denied, fmt::format("the certificate is valid from {} to {}, and not now", format_iso8601(facts.not_before, 0),
-                                         format_iso8601(facts.not_after, 0)));
-}
-
-/// A thumbprint is of either length; an empty slot fits nothing.
-bool is_thumbprint(const std::string& slot, const net::CertificateFacts& facts) {
-  return !slot.empty() &&
-         (text::equal_ignoring_case(slot, facts.sha256_thumbprint) || text::equal_ignoring_case(slot, facts.sha1_thumbprint));
 }
 
 Failure no_authority(const std::string& name) {
@@ -65,27 +51,15 @@ Result<std::unique_ptr<DeviceAuthorities>> DeviceAuthorities::open(storage::Data
 // -- Any thread ------------------------------------------------------------------------------------------------------------
 
 Result<Timestamp> DeviceAuthorities::prove(const device::Identity& identity, BytesView certificates_der) const {
-  using device::Authentication;
-  if (identity.authentication == Authentication::certificate_authority) return prove_by_authority(identity, certificates_der);
-  if (identity.authentication != Authentication::self_signed)
-    return fail(Fault::denied, fmt::format("'{}' is not registered to come with a certificate", identity.name.client_id()));
-  TRY_LET(const auto facts, net::inspect_der(certificates_der));
-  if (!is_thumbprint(identity.primary_thumbprint, facts) && !is_thumbprint(identity.secondary_thumbprint, facts))
-    return fail(Fault::denied, fmt::format("the certificate of '{}' is not the registered one", identity.name.client_id()));
-  TRY(check_dates(facts, clock_.now()));
-  return std::min<Timestamp>(facts.not_after, clock_.now() + longest_session);
-}
-
-Result<Timestamp> DeviceAuthorities::prove_by_authority(const device::Identity& identity, BytesView certificates_der) const {
   const auto trust = trust_.get();
-  TRY_LET(const auto proof, trust->all->check(certificates_der, clock_.now()));
-  const std::string wanted = identity.name.client_id();
-  if (proof.leaf.common_name != wanted)
-    return fail(Fault::denied, fmt::format("the certificate's common name is not '{}'", wanted));
+  TRY_LET(const auto proof, endpoint::prove(identity, certificates_der, trust->all.get(), clock_.now()));
+  if (proof.anchor.empty()) return proof.until;
   auto note = [this, name = identity.name, anchor = proof.anchor] { admitted_[name] = anchor; };
   asio::post(strand_, std::move(note));
-  return std::min<Timestamp>(proof.until, clock_.now() + longest_session);
+  return proof.until;
 }
+
+std::vector<std::string> DeviceAuthorities::trusted_pems() const { return trust_.get()->pems; }
 
 std::shared_ptr<const net::TrustAnchors> DeviceAuthorities::anchors(const std::string& name) const {
   const auto trust = trust_.get();
@@ -109,6 +83,7 @@ Result<> DeviceAuthorities::publish() {
     TRY_LET(next.by_name[one.name], net::TrustAnchors::make({one.certificate_pem}));
   }
   TRY_LET(next.all, net::TrustAnchors::make(pems));
+  next.pems = std::move(pems);
   trust_.publish(next);
   for (auto at = admitted_.begin(); at != admitted_.end();) {
     const auto [name, anchor] = *at++;  // a copy: the entry goes
@@ -156,7 +131,8 @@ Result<DeviceAuthority> DeviceAuthorities::put(const std::string& name, std::str
   TRY_LET(auto facts, net::inspect(pem));
   if (!facts.authority)
     return fail(Fault::invalid_input, "the certificate is not an authority's: its basic constraints do not say CA:TRUE");
-  if (const auto dates = check_dates(facts, clock_.now()); !dates) return fail(Fault::invalid_input, dates.error().message);
+  if (const auto dates = endpoint::check_dates(facts, clock_.now()); !dates)
+    return fail(Fault::invalid_input, dates.error().message);
   TRY_LET(const auto authorities, list());
   const DeviceAuthority* old = nullptr;
   for (const auto& one : authorities) {

@@ -30,7 +30,7 @@ struct DeviceAuthority {
   std::int64_t etag = 1;
 };
 
-/// Belongs to the tables strand, but for prove() and anchors(), which any thread may call.
+/// Belongs to the tables strand, but for prove(), anchors() and trusted_pems(), which any thread may call.
 class DeviceAuthorities {
  public:
   /// `own_pem`: the hub's own authority for devices, trusted without being in the table. `tables_strand`: see above.
@@ -42,6 +42,8 @@ class DeviceAuthorities {
   Result<Timestamp> prove(const device::Identity& identity, BytesView certificates_der) const;
   /// The verified authority of that name alone; null if there is none.
   std::shared_ptr<const net::TrustAnchors> anchors(const std::string& name) const;
+  /// Those that are trusted, the hub's own first: for edges, which check certificates offline.
+  std::vector<std::string> trusted_pems() const;
 
   Result<std::vector<DeviceAuthority>> list() const;            ///< by name
   Result<DeviceAuthority> find(const std::string& name) const;  ///< Fault::not_found
@@ -65,6 +67,7 @@ class DeviceAuthorities {
  private:
   struct Trust {
     std::shared_ptr<const net::TrustAnchors> all;
+    std::vector<std::string> pems;  ///< of all
     std::map<std::string, std::shared_ptr<const net::TrustAnchors>> by_name;
     std::map<std::string, std::string> names;  ///< by SHA-256 thumbprint
   };
@@ -73,7 +76,6 @@ class DeviceAuthorities {
       : tables_(tables), strand_(std::move(tables_strand)), clock_(clock), own_pem_(std::move(own_pem)) {}
   Result<> publish();
   Result<DeviceAuthority> store(DeviceAuthority authority);
-  Result<Timestamp> prove_by_authority(const device::Identity& identity, BytesView certificates_der) const;
 
   storage::Database& tables_;
   const Executor strand_;

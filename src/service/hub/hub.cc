@@ -20,6 +20,7 @@ constexpr std::chrono::seconds retention_interval{60};
 constexpr std::chrono::seconds sweep_interval{5};
 // Of the 30 days in which a certificate is due, and of those a clock may be put forward.
 constexpr std::chrono::hours renewal_interval{1};
+constexpr int rounds_between_warnings = 24;  // once a day
 // A model artifact comes in one body; blob blocks are at most 4 MiB from the SDKs we know.
 constexpr ByteCount largest_body = 64_MiB;
 // Bodies are held in memory: of all connections together so many bytes (docs/decisions/0221-bodies-in-memory.md).
@@ -99,7 +100,7 @@ Result<> Hub::open_stores() {
     return fail(std::move(lock).error());
   }
   lock_ = std::move(*lock);
-  TRY_LET(authority_, Authority::open(dir / "certs", server_names(options_.host), clock_, files_));
+  TRY_LET(authority_, Authority::open(dir / "certs", server_names(options_.host, options_.aliases), clock_, files_));
   TRY_LET(registry_tables_, open_registry_tables(dir));
   TRY_LET(capture_tables_, open_capture_tables(dir));
   TRY_LET(registry_, Registry::open(*registry_tables_, clock_));
@@ -113,7 +114,7 @@ Result<> Hub::open_stores() {
 
 Result<> Hub::open_parts() {
   TRY_LET(Routes routes, load_routes(options_.directory / "routes.json", files_));
-  access_.emplace(*registry_, *device_authorities_, every_host_name(server_names(options_.host)), clock_);
+  access_.emplace(*registry_, *device_authorities_, every_host_name(server_names(options_.host, options_.aliases)), clock_);
   service_queue_.emplace(*registry_tables_, clock_);
   CloudToDevice::Outlet outlet;  // used once there is an endpoint
   outlet.listening = [this](const device::IdentityName& who) { return endpoint_->accepts_cloud_to_device(who); };
@@ -154,7 +155,7 @@ Result<> Hub::listen() {
 
 Result<> Hub::listen_for_devices(const std::shared_ptr<net::TlsServerContext>& tls) {
   endpoint::DeviceEndpoint::Options options;
-  options.hub_names = every_host_name(server_names(options_.host));
+  options.hub_names = every_host_name(server_names(options_.host, options_.aliases));
   options.registrations = fleet_->provisioning.get();
   TRY_LET(storage::Database session_tables, open_session_tables(options_.directory));
   options.server.sessions = std::make_shared<Sessions>(std::move(session_tables));
@@ -288,8 +289,10 @@ awaitable<net::HttpResponse> Hub::scrape(net::HttpRequest request) {
   if (request.path() != "/metrics") co_return net::text_response(404, "metrics are at /metrics\n");
   auto read_groups = [this] { return events_->consumer_groups(); };
   auto groups = co_await run_on(disk_.tables(), read_groups);
-  const MetricSources sources{
-      counters_, *capture_, *webhooks_, *log_, endpoint_->connections(), groups ? *std::move(groups) : json::Value(), *tls_};
+  auto certificates = authority_->facts();
+  MetricSources sources{counters_, *capture_, *webhooks_, *log_, endpoint_->connections(), {}, *tls_, {}};
+  if (groups) sources.consumer_groups = *std::move(groups);
+  if (certificates) sources.certificates = *std::move(certificates);
   co_return net::text_response(200, print_metrics(sources), "text/plain; version=0.0.4; charset=utf-8");
 }
 
@@ -328,7 +331,8 @@ awaitable<void> Hub::sweep_messages() {
 
 /// Connections go on with the certificate they began with; new ones get the new one.
 awaitable<void> Hub::keep_certificate_fresh() {
-  while (true) {
+  for (int round = 0;; ++round) {
+    if (round % rounds_between_warnings == 0) authority_->warn_of_ends();
     const bool rested = co_await sleep_for(renewal_interval);
     if (!rested) co_return;
     auto work = [this] { return authority_->renew(); };

@@ -31,8 +31,9 @@ inline constexpr storage::Partition usual_partitions = 4;
 struct HubOptions {
   storage::fs::path directory;
   std::string host = "localhost";
-  std::string bind = "0.0.0.0";  ///< of the two TLS ports; metrics and plain MQTT are on loopback only
-  std::uint16_t mqtts = 0;       ///< 0: any free one, as for all ports
+  std::vector<std::string> aliases;  ///< further names and addresses that clients may spell it by
+  std::string bind = "0.0.0.0";      ///< of the two TLS ports; metrics and plain MQTT are on loopback only
+  std::uint16_t mqtts = 0;           ///< 0: any free one, as for all ports
   std::uint16_t https = 0;
   std::uint16_t metrics = 0;
   std::optional<std::uint16_t> mqtt;  ///< nothing: no plain MQTT

@@ -208,6 +208,14 @@ TEST_F(HubTest, metrics_are_prometheus_text) {
   EXPECT_NE(page.body.find("nacelle_hub_connections 1"), std::string::npos);
   EXPECT_NE(page.body.find("nacelle_hub_tls_handshakes_failed_total{reason=\"not-tls\"} 1"), std::string::npos) << page.body;
   EXPECT_NE(page.body.find("nacelle_hub_tls_handshakes_failed_total{reason=\"timeout\"} 0"), std::string::npos);
+  const auto certificates = hub->services().authority.facts().value();
+  ASSERT_EQ(certificates.size(), 4u);
+  for (const auto& [name, facts] : certificates) {
+    const std::string line = "nacelle_hub_certificate_not_after_seconds{certificate=\"" + name + "\"} ";
+    const auto at = page.body.find(line);
+    ASSERT_NE(at, std::string::npos) << name;
+    EXPECT_EQ(std::stod(page.body.substr(at + line.size())), static_cast<double>(unix_seconds(facts.not_after))) << name;
+  }
   EXPECT_NE(page.body.find("nacelle_hub_captured_total{route=\"turbofanDeviceDataToStorage\"} 3"), std::string::npos);
   run(connection->close());
 }

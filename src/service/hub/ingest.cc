@@ -1,14 +1,26 @@
 #include "service/hub/ingest.h"
 
-#include <fmt/format.h>
+#include "foundation/log.h"
 
 namespace nacelle::hub {
 
 using device::IdentityName;
 
-awaitable<Result<Timestamp>> Ingest::authenticate(IdentityName who, telemetry::UserName, std::string password,
+awaitable<Result<Timestamp>> Ingest::authenticate(IdentityName who, telemetry::UserName user_name, std::string password,
                                                   Bytes certificate_der) {
-  co_return access_.check_device(who, password, certificate_der);
+  auto until = access_.check_device(who, password, certificate_der);
+  if (until) note_model(who, user_name.model_id);
+  co_return until;
+}
+
+/// A device says its model with each connection; most say none, or the one that is known.
+void Ingest::note_model(const IdentityName& who, const std::string& model) {
+  const IdentityPtr identity = registry_.identities().find(who);
+  if (model.empty() || !identity || identity->model == model) return;
+  asio::post(disk_.tables(), [&registry = registry_, who, model] {
+    if (const auto noted = registry.note_model(who, model); !noted)
+      log::warn("hub", "the model of '{}' was not noted: {}", who.client_id(), noted.error().message);
+  });
 }
 
 awaitable<Result<endpoint::Principal>> Ingest::authenticate_plain(std::string user_name, std::string password,
@@ -104,6 +116,11 @@ void Ingest::subscriptions_changed(const IdentityName& who) {
   asio::post(disk_.tables(), [&messages = cloud_to_device_, device = who.device] { messages.deliver(device); });
 }
 
+std::string_view Ingest::authentication_of(const IdentityName& who) {
+  const IdentityPtr identity = registry_.identities().find(who);
+  return identity && identity->by_certificate() ? "x509" : "sas";
+}
+
 awaitable<Result<json::Value>> Ingest::get_twin(IdentityName who) {
   auto read = [&registry = registry_, who]() -> Result<json::Value> {
     registry.note_activity(who);
@@ -126,18 +143,6 @@ awaitable<Result<endpoint::ReportedAnswer>> Ingest::patch_reported(IdentityName 
   };
   auto answer = co_await run_on(disk_.tables(), write);
   co_return answer;
-}
-
-void stamp(telemetry::Message& message, const IdentityName& who, const std::string& generation_id, std::string_view scope,
-           Timestamp now) {
-  message.source = who.is_module() ? telemetry::Source::module_messages : telemetry::Source::device_messages;
-  message.enqueued_at = now;
-  message.system.set("connectionDeviceId", who.device.str());
-  if (who.is_module()) message.system.set("connectionModuleId", who.module.str());
-  message.system.set("connectionAuthMethod",
-                     fmt::format(R"({{"scope":"{}","type":"sas","issuer":"iothub","acceptingIpFilterRule":null}})", scope));
-  message.system.set("connectionDeviceGenerationId", generation_id);
-  message.system.set("enqueuedTime", format_iso8601(now, 7));
 }
 
 }  // namespace nacelle::hub

@@ -50,6 +50,7 @@ class Ingest final : public endpoint::DeviceBackend {
   /// Itself; and an edge's $edgeHub for the edge's modules and for the devices in its scope.
   bool may_send_for(const device::IdentityName& connection, const device::IdentityName& who) override;
   std::string generation_id(const device::IdentityName& who) override;
+  std::string_view authentication_of(const device::IdentityName& who) override;
 
   awaitable<Result<json::Value>> get_twin(device::IdentityName who) override;
   awaitable<Result<endpoint::ReportedAnswer>> patch_reported(device::IdentityName who, json::Value patch,
@@ -61,6 +62,7 @@ class Ingest final : public endpoint::DeviceBackend {
 
  private:
   storage::Partition partition_of(const telemetry::Message& message) const;
+  void note_model(const device::IdentityName& who, const std::string& model);
 
   Registry& registry_;
   const Access& access_;
@@ -72,9 +74,5 @@ class Ingest final : public endpoint::DeviceBackend {
   const Clock& clock_;
   std::shared_ptr<KeptMessages> kept_;
 };
-
-/// Stamps a message that came in over HTTPS as the MQTT endpoint stamps its own (wire facts 1.6).
-void stamp(telemetry::Message& message, const device::IdentityName& who, const std::string& generation_id, std::string_view scope,
-           Timestamp now);
 
 }  // namespace nacelle::hub

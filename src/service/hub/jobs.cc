@@ -70,6 +70,7 @@ Result<JobRequest> read_job(const json::Value& document, const std::string& id) 
   if (request.type == JobType::update_twin) {
     TRY_LET(const twin::ServicePatch patch, twin::parse_service_patch(request.content));
     if (!patch.tags && !patch.desired) return fail(Fault::invalid_input, "job: updateTwin: expected tags or properties.desired");
+    TRY(json::get_string_or(request.content, "etag", "*", "job: updateTwin"));
   } else {
     TRY(in(read_method_request(request.content), "job: cloudToDeviceMethod"));
   }
@@ -296,9 +297,11 @@ Result<bool> Jobs::update_some(const Running& job) {
   TRY_LET(const auto names, pending(job.id, updates_at_once));
   if (names.empty()) return false;
   TRY_LET(const twin::ServicePatch patch, twin::parse_service_patch(job.content));
+  TRY_LET(const std::string etag, json::get_string_or(job.content, "etag", "*", "job: updateTwin"));
   std::vector<std::pair<IdentityName, std::int64_t>> changed;
   const auto update = [&](const IdentityName& name) -> Result<> {
     TRY_LET(twin::Twin twin, services_.registry.twin(name));
+    if (!twin::etag_matches(etag, twin.etag)) return fail(Fault::conflict, "the twin has another etag than the job names");
     TRY_LET(const twin::Twin next, twin::apply(std::move(twin), patch, false, services_.clock.now()));
     TRY(services_.registry.put_twin(name, next));
     if (patch.desired) changed.emplace_back(name, next.desired.version);
@@ -307,7 +310,8 @@ Result<bool> Jobs::update_some(const Running& job) {
   const auto write = [&]() -> Result<> {
     for (const IdentityName& name : names) {
       const auto updated = update(name);
-      const bool ours = !updated && updated.error().fault != Fault::invalid_input && updated.error().fault != Fault::not_found;
+      const Fault fault = updated ? Fault::not_found : updated.error().fault;
+      const bool ours = fault != Fault::invalid_input && fault != Fault::not_found && fault != Fault::conflict;
       if (ours) return updated;  // the disk, not the device: nothing is written, and it is tried again
       TRY(services_.tables.run(
           "UPDATE device_job SET status = ?, started_at = ?, ended_at = ?, outcome = ?, error = ? WHERE job = ? AND device = ? AND "

@@ -56,6 +56,21 @@ TEST_F(JobsTest, a_twin_update_reaches_each_device_of_its_query_once) {
   EXPECT_EQ(rows("j", "status"), "a:completed b:completed ");
 }
 
+TEST_F(JobsTest, a_twin_update_under_an_etag_leaves_other_twins_alone) {
+  for (const char* id : {"a", "b"}) add(id);
+  call("PATCH", "/twins/b", R"({"tags":{"x":1}})");
+  const std::string etag = get("/twins/a").find("etag")->as_string();
+  schedule("j",
+           R"({"type":"scheduleUpdateTwin","queryCondition":"*","updateTwin":{"etag":")" + etag + R"(","tags":{"done":true}}})");
+  EXPECT_EQ(settled("j"), "completed");
+  EXPECT_EQ(rows("j", "status"), "a:completed b:failed ");
+  EXPECT_TRUE(get("/twins/a").at_path({"tags", "done"}));
+  EXPECT_FALSE(get("/twins/b").at_path({"tags", "done"}));
+  EXPECT_EQ(
+      call("PUT", "/jobs/v2/k", R"({"type":"scheduleUpdateTwin","queryCondition":"*","updateTwin":{"etag":5,"tags":{}}})").status,
+      400);
+}
+
 TEST_F(JobsTest, a_job_waits_for_its_time_and_its_devices_are_those_of_then) {
   add("a");
   const std::string start = format_iso8601(clock.now() + std::chrono::hours{1});

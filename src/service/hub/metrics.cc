@@ -134,6 +134,9 @@ std::string print_metrics(const MetricSources& sources) {
   for (const auto& one : webhooks)
     page.counter("nacelle_hub_not_enriched_total", "", static_cast<double>(one.not_enriched), {{"route", one.route}});
   print_groups(page, sources.consumer_groups);
+  for (const auto& [name, facts] : sources.certificates)
+    page.gauge("nacelle_hub_certificate_not_after_seconds", "When a certificate of the hub's own ends, in Unix time",
+               static_cast<double>(unix_seconds(facts.not_after)), {{"certificate", name}});
   for (const auto& one : webhooks)
     page.counter("nacelle_hub_webhook_delivered_total", "Messages a webhook has taken", static_cast<double>(one.delivered),
                  {{"route", one.route}});

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "net/tls/certificates.h"
 #include "net/tls/context.h"
 #include "service/hub/capture.h"
 #include "service/hub/counters.h"
@@ -18,6 +19,7 @@ struct MetricSources {
   std::size_t connections = 0;
   json::Value consumer_groups;  ///< as Events::consumer_groups() has them
   const net::TlsServerContext& tls;
+  std::vector<std::pair<std::string, net::CertificateFacts>> certificates;  ///< the hub's own, by name
 };
 
 /// The exposition format, version 0.0.4. Any thread.

@@ -90,11 +90,16 @@ Result<> Provisioning::check_certificates(const Enrollment& enrollment) const {
   for (const std::string* pem : {&enrollment.primary_certificate, &enrollment.secondary_certificate}) {
     if (pem->empty()) continue;
     TRY_LET(const auto facts, in(net::inspect(*pem), where));
-    if (enrollment.kind == EnrollmentKind::group && !facts.authority)
+    if (!enrollment.own_certificate && !facts.authority)
       return fail(Fault::invalid_input, fmt::format("{}.signingCertificates: '{}' is not an authority's certificate: its basic "
                                                     "constraints do not say CA:TRUE",
                                                     where, facts.subject));
   }
+  if (!enrollment.primary_reference.empty() && !enrollment.device_id.empty() && enrollment.device_id != enrollment.id)
+    return fail(Fault::invalid_input,
+                fmt::format("{}.caReferences: deviceId must be the registration id: at the hub the device is known by "
+                            "its certificate's common name",
+                            where));
   for (const std::string* name : {&enrollment.primary_reference, &enrollment.secondary_reference})
     if (!name->empty() && !(services_ && services_->device_authorities.anchors(*name)))
       return fail(Fault::invalid_input, fmt::format("{}.caReferences: the hub has no verified certificate '{}'", where, *name));
@@ -175,8 +180,8 @@ Result<Registrant> Provisioning::check_against(const Enrollment& enrollment, con
     return fail(Fault::denied, "the certificate is not valid now");
   who.thumbprint = proof->sha256_thumbprint;
   who.until = std::min<Timestamp>(proof->not_after, clock_.now() + longest_registration);
-  if (who.group) {
-    TRY(check_group_certificate(enrollment, certificates_der));
+  if (!enrollment.own_certificate) {
+    TRY(check_chain(enrollment, certificates_der));
     who.at_the_hub = !enrollment.primary_reference.empty();
     return who;
   }
@@ -188,18 +193,18 @@ Result<Registrant> Provisioning::check_against(const Enrollment& enrollment, con
   return fail(Fault::denied, "the certificate is not the enrolled one");
 }
 
-/// Whether it leads up to one of the group's authorities.
-Result<> Provisioning::check_group_certificate(const Enrollment& group, const Bytes& certificates_der) const {
+/// Whether it leads up to one of the enrolment's authorities.
+Result<> Provisioning::check_chain(const Enrollment& enrollment, const Bytes& certificates_der) const {
   std::vector<std::shared_ptr<const net::TrustAnchors>> all;
-  for (const std::string* pem : {&group.primary_certificate, &group.secondary_certificate}) {
+  for (const std::string* pem : {&enrollment.primary_certificate, &enrollment.secondary_certificate}) {
     if (pem->empty()) continue;
     TRY_LET(auto anchors, net::TrustAnchors::make({*pem}));
     all.push_back(std::move(anchors));
   }
-  for (const std::string* name : {&group.primary_reference, &group.secondary_reference})
+  for (const std::string* name : {&enrollment.primary_reference, &enrollment.secondary_reference})
     if (!name->empty() && services_)
       if (auto anchors = services_->device_authorities.anchors(*name)) all.push_back(std::move(anchors));
-  Error why{Fault::denied, "the hub has no verified certificate of the names that the group gives"};
+  Error why{Fault::denied, "the hub has no verified certificate of the names that the enrolment gives"};
   for (const auto& anchors : all) {
     const auto proof = anchors->check(certificates_der, clock_.now());
     if (proof) return {};

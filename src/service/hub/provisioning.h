@@ -53,7 +53,7 @@ class Provisioning final : public endpoint::RegistrationBackend {
       : tables_(tables), registry_(registry), disk_(disk), clock_(clock), host_(std::move(host)) {}
   Result<> load_id_scope();
   Result<> check_certificates(const provisioning::Enrollment& enrollment) const;
-  Result<> check_group_certificate(const provisioning::Enrollment& group, const Bytes& certificates_der) const;
+  Result<> check_chain(const provisioning::Enrollment& enrollment, const Bytes& certificates_der) const;
   Result<endpoint::Registrant> check(const std::string& registration_id, const std::string& token,
                                      const Bytes& certificates_der) const;
   Result<endpoint::Registrant> check_against(const provisioning::Enrollment& enrollment, const std::string& registration_id,

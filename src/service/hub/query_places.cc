@@ -38,6 +38,7 @@ constexpr TextField twin_texts[] = {{"deviceId", "t.device", true},
                                     {"lastActivityTime", "coalesce(p.last_activity, '0001-01-01T00:00:00Z')"},
                                     {"authenticationType", device_authentication, true},
                                     {"generationId", "i.generation", true},
+                                    {"modelId", "i.model", true},
                                     {"managedBy", "i.managed_by", true, true},
                                     {"deviceScope", "i.scope", true, true}};
 constexpr TextField job_texts[] = {{"deviceId", "j.device", true},

@@ -18,7 +18,7 @@ using telemetry::Source;
 
 constexpr std::string_view identity_columns =
     "device, module, generation, etag, enabled, status_reason, authentication, primary_key, secondary_key, "
-    "primary_thumbprint, secondary_thumbprint, edge, scope, parent_scopes, managed_by";
+    "primary_thumbprint, secondary_thumbprint, edge, scope, parent_scopes, managed_by, status_changed_at, model";
 
 constexpr std::pair<Authentication, std::string_view> authentication_names[] = {
     {Authentication::sas, "sas"},
@@ -67,8 +67,12 @@ Result<Identity> read_identity(const Row& row) {
   identity.scope = storage::text(row[12]);
   TRY_LET(identity.parent_scopes, parse_scopes(storage::text(row[13])));
   identity.managed_by = storage::text(row[14]);
+  identity.status_changed_at = storage::text(row[15]);
+  identity.model = storage::text(row[16]);
   return identity;
 }
+
+constexpr std::size_t longest_model = 256;  // the original takes 128 characters
 
 Identity make_system_module(const Identity& edge, std::string_view module, std::string generation) {
   Identity made;
@@ -121,11 +125,12 @@ std::string Registry::next_generation() {
 }
 
 Result<> Registry::insert(const Identity& identity) {
-  TRY(tables_.run(fmt::format("INSERT INTO identity ({}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", identity_columns),
-                  identity.name.device.str(), identity.name.module.str(), identity.generation_id, identity.etag, identity.enabled,
-                  identity.status_reason, name_of(identity.authentication), identity.primary_key, identity.secondary_key,
-                  identity.primary_thumbprint, identity.secondary_thumbprint, identity.edge, identity.scope,
-                  print_scopes(identity.parent_scopes), identity.managed_by));
+  TRY(tables_.run(
+      fmt::format("INSERT INTO identity ({}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", identity_columns),
+      identity.name.device.str(), identity.name.module.str(), identity.generation_id, identity.etag, identity.enabled,
+      identity.status_reason, name_of(identity.authentication), identity.primary_key, identity.secondary_key,
+      identity.primary_thumbprint, identity.secondary_thumbprint, identity.edge, identity.scope,
+      print_scopes(identity.parent_scopes), identity.managed_by, identity.status_changed_at, identity.model));
   TRY(tables_.run("INSERT INTO twin VALUES (?, ?, ?)", identity.name.device.str(), identity.name.module.str(),
                   twin::print_stored(twin::make_twin(clock_.now()))));
   return {};
@@ -167,6 +172,8 @@ Result<Identity> Registry::update(Identity identity) {
   if (!old) return fail(Fault::not_found, shown(identity.name) + " is not registered");
   identity.generation_id = old->generation_id;
   identity.etag = old->etag + 1;
+  identity.status_changed_at = identity.enabled == old->enabled ? old->status_changed_at : format_iso8601(clock_.now());
+  identity.model = old->model;
   std::vector<Identity> made;
   if (identity.edge) {
     identity.scope = edge_scope(identity);
@@ -177,11 +184,13 @@ Result<Identity> Registry::update(Identity identity) {
   const auto write = [&]() -> Result<> {
     TRY(tables_.run(
         "UPDATE identity SET etag = ?, enabled = ?, status_reason = ?, authentication = ?, primary_key = ?, secondary_key = ?, "
-        "primary_thumbprint = ?, secondary_thumbprint = ?, edge = ?, scope = ?, parent_scopes = ?, managed_by = ? "
+        "primary_thumbprint = ?, secondary_thumbprint = ?, edge = ?, scope = ?, parent_scopes = ?, managed_by = ?, "
+        "status_changed_at = ? "
         "WHERE device = ? AND module = ?",
         identity.etag, identity.enabled, identity.status_reason, name_of(identity.authentication), identity.primary_key,
         identity.secondary_key, identity.primary_thumbprint, identity.secondary_thumbprint, identity.edge, identity.scope,
-        print_scopes(identity.parent_scopes), identity.managed_by, identity.name.device.str(), identity.name.module.str()));
+        print_scopes(identity.parent_scopes), identity.managed_by, identity.status_changed_at, identity.name.device.str(),
+        identity.name.module.str()));
     for (const Identity& one : made) TRY(insert(one));
     return {};
   };
@@ -193,6 +202,19 @@ Result<Identity> Registry::update(Identity identity) {
   }
   tell(identity.name);
   return identity;
+}
+
+Result<> Registry::note_model(const IdentityName& name, const std::string& model) {
+  const IdentityPtr old = identities_.find(name);
+  if (!old || old->model == model) return {};
+  if (model.size() > longest_model)
+    return fail(Fault::invalid_input, fmt::format("a model id of {} bytes, at most {} are kept", model.size(), longest_model));
+  TRY(tables_.run("UPDATE identity SET model = ? WHERE device = ? AND module = ?", model, name.device.str(), name.module.str()));
+  Identity next = *old;
+  next.model = model;
+  identities_.put(std::move(next));
+  tell(name);
+  return {};
 }
 
 Result<> Registry::remove(const IdentityName& name) {

@@ -45,6 +45,8 @@ class Registry {
   Result<device::Identity> create(device::Identity identity);
   /// Keeps generation and scope of an edge device; counts the etag up. Fault::not_found.
   Result<device::Identity> update(device::Identity identity);
+  /// What the device or module says is its model; its etag stays. Fault::invalid_input for one that is too long.
+  Result<> note_model(const device::IdentityName& name, const std::string& model);
   /// With a device go its modules; with each its twin. Fault::not_found.
   Result<> remove(const device::IdentityName& name);
 

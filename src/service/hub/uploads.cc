@@ -14,7 +14,6 @@ namespace {
 
 constexpr std::string_view staging_prefix = "staging/";
 constexpr ByteCount largest_block = 100_MiB;
-constexpr ByteCount largest_blob = 1_GiB;
 
 std::string object_of(const std::string& blob_name) { return fmt::format("{}/{}", upload_container, blob_name); }
 
@@ -274,7 +273,9 @@ void Uploads::discard(const std::vector<std::string>& blocks) {
       log::warn("hub", "removing an upload's block: {}", removed.error().message);
 }
 
-Result<Bytes> Uploads::read(const std::string& blob_name) const { return objects_.get(object_of(blob_name), largest_blob); }
+Result<std::unique_ptr<storage::ObjectReader>> Uploads::open_file(const std::string& blob_name) const {
+  return objects_.open(object_of(blob_name));
+}
 
 Result<std::vector<std::string>> parse_block_list(std::string_view xml) {
   constexpr std::string_view names[] = {"Latest", "Committed", "Uncommitted"};

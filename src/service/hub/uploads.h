@@ -86,7 +86,7 @@ class Uploads {
   Result<ByteCount> remove(const std::string& blob_name);  ///< the bytes it had. Fault::not_found
   Result<> assemble(const std::string& blob_name, const std::vector<std::string>& blocks);
   void discard(const std::vector<std::string>& blocks);
-  Result<Bytes> read(const std::string& blob_name) const;
+  Result<std::unique_ptr<storage::ObjectReader>> open_file(const std::string& blob_name) const;
 
  private:
   struct Staged {

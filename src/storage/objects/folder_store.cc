@@ -76,6 +76,17 @@ class FolderWriter final : public ObjectWriter {
   fs::path target_;
 };
 
+class FolderReader final : public ObjectReader {
+ public:
+  FolderReader(std::unique_ptr<File> file, ByteCount size) : file_(std::move(file)), size_(size) {}
+  ByteCount size() const override { return size_; }
+  Result<Bytes> read_at(std::uint64_t offset, std::size_t count) const override { return file_->read_at(offset, count); }
+
+ private:
+  const std::unique_ptr<File> file_;
+  const ByteCount size_;
+};
+
 class FolderStore final : public ObjectStore {
  public:
   FolderStore(fs::path root, FileSystem& files, std::unique_ptr<FileLock> lock)
@@ -97,6 +108,14 @@ class FolderStore final : public ObjectStore {
   Result<Bytes> get(std::string_view name, ByteCount max_bytes) const override {
     TRY(check_name(name));
     return in(read_file(files_, root_ / name, max_bytes), fmt::format("object {}", name));
+  }
+
+  Result<std::unique_ptr<ObjectReader>> open(std::string_view name) const override {
+    TRY(check_name(name));
+    const std::string where = fmt::format("object {}", name);
+    TRY_LET(auto file, in(files_.open(root_ / name, OpenMode::read), where));
+    TRY_LET(const std::uint64_t size, in(file->size(), where));
+    return std::unique_ptr<ObjectReader>(std::make_unique<FolderReader>(std::move(file), size));
   }
 
   Result<bool> exists(std::string_view name) const override {

@@ -26,6 +26,14 @@ class ObjectWriter {
   virtual Result<> commit() = 0;  ///< synced, then renamed, then the folder synced
 };
 
+/// An object as it was when it was opened, whatever takes its place meanwhile.
+class ObjectReader {
+ public:
+  virtual ~ObjectReader() = default;
+  virtual ByteCount size() const = 0;
+  virtual Result<Bytes> read_at(std::uint64_t offset, std::size_t count) const = 0;  ///< fewer bytes only at the end
+};
+
 class ObjectStore {
  public:
   virtual ~ObjectStore() = default;
@@ -35,6 +43,7 @@ class ObjectStore {
   virtual Result<> put(std::string_view name, BytesView bytes) = 0;
   /// Fault::not_found; Fault::exhausted above `max_bytes`.
   virtual Result<Bytes> get(std::string_view name, ByteCount max_bytes = 1_GiB) const = 0;
+  virtual Result<std::unique_ptr<ObjectReader>> open(std::string_view name) const = 0;  ///< Fault::not_found
   virtual Result<bool> exists(std::string_view name) const = 0;
   /// False if it is absent. Else back when it stays, whatever became of the commit() that made it appear: a kill or a failing disk
   /// between renaming and syncing the folder leaves an object that the next power cut may take away.

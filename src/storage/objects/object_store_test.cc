@@ -28,6 +28,20 @@ class FolderStoreTest : public ::testing::Test {
   std::unique_ptr<ObjectStore> store;
 };
 
+TEST_F(FolderStoreTest, open_object_stays_what_it_was) {
+  ASSERT_TRUE(store->put("a", "one and two"));
+  const auto reader = store->open("a");
+  ASSERT_TRUE(reader);
+  ASSERT_TRUE(store->put("a", "another"));
+  EXPECT_EQ((*reader)->size(), 11u);
+  EXPECT_EQ((*reader)->read_at(0, 3).value(), "one");
+  EXPECT_EQ((*reader)->read_at(8, 100).value(), "two");
+  const auto absent = store->open("b");
+  ASSERT_FALSE(absent);
+  EXPECT_EQ(absent.error().fault, Fault::not_found);
+  EXPECT_FALSE(store->open("../a"));
+}
+
 TEST_F(FolderStoreTest, put_objects_are_read_back_replaced_and_removed) {
   ASSERT_TRUE(store->put("capture/telemetry/2030/01/a.avro", "one"));
   ASSERT_TRUE(store->put("capture/telemetry/2030/01/a.avro", "two"));

@@ -10,7 +10,7 @@ constexpr std::size_t longest_kept_bag = 4 * 1024;
 
 telemetry::RecordProperties stamp_of(const Client& client) {
   telemetry::Message message;
-  stamp(message, Sender{client.who, client.generation_id, client.authentication}, Timestamp{});
+  stamp(message, sender_of(client), Timestamp{});
   message.system.erase("enqueuedTime");  // each batch has its own
   return telemetry::encode_properties(message.system, message.application);
 }

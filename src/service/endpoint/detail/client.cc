@@ -11,17 +11,8 @@ namespace nacelle::endpoint {
 Client::Client() = default;
 Client::~Client() = default;
 
-void stamp(telemetry::Message& message, const Sender& sender, Timestamp now) {
-  const bool module = sender.who.is_module();
-  message.source = module ? telemetry::Source::module_messages : telemetry::Source::device_messages;
-  message.system.set("connectionDeviceId", sender.who.device.str());
-  if (module) message.system.set("connectionModuleId", sender.who.module.str());
-  message.system.set("connectionDeviceGenerationId", sender.generation_id);
-  message.system.set("connectionAuthMethod",
-                     fmt::format(R"({{"scope":"{}","type":"{}","issuer":"iothub","acceptingIpFilterRule":null}})",
-                                 module ? "module" : "device", sender.authentication));
-  message.system.set("enqueuedTime", format_iso8601(now, 7));
-  message.enqueued_at = now;
+Sender sender_of(const Client& client) {
+  return {client.who, client.generation_id, client.authentication, !client.credential.policy.empty()};
 }
 
 std::string print_client(const Client& client) {
@@ -80,7 +71,7 @@ Result<telemetry::Message> read_open_message(const Client& client, const mqtt::P
                 fmt::format("a message of {} bytes, at most {} are allowed", size, telemetry::max_message_bytes));
   message.body = packet.payload;
   if (!client.who.device.str().empty()) {
-    stamp(message, Sender{client.who, client.generation_id, client.authentication}, now);
+    stamp(message, sender_of(client), now);
   } else {
     message.system.set("enqueuedTime", format_iso8601(now, 7));
     message.enqueued_at = now;

@@ -14,6 +14,7 @@
 #include "service/endpoint/detail/twin_call.h"
 #include "service/endpoint/open_namespace.h"
 #include "service/endpoint/registration.h"
+#include "service/endpoint/sender.h"
 
 namespace nacelle::endpoint {
 
@@ -48,15 +49,8 @@ inline ClientPtr client_of(const net::MqttConnectionPtr& connection) {
 std::string print_client(const Client& client);
 Result<ClientPtr> read_client(const std::string& text);
 
-/// Who a message is from, as the hub has established it.
-struct Sender {
-  device::IdentityName who;
-  std::string_view generation_id;
-  std::string_view authentication;
-};
-
-/// Sets what the hub knows of a message's sender.
-void stamp(telemetry::Message& message, const Sender& sender, Timestamp now);
+/// The client itself as the sender of a message.
+Sender sender_of(const Client& client);
 
 /// The message of a telemetry publish, not stamped yet (wire facts 1.6). Fault::invalid_input for a bag that cannot be read and
 /// for more than max_message_bytes.

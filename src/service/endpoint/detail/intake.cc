@@ -58,12 +58,12 @@ Result<telemetry::Message> TelemetryIntake::read(const Client& client, const tel
 
 Result<> TelemetryIntake::stamp_for(telemetry::Message& message, const Client& client, const IdentityName& who) const {
   if (who == client.who) {
-    stamp(message, Sender{client.who, client.generation_id, client.authentication}, clock_.now());
+    stamp(message, sender_of(client), clock_.now());
     return {};
   }
   if (!backend_.may_send_for(client.who, who)) return fail(Fault::denied, "telemetry for another identity");
   const std::string generation = backend_.generation_id(who);
-  stamp(message, Sender{who, generation, "sas"}, clock_.now());
+  stamp(message, Sender{who, generation, backend_.authentication_of(who)}, clock_.now());
   return {};
 }
 
