@@ -37,6 +37,12 @@ find_path(LIBDEFLATE_INCLUDE libdeflate.h REQUIRED)
 add_library(libdeflate UNKNOWN IMPORTED)
 set_target_properties(libdeflate PROPERTIES IMPORTED_LOCATION ${LIBDEFLATE_LIBRARY} INTERFACE_INCLUDE_DIRECTORIES ${LIBDEFLATE_INCLUDE})
 
+# Used without its proactor: no sockets and no threads of its own.
+find_library(PROTON_LIBRARY qpid-proton REQUIRED)
+find_path(PROTON_INCLUDE proton/connection_driver.h REQUIRED)
+add_library(proton UNKNOWN IMPORTED)
+set_target_properties(proton PROPERTIES IMPORTED_LOCATION ${PROTON_LIBRARY} INTERFACE_INCLUDE_DIRECTORIES ${PROTON_INCLUDE})
+
 if(NACELLE_TESTS)
   find_package(GTest REQUIRED)
 endif()
