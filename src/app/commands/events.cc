@@ -5,6 +5,7 @@
 
 #include "app/commands/hub_access.h"
 #include "codec/text/encoding.h"
+#include "service/endpoint/hub_file.h"
 
 namespace nacelle::app {
 namespace {
@@ -144,6 +145,41 @@ CLI::App* add_group_verb(CLI::App& events, Outcome& outcome, const char* verb, c
   return command;
 }
 
+// -- For Event Hubs clients
+
+struct AddressSettings {
+  std::string hub;
+  std::string policy = "service";
+  bool secondary = false;
+  bool json = false;
+};
+
+/// What an Event Hubs client is given to read this hub: the hub's name is the entity's too (docs/amqp.md).
+awaitable<Result<>> connection_string(HubClient& hub, std::shared_ptr<AddressSettings> settings) {
+  const std::string path = fmt::format("/policies/{}/keys", text::percent_encode(settings->policy));
+  CO_TRY_LET(const endpoint::HubFile file, endpoint::read_hub_file(settings->hub));
+  if (file.amqps == 0) co_return fail(Fault::unavailable, "the hub does not say at which port it speaks AMQP: start it again");
+  CO_TRY_LET(const json::Value policy, co_await hub.get(path));
+  CO_TRY_LET(const std::string key,
+             json::get_string(policy, settings->secondary ? "secondaryKey" : "primaryKey", "the hub's answer"));
+  const std::string text = fmt::format("Endpoint=sb://{}:{}/;SharedAccessKeyName={};SharedAccessKey={};EntityPath={}", file.host,
+                                       file.amqps, settings->policy, key, file.host);
+  print_line(settings->json ? json::print(json::Object{{"connectionString", text}}) : text);
+  co_return Result<>{};
+}
+
+void add_connection_string(CLI::App& events, Outcome& outcome) {
+  CLI::App* tells = events.add_subcommand("connection-string",
+                                          "Print a connection string for Event Hubs clients, which read over AMQP: a secret");
+  const auto settings = std::make_shared<AddressSettings>();
+  add_hub_option(*tells, settings->hub);
+  tells->add_option("--policy", settings->policy, "a shared access policy with ServiceConnect")->capture_default_str();
+  tells->add_flag("--secondary", settings->secondary, "with the secondary key");
+  tells->add_flag("--json", settings->json, "one line of JSON");
+  run_on_hub(*tells, outcome, settings, connection_string);
+  tells->footer("Example:\n  nacelle events connection-string");
+}
+
 void add_groups(CLI::App& events, Outcome& outcome) {
   GroupSettingsPtr settings;
   CLI::App* lists =
@@ -183,6 +219,7 @@ void add_events(CLI::App& root, Outcome& outcome) {
   watches->callback(
       [&outcome, settings] { outcome.take(with_hub(settings->hub, [&](HubClient& hub) { return watch(hub, settings); })); });
   add_groups(*events, outcome);
+  add_connection_string(*events, outcome);
 }
 
 }  // namespace nacelle::app

@@ -10,12 +10,15 @@
 namespace nacelle::app {
 namespace {
 
+constexpr std::uint16_t default_amqps = 5671;
+
 struct HubSettings {
   std::string data = "nacelle-data";
   std::string host = "localhost";
   std::vector<std::string> aliases;
   std::string bind = "0.0.0.0";
   std::uint16_t mqtts = 8883;
+  int amqps = -1;  // 5671, or any free one if MQTT takes any
   std::uint16_t https = 8443;
   std::uint16_t metrics = 9600;
   int mqtt = -1;
@@ -54,6 +57,8 @@ Result<> run_hub(const HubSettings& settings) {
   options.bind = settings.bind;
   options.mqtts = settings.mqtts;
   options.https = settings.https;
+  if (settings.amqps > 65535) return fail(Fault::invalid_input, fmt::format("--amqps: expected a port, found {}", settings.amqps));
+  options.amqps = settings.amqps >= 0 ? static_cast<std::uint16_t>(settings.amqps) : settings.mqtts == 0 ? 0 : default_amqps;
   options.metrics = settings.metrics;
   options.uploads = settings.uploads;
   if (settings.retained_bytes < hub::least_retained)
@@ -87,8 +92,9 @@ void add_hub(CLI::App& root, Outcome& outcome) {
   command->add_option("--host", settings->host, "the hub's name, as clients spell it")->capture_default_str();
   command->add_option("--alias", settings->aliases, "a further name or IPv4 address that clients may spell it by; may be repeated")
       ->type_name("NAME");
-  command->add_option("--bind", settings->bind, "address of the two TLS ports")->capture_default_str();
+  command->add_option("--bind", settings->bind, "address of the three TLS ports")->capture_default_str();
   command->add_option("--mqtts", settings->mqtts, "MQTT over TLS; 0: any free port, as for all")->capture_default_str();
+  command->add_option("--amqps", settings->amqps, "AMQP over TLS (default: 5671; with --mqtts 0 any free one)")->type_name("PORT");
   command->add_option("--https", settings->https, "REST and file uploads")->capture_default_str();
   command
       ->add_option("--partitions", settings->partitions,

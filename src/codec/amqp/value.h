@@ -60,9 +60,9 @@ class Value {
   Value() = default;
   template <class T>
   requires std::is_constructible_v<Data, T> &&(!std::is_same_v<std::remove_cvref_t<T>, Value>)Value(T&& data)
-      : data_(std::forward<T>(data)) {}                       // NOLINT: implicit by design
-  Value(const char* text) : data_(std::string(text)) {}       // NOLINT
-  Value(std::string_view text) : data_(std::string(text)) {}  // NOLINT
+      : data_(std::forward<T>(data)) {}  // NOLINT: implicit by design
+  Value(const char* text);               // NOLINT
+  Value(std::string_view text);          // NOLINT
 
   const Data& data() const { return data_; }
   template <class T>
@@ -83,6 +83,9 @@ struct Entry {
   Value value;
   bool operator==(const Entry&) const = default;
 };
+
+inline Value::Value(const char* text) : data_(std::string(text)) {}
+inline Value::Value(std::string_view text) : data_(std::string(text)) {}
 
 /// By a key that is a string or a symbol; null if it is not there.
 const Value* find(const Map& map, std::string_view key);

@@ -71,12 +71,16 @@ Result<Token> parse_token(std::string_view text) {
   return Token{std::string(*sr), *std::move(resource), *std::move(signature), std::string(*se), expires_at, *std::move(policy)};
 }
 
+bool signed_by_text(const Token& token, std::string_view key_text) {
+  if (key_text.empty()) return false;
+  const auto literal = signature_of(key_text, token.resource_literal, token.expiry_literal);
+  if (digest::equal_constant_time(literal, token.signature)) return true;
+  return digest::equal_constant_time(signature_of(key_text, token.resource, token.expiry_literal), token.signature);
+}
+
 bool signed_by(const Token& token, std::string_view key_base64) {
   const auto key = text::base64_decode(key_base64);
-  if (!key || key->empty()) return false;
-  const auto literal = signature_of(*key, token.resource_literal, token.expiry_literal);
-  if (digest::equal_constant_time(literal, token.signature)) return true;
-  return digest::equal_constant_time(signature_of(*key, token.resource, token.expiry_literal), token.signature);
+  return key && signed_by_text(token, *key);
 }
 
 Result<std::string> make_token(std::string_view resource, std::string_view key_base64, Timestamp expires_at,

@@ -26,6 +26,9 @@ Result<Token> parse_token(std::string_view text);
 /// True if `key_base64` signed the token over the literal or the decoded resource. Constant time.
 bool signed_by(const Token& token, std::string_view key_base64);
 
+/// The same by the rule of Event Hubs: the key is the text itself, not what it is the base64 of (wire facts 7.4).
+bool signed_by_text(const Token& token, std::string_view key_text);
+
 /// `SharedAccessSignature sr=..&sig=..&se=..[&skn=..]`. `resource` is put in as it stands: encode it before where the
 /// peer wants it encoded. Fault::invalid_input if the key is not base64.
 Result<std::string> make_token(std::string_view resource, std::string_view key_base64, Timestamp expires_at,

@@ -52,7 +52,7 @@ Result<Timestamp> check_signed(const sas::Token& token, const std::string& prima
   if (!signed_with(primary) && !signed_with(secondary)) return fail(Fault::denied, "the token is not signed with either key");
   if (token.expires_at <= now - allowed_skew)
     return fail(Fault::denied, fmt::format("the token expired at {}", format_iso8601(token.expires_at, 0)));
-  return Timestamp{std::min(token.expires_at, Timestamp::max() - allowed_skew) + allowed_skew};
+  return taken_until(token);
 }
 
 Result<Timestamp> check_policy(const Policy& policy, const sas::Token& token, Timestamp now) {
@@ -62,6 +62,10 @@ Result<Timestamp> check_policy(const Policy& policy, const sas::Token& token, Ti
 }
 
 }  // namespace
+
+Timestamp taken_until(const sas::Token& token) {
+  return Timestamp{std::min(token.expires_at, Timestamp::max() - allowed_skew) + allowed_skew};
+}
 
 bool is_hub_name(std::string_view host, const std::vector<std::string>& hub_names) {
   const std::string_view bare = without_port(host);

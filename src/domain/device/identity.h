@@ -127,6 +127,9 @@ bool is_hub_name(std::string_view host, const std::vector<std::string>& hub_name
 /// How far a client's clock may be behind ours.
 inline constexpr std::chrono::seconds allowed_skew{300};
 
+/// The time from which a token is no longer taken: its expiry plus allowed_skew.
+Timestamp taken_until(const sas::Token& token);
+
 /// Checks a device's or module's own token: enabled, signature with either key, expiry (with allowed_skew), resource.
 /// Fault::denied says which check failed, without secrets. Answers with the time from which the token is no longer
 /// taken: its expiry plus allowed_skew.

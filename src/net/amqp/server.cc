@@ -9,10 +9,10 @@
 namespace nacelle::net {
 namespace {
 
-using ConnectionPtr = std::shared_ptr<Connection>;
+using ConnectionPtr = std::shared_ptr<ServedConnection>;
 
 /// All connections of a server. Any thread; connections keep it alive.
-class Connections final : public ConnectionHost, public std::enable_shared_from_this<Connections> {
+class Connections final : public ServedConnectionHost, public std::enable_shared_from_this<Connections> {
  public:
   Connections(AmqpPeerFactory make_peer, AmqpLimits limits) : make_peer_(std::move(make_peer)), limits_(limits) {}
 
@@ -26,7 +26,7 @@ class Connections final : public ConnectionHost, public std::enable_shared_from_
 
   static awaitable<void> serve(std::shared_ptr<Connections> self, StreamPtr stream) {
     co_await asio::this_coro::throw_if_cancelled(false);
-    const auto connection = std::make_shared<Connection>(*self, std::move(stream));
+    const auto connection = std::make_shared<ServedConnection>(*self, std::move(stream));
     if (!self->enter(connection)) co_return;
     co_await connection->serve();
     self->leave(connection);

@@ -88,6 +88,8 @@ class AmqpPeer {
   }
   virtual AmqpAttached attach(const AmqpLinkPtr& link) = 0;
   virtual void tick() {}  ///< about once a second
+  /// The connection has ended, and its links with it: back when nothing of the owner's runs for it any more.
+  virtual awaitable<void> ended() { co_return; }
 };
 using AmqpPeerFactory = std::function<std::shared_ptr<AmqpPeer>(const AmqpConnectionPtr&)>;
 

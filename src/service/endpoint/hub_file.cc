@@ -24,6 +24,7 @@ Result<HubFile> read_document(const json::Value& document, const std::filesystem
   TRY_LET(hub.https, port_member(document, "https", where));
   TRY_LET(hub.metrics, port_member(document, "metrics", where));
   TRY_LET(hub.mqtt, port_member(document, "mqtt", where));
+  TRY_LET(hub.amqps, port_member(document, "amqps", where));
   TRY_LET(const std::string ca, json::get_string_or(document, "ca", "certs/ca.pem", where));
   hub.ca_path = std::filesystem::path(ca).is_absolute() ? std::filesystem::path(ca) : file.parent_path() / ca;
   TRY_LET(hub.connection_string, json::get_string(document, "connectionString", where));
@@ -54,9 +55,9 @@ std::filesystem::path default_hub_path() {
 }
 
 json::Value ready_line_document(const HubFile& hub) {
-  return json::Object{{"host", hub.host},        {"mqtts", int{hub.mqtts}},
-                      {"https", int{hub.https}}, {"metrics", int{hub.metrics}},
-                      {"mqtt", int{hub.mqtt}},   {"ca", hub.ca_path.string()}};
+  return json::Object{
+      {"host", hub.host},      {"mqtts", int{hub.mqtts}}, {"https", int{hub.https}},   {"metrics", int{hub.metrics}},
+      {"mqtt", int{hub.mqtt}}, {"amqps", int{hub.amqps}}, {"ca", hub.ca_path.string()}};
 }
 
 json::Value hub_file_document(const HubFile& hub) {

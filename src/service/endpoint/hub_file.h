@@ -2,7 +2,7 @@
 // hub.json: where a running hub is found and how it is trusted. The hub writes it (0600); commands, edge and simulator
 // read it. The hub's ready line holds the same members except connectionString.
 //
-//   {"host":"localhost","mqtts":8883,"https":8443,"metrics":9600,"mqtt":0,"ca":"certs/ca.pem","connectionString":"HostName=..."}
+//   {"host":"localhost","mqtts":8883,"https":8443,"metrics":9600,"mqtt":0,"amqps":5671,"ca":"certs/ca.pem","connectionString":"HostName=..."}
 
 #include <cstdint>
 #include <filesystem>
@@ -19,6 +19,7 @@ struct HubFile {
   std::uint16_t https = 0;
   std::uint16_t metrics = 0;
   std::uint16_t mqtt = 0;         ///< MQTT without TLS, off by default
+  std::uint16_t amqps = 0;        ///< AMQP over TLS
   std::filesystem::path ca_path;  ///< PEM of the hub's root; read_hub_file makes it absolute or relative to the caller
   std::string connection_string;  ///< of policy iothubowner: a secret, never logged
 };

@@ -196,6 +196,10 @@ endpoint::Credential Access::credential(const std::string& name, std::string_vie
   return {policy->name, mark_of_used(password, policy->primary_key, policy->secondary_key)};
 }
 
+endpoint::Credential Access::credential_of(const device::Policy& policy, bool primary) {
+  return {policy.name, mark_of(primary ? policy.primary_key : policy.secondary_key)};
+}
+
 bool Access::holds(const std::string& name, const endpoint::Credential& credential) const {
   const auto id = device::parse_client_id(name);
   const IdentityPtr identity = id ? registry_.identities().find(*id) : nullptr;

@@ -65,6 +65,20 @@ class Access {
   Result<endpoint::Principal> check_plain(const std::string& user_name, std::string_view password,
                                           BytesView certificates_der) const;
 
+  /// What a token proves that is put on a connection rather than sent with each call (AMQP, wire facts 7.2, 7.4).
+  struct Proof {
+    Caller caller;
+    Timestamp until{};   ///< it is not taken from then on
+    std::string holder;  ///< for holds(): the client id whose key it is; empty: a policy's
+    endpoint::Credential credential;
+  };
+  /// For the hub as a whole, or for the device or module `target`. Fault::denied as identify().
+  Result<Proof> prove(std::string_view token, const device::IdentityName& target) const;
+  /// For an Event Hubs client's `audience`, decoded, `sb://HUB/..`: the key signs as the text it is, and what the token names must
+  /// begin the audience.
+  Result<Proof> prove_events(std::string_view token, std::string_view audience) const;
+  bool is_hub_name(std::string_view host) const { return device::is_hub_name(host, hub_names_); }
+
   DeviceAuthorities& authorities() const { return authorities_; }  ///< tables strand
 
   /// Which key the credentials just accepted were made with; and whether they would still be: the identity enabled, the
@@ -76,6 +90,7 @@ class Access {
   Result<Caller> identify_service(const sas::Token& token, std::string_view text, const device::IdentityName& target) const;
   Result<IdentityPtr> identity_in(std::string_view resource) const;
   Caller caller_of(const device::IdentityName& name) const;
+  static endpoint::Credential credential_of(const device::Policy& policy, bool primary);
   Result<IdentityPtr> enabled_identity(const device::IdentityName& name) const;
 
   const Registry& registry_;

@@ -4,6 +4,7 @@
 
 #include "codec/text/encoding.h"
 #include "foundation/log.h"
+#include "service/hub/amqp.h"
 #include "service/hub/console.h"
 
 namespace nacelle::hub {
@@ -224,7 +225,7 @@ std::optional<net::HttpResponse> Api::refuse_by_head(const net::HttpRequest& hea
 
 net::HttpResponse Api::unknown(const std::vector<std::string>& segments, const net::HttpRequest& request) const {
   if (segments == std::vector<std::string>{"$iothub", "websocket"}) {
-    const Error why{Fault::invalid_input, "expected an upgrade to a WebSocket with the sub-protocol mqtt"};
+    const Error why{Fault::invalid_input, "expected an upgrade to a WebSocket with the sub-protocol mqtt or AMQPWSB10"};
     note_refusal(services_, Way::websocket, request, {}, why);
     return services_.error(kinds::argument_invalid, why.message);
   }
@@ -277,6 +278,11 @@ std::vector<device::IdentityName> with_modules(const Services& services, const d
   return names;
 }
 
+void recheck(Services& services, const std::optional<device::IdentityName>& who, const std::string& reason) {
+  services.endpoint.recheck(who, reason);
+  if (services.amqp) services.amqp->recheck();
+}
+
 void cut_off(Services& services, const std::vector<device::IdentityName>& names, bool forget, const std::string& reason) {
   for (const auto& name : names) {
     services.endpoint.disconnect(name, reason);
@@ -285,6 +291,7 @@ void cut_off(Services& services, const std::vector<device::IdentityName>& names,
     services.device_authorities.forget(name);
     if (!name.is_module()) services.cloud_to_device.forget(name.device);
   }
+  if (services.amqp) services.amqp->recheck();
 }
 
 Result<> store_desired(Services& services, const device::IdentityName& name, const twin::Twin& next,

@@ -25,6 +25,8 @@
 
 namespace nacelle::hub {
 
+class Amqp;
+
 /// The parts of a running hub that calls use; all of them outlive the HTTP server.
 struct Services {
   const Clock& clock;
@@ -54,6 +56,7 @@ struct Services {
   const Executor executor;
   Counters& counters;
   std::function<Result<>()> write_hub_file;  ///< again, when what it says has changed; tables strand
+  Amqp* amqp = nullptr;                      ///< set once it listens
 
   net::HttpResponse error(const ErrorKind& kind, std::string_view text) const { return error_response(kind, text, clock.now()); }
   net::HttpResponse error(const Error& found) const { return error_response(kind_of(found.fault), found.message, clock.now()); }
@@ -246,6 +249,8 @@ net::HttpResponse json_answer(int status, const json::Value& document);
 std::optional<net::HttpResponse> missing(const Services& services, const device::IdentityName& name);
 /// The name itself and, of a device, those of its modules.
 std::vector<device::IdentityName> with_modules(const Services& services, const device::IdentityName& name);
+/// Ends those connections of `who`, or with nobody named of all, whose credentials hold no more.
+void recheck(Services& services, const std::optional<device::IdentityName>& who, const std::string& reason);
 /// Closes their connections; with `forget` their sessions go too.
 void cut_off(Services& services, const std::vector<device::IdentityName>& names, bool forget, const std::string& reason);
 /// Writes `next` and tells the device what changed in its desired properties.

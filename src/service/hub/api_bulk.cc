@@ -82,7 +82,7 @@ std::optional<Refusal> store(Services& services, const json::Value& item, const 
   const bool too_many = !stored && stored.error().fault == Fault::exhausted && name.is_module();
   if (!stored) return refusal_of(stored.error(), too_many ? kinds::too_many_modules : kind_of(stored.error().fault));
   if (old && !enabled) cut_off(services, with_modules(services, name), false, "disabled in the registry");
-  if (old && enabled) services.endpoint.recheck(name, "its credentials were changed in the registry");
+  if (old && enabled) recheck(services, name, "its credentials were changed in the registry");
   if (const auto written = write_twin(services, name, *patch, true); !written)
     return Refusal{kind_of(written.error().fault), written.error().message};
   return std::nullopt;

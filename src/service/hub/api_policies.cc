@@ -51,7 +51,7 @@ Result<device::Policy> read_policy(const Call& call) {
 
 /// Connections that stood on what the policy was.
 void end_stale(Services& services, const std::string& name) {
-  services.endpoint.recheck(std::nullopt, fmt::format("the policy '{}' was changed", name));
+  recheck(services, std::nullopt, fmt::format("the policy '{}' was changed", name));
 }
 
 }  // namespace

@@ -47,7 +47,7 @@ net::HttpResponse update(Services& services, device::Identity identity, const de
   else if (other_kind)
     cut_off(services, {old.name}, false, "its credentials were changed in the registry");
   else if (other_keys)  // who came with the key that stays goes on
-    services.endpoint.recheck(old.name, "its key was changed in the registry");
+    recheck(services, old.name, "its key was changed in the registry");
   return with_etag(json_answer(200, document_of(services, *made)), made->etag);
 }
 

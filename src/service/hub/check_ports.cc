@@ -77,8 +77,11 @@ awaitable<Findings> check_ports(endpoint::HubFile hub, bool running) {
                      "put back a copy of the folder certs/"});
     co_return found;
   }
-  const Port ports[] = {
-      {"mqtts", hub.mqtts, true}, {"https", hub.https, true}, {"metrics", hub.metrics, false}, {"mqtt", hub.mqtt, false}};
+  const Port ports[] = {{"mqtts", hub.mqtts, true},
+                        {"amqps", hub.amqps, true},
+                        {"https", hub.https, true},
+                        {"metrics", hub.metrics, false},
+                        {"mqtt", hub.mqtt, false}};
   for (const Port& port : ports) {
     if (port.number == 0) continue;
     Finding finding;

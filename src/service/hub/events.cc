@@ -6,7 +6,7 @@
 
 #include "codec/text/encoding.h"
 #include "domain/telemetry/message.h"
-#include "foundation/log.h"
+#include "service/hub/event_reader.h"
 
 namespace nacelle::hub {
 namespace {
@@ -16,7 +16,6 @@ using storage::Partition;
 
 constexpr std::size_t most_events = 1000;
 constexpr std::chrono::seconds longest_wait{60};
-constexpr ByteCount chunk_bytes = 64_KiB;
 // One answer carries at most this much, and one look passes over at most that much for a device that says little.
 constexpr ByteCount answer_bytes = 4_MiB;
 constexpr ByteCount look_bytes = 64_MiB;
@@ -150,63 +149,24 @@ awaitable<Result<Positions>> Events::begin(EventQuery query) {
   co_return positions;
 }
 
-namespace {
-
-/// The built-in endpoint as the routes have it for the length of one look.
-class BuiltIn {
- public:
-  explicit BuiltIn(const Events::Routing& routing)
-      : routing_(routing), routes_(routing.routes.get()), enrichments_(routes_->enrichments_of("events")) {
-    asks_ = std::any_of(enrichments_.begin(), enrichments_.end(), [](const auto& one) { return one.uses_twin(); });
-  }
-  bool has(const telemetry::Message& message) const {
-    route::Evaluation evaluation(message, &routing_.twins);
-    return routes_->events_have(evaluation);
-  }
-  void enrich(telemetry::Message& message) const {
-    if (enrichments_.empty()) return;
-    const auto twin = asks_ ? routing_.twins.twin_of(message) : nullptr;
-    route::enrich(message, enrichments_, twin.get(), routing_.hub);
-  }
-
- private:
-  const Events::Routing& routing_;
-  const std::shared_ptr<const Routes> routes_;
-  const std::vector<route::Enrichment> enrichments_;
-  bool asks_ = false;
-};
-
-}  // namespace
-
 Result<Events::Found> Events::look(const EventQuery& query, Positions next) const {
-  const BuiltIn endpoint(routing_);
+  EventReader reader(log_, routing_);
   Found found;
-  ByteCount looked = 0;
   ByteCount answered = 0;
   bool more = true;
-  const auto full = [&] { return found.events.size() >= query.max_events || answered >= answer_bytes || looked >= look_bytes; };
-  while (more && !full()) {
+  const auto has_room = [&] {
+    return found.events.size() < query.max_events && answered < answer_bytes && reader.looked() < look_bytes;
+  };
+  while (more && has_room()) {
     more = false;
     for (auto& [partition, offset] : next) {
-      if (full()) break;
-      TRY_LET(const auto records, log_.read(partition, offset, chunk_bytes));
-      for (const auto& record : records) {
-        if (full()) break;
-        more = true;
-        offset = record.offset + 1;
-        looked += record.payload.size();
-        auto message = telemetry::decode_record(record.payload);
-        if (!message) {
-          log::error("hub", "event log, partition {}, offset {}: {}; passed over", partition, record.offset,
-                     message.error().message);
-          continue;
-        }
-        if (!query.device.empty() && message->device_id() != query.device) continue;
-        if (!endpoint.has(*message)) continue;
-        endpoint.enrich(*message);
-        answered += record.payload.size();
-        found.events.push_back(event_document(partition, record.offset, *message));
-      }
+      if (!has_room()) break;
+      const auto take = [&, at = partition](EventReader::Found event) {
+        answered += event.bytes;
+        found.events.push_back(event_document(at, event.offset, event.message));
+      };
+      TRY_LET(const std::size_t looked_at, reader.look(partition, offset, query.device, has_room, take));
+      more = more || looked_at > 0;
     }
   }
   found.at_head = !more;

@@ -228,7 +228,10 @@ Result<> Hub::listen_for_calls(const std::shared_ptr<net::TlsServerContext>& tls
                                  TRY_LET(const endpoint::HubFile file, describe());
                                  return publish(file);
                                }});
+  amqp_ = std::make_unique<Amqp>(executor_, *services_, *commits_, Events::Routing{routes_, *twins_, options_.host});
+  services_->amqp = amqp_.get();
   TRY(open_fleet());
+  TRY_LET(file_.amqps, amqp_->listen({options_.bind, options_.amqps, {}}, tls));
   api_ = std::make_unique<Api>(*services_);
   net::HttpLimits limits;
   limits.max_body_bytes = largest_body;
@@ -253,10 +256,13 @@ Result<> Hub::open_fleet() {
   return opened.get_future().get();
 }
 
-/// MQTT over WebSocket, on the port of the calls (wire facts 1.1).
+/// MQTT and AMQP over WebSocket, on the port of the calls (wire facts 1.1, 7.1): the sub-protocol decides.
 std::vector<net::WebSocketRoute> Hub::websockets() {
   const auto serve = [&server = endpoint_->server()](net::StreamPtr stream) { return server.serve(std::move(stream)); };
-  std::vector<net::WebSocketRoute> routes{{"/$iothub/websocket", {"mqtt"}, serve}};
+  const auto serve_amqp = [amqp = amqp_.get()](net::StreamPtr stream) { return amqp->serve(std::move(stream)); };
+  std::vector<net::WebSocketRoute> routes{{"/$iothub/websocket", {"mqtt"}, serve},
+                                          {"/$iothub/websocket", {"AMQPWSB10"}, serve_amqp},
+                                          {"/$servicebus/websocket", {"AMQPWSB10"}, serve_amqp}};
   if (options_.open_namespace) routes.push_back({"/mqtt", {"mqtt", "mqttv3.1"}, serve});  // where most brokers have it
   return routes;
 }
@@ -290,7 +296,7 @@ awaitable<net::HttpResponse> Hub::scrape(net::HttpRequest request) {
   auto read_groups = [this] { return events_->consumer_groups(); };
   auto groups = co_await run_on(disk_.tables(), read_groups);
   auto certificates = authority_->facts();
-  MetricSources sources{counters_, *capture_, *webhooks_, *log_, endpoint_->connections(), {}, *tls_, {}};
+  MetricSources sources{counters_, *capture_, *webhooks_, *log_, endpoint_->connections(), amqp_->counts(), {}, *tls_, {}};
   if (groups) sources.consumer_groups = *std::move(groups);
   if (certificates) sources.certificates = *std::move(certificates);
   co_return net::text_response(200, print_metrics(sources), "text/plain; version=0.0.4; charset=utf-8");
@@ -344,6 +350,7 @@ awaitable<void> Hub::keep_certificate_fresh() {
 awaitable<void> Hub::close(bool flush_capture) {
   commits_->close();
   co_await methods_->close();
+  co_await amqp_->close();
   co_await https_->close();
   co_await metrics_->close();
   auto end_deliveries = [this] {

@@ -12,6 +12,7 @@
 #include "net/http/server.h"
 #include "net/tls/context.h"
 #include "service/endpoint/hub_file.h"
+#include "service/hub/amqp.h"
 #include "service/hub/api.h"
 #include "service/hub/hub_messages.h"
 #include "service/hub/twins.h"
@@ -32,9 +33,10 @@ struct HubOptions {
   storage::fs::path directory;
   std::string host = "localhost";
   std::vector<std::string> aliases;  ///< further names and addresses that clients may spell it by
-  std::string bind = "0.0.0.0";      ///< of the two TLS ports; metrics and plain MQTT are on loopback only
+  std::string bind = "0.0.0.0";      ///< of the three TLS ports; metrics and plain MQTT are on loopback only
   std::uint16_t mqtts = 0;           ///< 0: any free one, as for all ports
   std::uint16_t https = 0;
+  std::uint16_t amqps = 0;
   std::uint16_t metrics = 0;
   std::optional<std::uint16_t> mqtt;  ///< nothing: no plain MQTT
   bool open_namespace = false;        ///< any MQTT client, under the rules of `namespace.json` in the folder (docs/mqtt.md)
@@ -115,6 +117,7 @@ class Hub {
   std::unique_ptr<Ingest> ingest_;
   std::unique_ptr<endpoint::DeviceEndpoint> endpoint_;
   std::unique_ptr<Services> services_;
+  std::unique_ptr<Amqp> amqp_;
   std::unique_ptr<Api> api_;
   std::shared_ptr<net::TlsServerContext> tls_;
   std::unique_ptr<net::HttpServer> https_;

@@ -96,6 +96,11 @@ std::string print_metrics(const MetricSources& sources) {
   page.counter("nacelle_hub_method_failures_total", "Direct methods the device did not answer", counters.failed_method_calls);
   page.counter("nacelle_hub_uploads_total", "Files uploaded and confirmed", counters.uploads);
   page.gauge("nacelle_hub_connections", "MQTT connections", static_cast<double>(sources.connections));
+  page.gauge("nacelle_hub_amqp_connections", "AMQP connections", static_cast<double>(sources.amqp.connections));
+  page.gauge("nacelle_hub_amqp_links", "Links of AMQP connections", static_cast<double>(sources.amqp.links));
+  page.counter("nacelle_hub_amqp_transfers_total", "Messages over AMQP", static_cast<double>(sources.amqp.received),
+               {{"direction", "in"}});
+  page.counter("nacelle_hub_amqp_transfers_total", "", static_cast<double>(sources.amqp.sent), {{"direction", "out"}});
 
   const auto log = sources.log.statistics();
   page.counter("nacelle_hub_log_appended_total", "Records appended to the event log", log.appended);

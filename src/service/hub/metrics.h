@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "net/amqp/server.h"
 #include "net/tls/certificates.h"
 #include "net/tls/context.h"
 #include "service/hub/capture.h"
@@ -16,7 +17,8 @@ struct MetricSources {
   const Capture& capture;
   const Webhooks& webhooks;
   const storage::EventLog& log;
-  std::size_t connections = 0;
+  std::size_t connections = 0;  ///< MQTT
+  net::AmqpCounts amqp{};
   json::Value consumer_groups;  ///< as Events::consumer_groups() has them
   const net::TlsServerContext& tls;
   std::vector<std::pair<std::string, net::CertificateFacts>> certificates;  ///< the hub's own, by name

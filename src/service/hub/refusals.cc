@@ -7,7 +7,7 @@
 namespace nacelle::hub {
 namespace {
 
-constexpr std::string_view way_names[] = {"connect", "registration", "publish", "subscribe", "https", "websocket", "blob"};
+constexpr std::string_view way_names[] = {"connect", "registration", "publish", "subscribe", "https", "websocket", "blob", "amqp"};
 static_assert(std::size(way_names) == Refusals::ways);
 
 constexpr std::string_view words[] = {"other",     "malformed", "credentials", "unknown",  "disabled", "method",
@@ -21,6 +21,8 @@ struct Sign {
   std::string_view word;
 };
 constexpr Sign signs[] = {{"neither a token nor a certificate", "credentials"},
+                          {"no token was put", "credentials"},
+                          {"holds no more", "signature"},
                           {"no Authorization header", "credentials"},
                           {"anonymous clients are not allowed", "anonymous"},
                           {"not a shared access signature", "malformed"},
@@ -45,6 +47,7 @@ constexpr Sign signs[] = {{"neither a token nor a certificate", "credentials"},
                           {"certificate", "certificate"},
                           {"the chain", "certificate"},
                           {"for another identity", "identity"},
+                          {"the audience is neither", "identity"},
                           {"different identities", "identity"},
                           {"different registrations", "identity"},
                           {"another identity's", "identity"},

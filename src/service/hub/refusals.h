@@ -12,7 +12,7 @@
 
 namespace nacelle::hub {
 
-enum class Way { connect, registration, publish, subscribe, https, websocket, blob };
+enum class Way { connect, registration, publish, subscribe, https, websocket, blob, amqp };
 
 /// A word for the reason, out of few: it labels a metric. The sentences of Fault::denied are the hub's own, and
 /// authorization_test holds each to its word; what a client sent stands in them between quotes and is not looked at.
@@ -32,7 +32,7 @@ class Refusals {
   /// Every way with every reason it has met; of a way without any, one with `none`.
   std::vector<Reading> readings() const;
 
-  static constexpr std::size_t ways = 7;
+  static constexpr std::size_t ways = 8;
   static constexpr std::size_t reasons = 16;
 
  private:

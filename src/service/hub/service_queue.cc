@@ -19,14 +19,14 @@ Result<> ServiceQueue::add(std::string_view queue, const json::Value& record) {
   return {};
 }
 
-Result<std::optional<ServiceQueue::Batch>> ServiceQueue::receive(std::string_view queue) {
+Result<std::optional<ServiceQueue::Batch>> ServiceQueue::receive(std::string_view queue, std::int64_t most) {
   const std::int64_t now = unix_seconds(clock_.now());
   Batch batch;
   batch.lock_token = random_uuid();
   TRY_LET(const auto locked, tables_.run("UPDATE service_message SET lock_token = ?, locked_until = ? WHERE sequence IN "
                                          "(SELECT sequence FROM service_message WHERE queue = ? AND locked_until <= ? "
                                          "ORDER BY sequence LIMIT ?)",
-                                         batch.lock_token, now + lock_time.count(), queue, now, batch_size));
+                                         batch.lock_token, now + lock_time.count(), queue, now, most));
   if (locked == 0) return std::optional<Batch>{};
   TRY_LET(const auto rows, tables_.query("SELECT record FROM service_message WHERE queue = ? AND lock_token = ? ORDER BY sequence",
                                          queue, batch.lock_token));

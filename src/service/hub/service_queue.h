@@ -18,6 +18,8 @@ class ServiceQueue {
   static constexpr std::string_view feedback = "feedback";
   static constexpr std::string_view file_notifications = "filenotifications";
 
+  static constexpr std::int64_t batch_size = 64;
+
   ServiceQueue(storage::Database& tables, const Clock& clock) : tables_(tables), clock_(clock) {}
 
   /// Beyond most_records of a queue the oldest goes: nobody reads them.
@@ -27,8 +29,8 @@ class ServiceQueue {
     std::string lock_token;
     json::Array records;
   };
-  /// The oldest records nobody has locked, at most batch_size, locked for lock_time; nothing if there are none.
-  Result<std::optional<Batch>> receive(std::string_view queue);
+  /// The oldest records nobody has locked, at most `most`, locked for lock_time; nothing if there are none.
+  Result<std::optional<Batch>> receive(std::string_view queue, std::int64_t most = batch_size);
   /// Removes a batch. Fault::conflict if its lock was lost.
   Result<> complete(std::string_view queue, std::string_view lock_token);
   /// Gives a batch back. Fault::conflict if its lock was lost.
@@ -36,7 +38,6 @@ class ServiceQueue {
   /// Drops what is older than `life`.
   Result<> expire();
 
-  static constexpr std::int64_t batch_size = 64;
   static constexpr std::int64_t most_records = 10'000;
   static constexpr std::chrono::seconds lock_time{60};
   static constexpr std::chrono::hours life{48};

@@ -28,7 +28,7 @@ constexpr std::size_t session_frames = 16;
 
 }  // namespace
 
-struct Connection::Engine {
+struct ServedConnection::Engine {
   pn_connection_driver_t driver{};
   Engine() { INVARIANT(pn_connection_driver_init(&driver, nullptr, nullptr) == 0, "only memory could be missing"); }
   ~Engine() { pn_connection_driver_destroy(&driver); }
@@ -36,7 +36,7 @@ struct Connection::Engine {
   Engine& operator=(const Engine&) = delete;
 };
 
-Connection::Connection(ConnectionHost& host, StreamPtr stream)
+ServedConnection::ServedConnection(ServedConnectionHost& host, StreamPtr stream)
     : host_(host),
       stream_(std::move(stream)),
       executor_(stream_->executor()),
@@ -55,29 +55,29 @@ Connection::Connection(ConnectionHost& host, StreamPtr stream)
   offer_sasl(transport, sasl_);
 }
 
-Connection::~Connection() = default;
+ServedConnection::~ServedConnection() = default;
 
 // -- From any thread
 
-void Connection::on_strand(std::function<void()> work) {
+void ServedConnection::on_strand(std::function<void()> work) {
   asio::post(executor_, [weak = weak_from_this(), work = std::move(work)] {
     const auto self = weak.lock();
     if (self && !self->ended_) work();
   });
 }
 
-void Connection::close(AmqpCondition why) {
+void ServedConnection::close(AmqpCondition why) {
   on_strand([this, why = std::move(why)] { fail_with(why); });
 }
 
-void Connection::visit(std::function<void(AmqpPeer&)> visit) {
+void ServedConnection::visit(std::function<void(AmqpPeer&)> visit) {
   on_strand([this, visit = std::move(visit)] {
     if (peer_) visit(*peer_);
     changed();
   });
 }
 
-void Connection::tick(std::chrono::steady_clock::time_point now) {
+void ServedConnection::tick(std::chrono::steady_clock::time_point now) {
   on_strand([this, now] {
     const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count();
     pn_transport_tick(engine_->driver.transport, std::max<std::int64_t>(ms, 1));
@@ -88,7 +88,7 @@ void Connection::tick(std::chrono::steady_clock::time_point now) {
 
 // -- Its life
 
-awaitable<void> Connection::serve() {
+awaitable<void> ServedConnection::serve() {
   co_await asio::this_coro::throw_if_cancelled(false);
   const auto self = shared_from_this();
   peer_ = host_.make_peer(self);
@@ -105,15 +105,16 @@ awaitable<void> Connection::serve() {
   while (writer_running_) co_await writer_ended_.wait_for_good();
   stream_->close();
   end_links();
+  co_await peer_->ended();
   ended_ = true;
   peer_.reset();
 }
 
-bool Connection::has_room() const {
+bool ServedConnection::has_room() const {
   return in_flight_bytes_ < limits().max_in_flight_bytes && has_output_room(0) && (in_flight_bytes_ == 0 || host_.has_room());
 }
 
-awaitable<void> Connection::read_all() {
+awaitable<void> ServedConnection::read_all() {
   while (!finished_) {
     if (!has_room()) {
       const bool go_on = co_await room_.wait();
@@ -139,7 +140,7 @@ awaitable<void> Connection::read_all() {
 }
 
 /// All whole frames that are there, as long as there is room for what they bring.
-Result<> Connection::feed() {
+Result<> ServedConnection::feed() {
   while (!finished_ && !failed_) {
     TRY_LET(const auto unit, reader_.next());
     if (!unit) return {};
@@ -149,7 +150,7 @@ Result<> Connection::feed() {
   return {};
 }
 
-void Connection::push(BytesView unit) {
+void ServedConnection::push(BytesView unit) {
   pn_connection_driver_t* driver = &engine_->driver;
   while (!unit.empty() && !pn_connection_driver_read_closed(driver)) {
     const pn_rwbytes_t into = pn_connection_driver_read_buffer_sized(driver, unit.size());
@@ -162,7 +163,7 @@ void Connection::push(BytesView unit) {
 }
 
 /// Lets the engine say what has happened, and takes what it has to write. Not within itself.
-void Connection::pump() {
+void ServedConnection::pump() {
   if (pumping_ || ended_) return;
   pumping_ = true;
   pn_connection_driver_t* driver = &engine_->driver;
@@ -186,7 +187,7 @@ void Connection::pump() {
 }
 
 /// Links whose owners wanted to send more than there was room for. True: there was one.
-bool Connection::go_on_sending() {
+bool ServedConnection::go_on_sending() {
   bool any = false;
   for (auto at = links_.begin(); at != links_.end();) {
     const auto link = (at++)->second;
@@ -197,7 +198,7 @@ bool Connection::go_on_sending() {
   return any;
 }
 
-void Connection::collect_output() {
+void ServedConnection::collect_output() {
   pn_connection_driver_t* driver = &engine_->driver;
   while (output_.size() < limits().max_output_bytes) {
     const pn_bytes_t bytes = pn_connection_driver_write_buffer(driver);
@@ -207,7 +208,7 @@ void Connection::collect_output() {
   }
 }
 
-awaitable<void> Connection::write_all() {
+awaitable<void> ServedConnection::write_all() {
   co_await asio::this_coro::throw_if_cancelled(false);
   while (true) {
     if (output_.empty()) {
@@ -236,11 +237,11 @@ awaitable<void> Connection::write_all() {
 
 // -- What links say
 
-bool Connection::has_output_room(std::size_t held) const {
+bool ServedConnection::has_output_room(std::size_t held) const {
   return output_.size() + writing_.size() + held < limits().max_output_bytes;
 }
 
-void Connection::changed() {
+void ServedConnection::changed() {
   if (pumping_ || pump_posted_ || ended_) return;
   pump_posted_ = true;
   on_strand([this] {
@@ -249,22 +250,22 @@ void Connection::changed() {
   });
 }
 
-void Connection::received(std::size_t bytes) {
+void ServedConnection::received(std::size_t bytes) {
   in_flight_bytes_ += bytes;
   host_.hold(static_cast<std::int64_t>(bytes));
   host_.count_received();
 }
 
-void Connection::answered(std::size_t bytes) {
+void ServedConnection::answered(std::size_t bytes) {
   in_flight_bytes_ -= bytes;
   host_.hold(-static_cast<std::int64_t>(bytes));
   room_.notify();
 }
 
-void Connection::broke_rule(AmqpCondition what) { fail_with(what); }
+void ServedConnection::broke_rule(AmqpCondition what) { fail_with(what); }
 
 /// The peer is told why, and the connection ends when that is written.
-void Connection::fail_with(const AmqpCondition& why) {
+void ServedConnection::fail_with(const AmqpCondition& why) {
   if (failed_ || ended_) return;
   failed_ = true;
   note_end(why.description);
@@ -284,7 +285,7 @@ void Connection::fail_with(const AmqpCondition& why) {
   output_there_.notify();
 }
 
-void Connection::note_end(std::string_view why) {
+void ServedConnection::note_end(std::string_view why) {
   if (std::exchange(logged_, true)) return;
   pn_condition_t* condition = pn_transport_condition(engine_->driver.transport);
   const char* found = pn_condition_is_set(condition) ? pn_condition_get_description(condition) : nullptr;
@@ -294,7 +295,7 @@ void Connection::note_end(std::string_view why) {
   if (!text.empty()) log::info("amqp", "{}: closing: {}", peer_address_, text);
 }
 
-void Connection::end_links() {
+void ServedConnection::end_links() {
   for (const auto& [engine, link] : std::exchange(links_, {})) {
     link->end();
     host_.count_link(-1);
@@ -303,7 +304,7 @@ void Connection::end_links() {
 
 // -- What the engine says
 
-void Connection::handle(pn_event_t* event) {
+void ServedConnection::handle(pn_event_t* event) {
   switch (pn_event_type(event)) {
     case PN_CONNECTION_REMOTE_OPEN: return on_open();
     case PN_CONNECTION_REMOTE_CLOSE:
@@ -338,7 +339,7 @@ void Connection::handle(pn_event_t* event) {
   }
 }
 
-void Connection::on_open() {
+void ServedConnection::on_open() {
   pn_connection_t* connection = engine_->driver.connection;
   opened_ = true;
   stream_->set_deadline(std::nullopt);  // from now on silence is the engine's to judge
@@ -349,12 +350,12 @@ void Connection::on_open() {
   pn_connection_open(connection);
 }
 
-void Connection::on_link(pn_link_t* engine) {
+void ServedConnection::on_link(pn_link_t* engine) {
   if (links_.contains(engine)) return;
   const bool full = links_.size() >= limits().max_links;
   if (refused_.size() > limits().max_links)
     return fail_with({"amqp:resource-limit-exceeded", "more links than a connection may have"});
-  const auto link = std::make_shared<Link>(*this, engine, read_attach(engine));
+  const auto link = std::make_shared<ServedLink>(*this, engine, read_attach(engine));
   AmqpAttached attached = full ? AmqpAttached(AmqpCondition{"amqp:resource-limit-exceeded",
                                                             fmt::format("a connection has at most {} links", limits().max_links)})
                                : peer_->attach(link);
@@ -371,7 +372,7 @@ void Connection::on_link(pn_link_t* engine) {
   link->open();
 }
 
-void Connection::on_link_closed(pn_link_t* engine, bool closed) {
+void ServedConnection::on_link_closed(pn_link_t* engine, bool closed) {
   const auto at = links_.find(engine);
   if (at != links_.end()) {
     const auto link = at->second;
@@ -387,7 +388,7 @@ void Connection::on_link_closed(pn_link_t* engine, bool closed) {
   pn_link_free(engine);
 }
 
-void Connection::on_delivery(pn_event_t* event) {
+void ServedConnection::on_delivery(pn_event_t* event) {
   pn_link_t* engine = pn_event_link(event);
   const auto at = links_.find(engine);
   if (at != links_.end() && at->second->attached()) {

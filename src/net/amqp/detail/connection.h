@@ -1,5 +1,5 @@
 #pragma once
-// Connection: one peer of the server, from its first byte to the end. Private to net/amqp.
+// ServedConnection: one peer of the server, from its first byte to the end. Private to net/amqp.
 
 #include <atomic>
 #include <map>
@@ -15,12 +15,12 @@ struct pn_event_t;
 
 namespace nacelle::net {
 
-class Connection;
+class ServedConnection;
 
 /// What a connection needs of its server, which outlives it. Any thread.
-class ConnectionHost {
+class ServedConnectionHost {
  public:
-  virtual ~ConnectionHost() = default;
+  virtual ~ServedConnectionHost() = default;
   virtual const AmqpLimits& limits() const = 0;
   virtual std::shared_ptr<AmqpPeer> make_peer(const AmqpConnectionPtr& connection) = 0;
   /// Bytes in flight over all connections.
@@ -32,10 +32,10 @@ class ConnectionHost {
 };
 
 /// Belongs to the stream's strand; close(), executor() and post() are for any thread.
-class Connection final : public AmqpConnection, public LinkHost, public std::enable_shared_from_this<Connection> {
+class ServedConnection final : public AmqpConnection, public ServedLinkHost, public std::enable_shared_from_this<ServedConnection> {
  public:
-  Connection(ConnectionHost& host, StreamPtr stream);
-  ~Connection() override;
+  ServedConnection(ServedConnectionHost& host, StreamPtr stream);
+  ~ServedConnection() override;
 
   Executor executor() override { return executor_; }
   const std::string& peer_address() const override { return peer_address_; }
@@ -78,7 +78,7 @@ class Connection final : public AmqpConnection, public LinkHost, public std::ena
   void note_end(std::string_view why);
   void end_links();
 
-  ConnectionHost& host_;
+  ServedConnectionHost& host_;
   const StreamPtr stream_;
   const Executor executor_;
   const std::string peer_address_;
@@ -87,7 +87,7 @@ class Connection final : public AmqpConnection, public LinkHost, public std::ena
   SaslServer sasl_;
   std::unique_ptr<Engine> engine_;
   std::shared_ptr<AmqpPeer> peer_;
-  std::map<pn_link_t*, std::shared_ptr<Link>> links_;
+  std::map<pn_link_t*, std::shared_ptr<ServedLink>> links_;
   std::set<pn_link_t*> refused_;  // that the peer has not yet ended
   std::size_t in_flight_bytes_ = 0;
   Bytes output_;

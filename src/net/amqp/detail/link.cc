@@ -29,7 +29,7 @@ bool is_outcome(std::uint64_t state) {
 
 }  // namespace
 
-void Link::open() {
+void ServedLink::open() {
   pn_terminus_copy(pn_link_source(link_), pn_link_remote_source(link_));
   pn_terminus_copy(pn_link_target(link_), pn_link_remote_target(link_));
   if (asked_.from_peer) pn_link_set_max_message_size(link_, host_->limits().max_message_bytes);
@@ -39,7 +39,7 @@ void Link::open() {
   if (asked_.from_peer) pn_link_flow(link_, static_cast<int>(host_->limits().incoming_credit));
 }
 
-void Link::detach(AmqpCondition why) {
+void ServedLink::detach(AmqpCondition why) {
   if (!link_) return;
   pn_condition_t* condition = pn_link_condition(link_);
   if (!why.name.empty()) {
@@ -51,7 +51,7 @@ void Link::detach(AmqpCondition why) {
   end();
 }
 
-void Link::end() {
+void ServedLink::end() {
   if (!link_) return;
   const auto self = shared_from_this();
   pn_link_set_context(link_, nullptr);
@@ -65,7 +65,7 @@ void Link::end() {
 
 // From the peer.
 
-void Link::look_at(pn_delivery_t* delivery) {
+void ServedLink::look_at(pn_delivery_t* delivery) {
   if (!link_) return;
   if (asked_.from_peer) return read();
   if (pn_delivery_get_context(delivery) == nullptr)
@@ -80,13 +80,13 @@ void Link::look_at(pn_delivery_t* delivery) {
   if (settled) settled(outcome_of(state));
 }
 
-void Link::settle(pn_delivery_t* delivery) {
+void ServedLink::settle(pn_delivery_t* delivery) {
   pn_delivery_set_context(delivery, &settled_mark);
   pn_delivery_settle(delivery);
   host_->changed();
 }
 
-void Link::read() {
+void ServedLink::read() {
   const auto self = shared_from_this();
   char piece[16 * 1024];
   while (link_) {
@@ -112,7 +112,7 @@ void Link::read() {
   }
 }
 
-void Link::take_whole(pn_delivery_t* delivery) {
+void ServedLink::take_whole(pn_delivery_t* delivery) {
   pn_link_advance(link_);
   if (incoming_.size() >= host_->limits().incoming_credit)
     return host_->broke_rule({"amqp:link:transfer-limit-exceeded", "more transfers than there was credit for"});
@@ -134,7 +134,7 @@ void Link::take_whole(pn_delivery_t* delivery) {
   handler->transfer(*std::move(message), std::move(done));
 }
 
-void Link::answer(std::uint64_t ticket, const std::optional<AmqpCondition>& refused) {
+void ServedLink::answer(std::uint64_t ticket, const std::optional<AmqpCondition>& refused) {
   const auto at = incoming_.find(ticket);
   if (!link_ || at == incoming_.end()) return;
   const Incoming incoming = at->second;
@@ -152,9 +152,9 @@ void Link::answer(std::uint64_t ticket, const std::optional<AmqpCondition>& refu
 
 // To the peer.
 
-bool Link::has_output_room() const { return host_->has_output_room(pn_session_outgoing_bytes(pn_link_session(link_))); }
+bool ServedLink::has_output_room() const { return host_->has_output_room(pn_session_outgoing_bytes(pn_link_session(link_))); }
 
-std::size_t Link::credit() const {
+std::size_t ServedLink::credit() const {
   if (!link_ || asked_.from_peer) return 0;
   const int credit = pn_link_credit(link_);
   if (credit <= 0) return 0;
@@ -166,13 +166,13 @@ std::size_t Link::credit() const {
   return std::min(static_cast<std::size_t>(credit), most - outgoing_.size());
 }
 
-bool Link::was_held_back() {
+bool ServedLink::was_held_back() {
   if (!held_back_ || !link_ || outgoing_.size() >= host_->limits().max_unsettled || !has_output_room()) return false;
   held_back_ = false;
   return true;
 }
 
-void Link::send(const amqp::Message& message, Settled settled) {
+void ServedLink::send(const amqp::Message& message, Settled settled) {
   if (credit() == 0) {
     if (settled) settled(AmqpOutcome::released);
     return;
@@ -193,7 +193,7 @@ void Link::send(const amqp::Message& message, Settled settled) {
   host_->changed();
 }
 
-void Link::flow() {
+void ServedLink::flow() {
   if (!link_ || asked_.from_peer) return;
   const auto self = shared_from_this();
   if (pn_link_credit(link_) > 0) {

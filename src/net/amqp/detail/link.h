@@ -1,5 +1,5 @@
 #pragma once
-// Link: one link of a connection. Private to net/amqp.
+// ServedLink: one link of a connection. Private to net/amqp.
 
 #include <unordered_map>
 
@@ -10,12 +10,12 @@ struct pn_delivery_t;
 
 namespace nacelle::net {
 
-class Link;
+class ServedLink;
 
 /// What a link needs of its connection, which outlives it as an attached one.
-class LinkHost {
+class ServedLinkHost {
  public:
-  virtual ~LinkHost() = default;
+  virtual ~ServedLinkHost() = default;
   virtual const AmqpLimits& limits() const = 0;
   virtual Executor link_executor() = 0;
   /// Whether more may be said, when the engine still holds so much of it.
@@ -28,9 +28,9 @@ class LinkHost {
 };
 
 /// On the connection's strand.
-class Link final : public AmqpLink, public std::enable_shared_from_this<Link> {
+class ServedLink final : public AmqpLink, public std::enable_shared_from_this<ServedLink> {
  public:
-  Link(LinkHost& host, pn_link_t* link, AmqpAttach asked) : host_(&host), link_(link), asked_(std::move(asked)) {}
+  ServedLink(ServedLinkHost& host, pn_link_t* link, AmqpAttach asked) : host_(&host), link_(link), asked_(std::move(asked)) {}
 
   const AmqpAttach& asked() const override { return asked_; }
   bool attached() const override { return link_ != nullptr; }
@@ -60,7 +60,7 @@ class Link final : public AmqpLink, public std::enable_shared_from_this<Link> {
   void answer(std::uint64_t ticket, const std::optional<AmqpCondition>& refused);
   void settle(pn_delivery_t* delivery);
 
-  LinkHost* host_;
+  ServedLinkHost* host_;
   pn_link_t* link_;  // null once it is over
   const AmqpAttach asked_;
   std::shared_ptr<AmqpLinkHandler> handler_;

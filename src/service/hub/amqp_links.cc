@@ -1,0 +1,120 @@
+#include "service/hub/amqp_links.h"
+
+#include <fmt/format.h>
+
+#include "codec/text/encoding.h"
+#include "foundation/log.h"
+#include "foundation/random.h"
+#include "service/hub/amqp_messages.h"
+
+namespace nacelle::hub {
+namespace {
+
+constexpr const char* feedback_type = "application/vnd.microsoft.iothub.feedback.json";
+constexpr const char* json_type = "application/json";
+
+/// `/devices/{id}/messages/devicebound`.
+Result<device::DeviceId> addressee_of(std::string_view to) {
+  while (to.starts_with('/')) to.remove_prefix(1);
+  const auto parts = text::split(to, '/');
+  const bool right = parts.size() == 4 && text::equal_ignoring_case(parts[0], "devices") &&
+                     text::equal_ignoring_case(parts[2], "messages") && text::equal_ignoring_case(parts[3], "devicebound");
+  if (!right) return fail(Fault::invalid_input, "to: expected /devices/ID/messages/devicebound");
+  TRY_LET(const std::string id, in(text::percent_decode(parts[1]), "to"));
+  return in(device::parse_device_id(id), "to");
+}
+
+/// On the tables strand.
+std::optional<net::AmqpCondition> queue_for(Services& services, const device::DeviceId& device, const telemetry::Message& message) {
+  if (!services.registry.identities().find({device, {}}))
+    return net::AmqpCondition{conditions::not_found, fmt::format("E2E: Device {} not registered", device.str())};
+  if (message.size_in_bytes() > telemetry::max_message_bytes)
+    return net::AmqpCondition{conditions::too_large, fmt::format("a message has at most {} bytes, body and properties together",
+                                                                 telemetry::max_message_bytes)};
+  const auto receipt = services.cloud_to_device.send(device, message);
+  if (receipt) return std::nullopt;
+  return condition_of(receipt.error());
+}
+
+awaitable<void> send_to(Services& services, device::DeviceId device, telemetry::Message message, net::AmqpLinkHandler::Done done) {
+  co_await asio::this_coro::throw_if_cancelled(false);
+  auto work = [&services, device, message = std::move(message)] { return queue_for(services, device, message); };
+  auto refused = co_await run_on(services.disk.tables(), work);
+  done(std::move(refused));
+}
+
+}  // namespace
+
+void DeviceboundLink::transfer(amqp::Message message, Done done) {
+  const auto device = addressee_of(message.to);
+  if (!device) return done(condition_of(device.error()));
+  auto ours = message_of(message);
+  if (!ours) return done(condition_of(ours.error()));
+  tasks_.spawn(send_to(services_, *device, *std::move(ours), std::move(done)));
+}
+
+void ServiceQueueLink::begin() {
+  const auto link = link_.lock();
+  if (sending_ || !link || link->credit() == 0) return;
+  sending_ = true;
+  tasks_.spawn(send_waiting(shared_from_this()));
+}
+
+awaitable<void> ServiceQueueLink::send_waiting(std::shared_ptr<ServiceQueueLink> self) {
+  co_await asio::this_coro::throw_if_cancelled(false);
+  Services& services = self->services_;
+  while (true) {
+    const auto link = self->link_.lock();
+    if (!link || link->credit() == 0) break;
+    auto receive = [&services, queue = self->queue_, most = self->together_ ? ServiceQueue::batch_size : 1] {
+      return services.service_queue.receive(queue, most);
+    };
+    const Batch batch = co_await run_on(services.disk.tables(), receive);
+    if (!batch) log::error("hub", "{} over AMQP: {}", self->queue_, batch.error().message);
+    if (!batch || !*batch) break;
+    if (!self->send(**batch)) co_await settle(services, self->queue_, (*batch)->lock_token, false);
+  }
+  self->sending_ = false;
+}
+
+bool ServiceQueueLink::send(const ServiceQueue::Batch& batch) {
+  const auto link = link_.lock();
+  if (!link || link->credit() == 0) return false;
+  amqp::Message message;
+  message.message_id = random_uuid();
+  message.content_type = together_ ? feedback_type : json_type;
+  message.content_encoding = "utf-8";
+  message.data = together_ ? json::print(batch.records) : json::print(batch.records.at(0));
+  auto settled = [self = shared_from_this(), lock_token = batch.lock_token](net::AmqpOutcome outcome) {
+    const bool complete = outcome == net::AmqpOutcome::accepted || outcome == net::AmqpOutcome::rejected;
+    self->tasks_.spawn(settle(self->services_, self->queue_, lock_token, complete));
+  };
+  link->send(message, std::move(settled));
+  return true;
+}
+
+/// A lock that was lost is nobody's any more: the record comes again.
+awaitable<void> ServiceQueueLink::settle(Services& services, std::string queue, std::string lock_token, bool complete) {
+  co_await asio::this_coro::throw_if_cancelled(false);
+  auto work = [&services, queue, lock_token, complete] {
+    return complete ? services.service_queue.complete(queue, lock_token) : services.service_queue.abandon(queue, lock_token);
+  };
+  const auto done = co_await run_on(services.disk.tables(), work);
+  if (!done && done.error().fault != Fault::conflict) log::error("hub", "{} over AMQP: {}", queue, done.error().message);
+}
+
+void ReplyLink::send(amqp::Message message) {
+  if (waiting_.size() >= most_waiting) waiting_.pop_front();
+  waiting_.push_back(std::move(message));
+  credit();
+}
+
+void ReplyLink::credit() {
+  const auto link = link_.lock();
+  while (link && !waiting_.empty() && link->credit() > 0) {
+    link->send(waiting_.front(), {});
+    waiting_.pop_front();
+  }
+}
+
+}  // namespace nacelle::hub

@@ -1,0 +1,68 @@
+#pragma once
+// Links of the service side: messages to devices, feedback and file notifications (wire facts 7.3), and answers to requests.
+
+#include <deque>
+
+#include "foundation/task_scope.h"
+#include "net/amqp/server.h"
+#include "service/hub/api.h"
+
+namespace nacelle::hub {
+
+/// A link's handler that is looked at about once a second.
+class AmqpHandler : public net::AmqpLinkHandler {
+ public:
+  virtual void tick() {}
+};
+
+/// `/messages/devicebound`: each message is accepted when it is in its device's queue, on disk.
+class DeviceboundLink final : public AmqpHandler {
+ public:
+  /// `tasks`: the connection's.
+  DeviceboundLink(Services& services, TaskScope& tasks) : services_(services), tasks_(tasks) {}
+  void transfer(amqp::Message message, Done done) override;
+
+ private:
+  Services& services_;
+  TaskScope& tasks_;
+};
+
+/// A queue of ServiceQueue: what is sent is locked, and goes when the receiver accepts or rejects it.
+class ServiceQueueLink final : public AmqpHandler, public std::enable_shared_from_this<ServiceQueueLink> {
+ public:
+  /// `together`: a message carries an array of what there is (feedback), else one record.
+  ServiceQueueLink(Services& services, TaskScope& tasks, net::AmqpLinkPtr link, std::string_view queue, bool together)
+      : services_(services), tasks_(tasks), link_(std::move(link)), queue_(queue), together_(together) {}
+  void credit() override { begin(); }
+  void tick() override { begin(); }
+
+ private:
+  using Batch = Result<std::optional<ServiceQueue::Batch>>;
+  void begin();
+  static awaitable<void> send_waiting(std::shared_ptr<ServiceQueueLink> self);
+  static awaitable<void> settle(Services& services, std::string queue, std::string lock_token, bool complete);
+  bool send(const ServiceQueue::Batch& batch);
+
+  Services& services_;
+  TaskScope& tasks_;
+  const std::weak_ptr<net::AmqpLink> link_;
+  const std::string queue_;
+  const bool together_;
+  bool sending_ = false;
+};
+
+/// Answers on a link of the peer's choice, which wait for its credit.
+class ReplyLink final : public AmqpHandler {
+ public:
+  explicit ReplyLink(net::AmqpLinkPtr link) : link_(std::move(link)) {}
+  void send(amqp::Message message);  ///< beyond most_waiting the oldest is dropped
+  void credit() override;
+
+  static constexpr std::size_t most_waiting = 64;
+
+ private:
+  const std::weak_ptr<net::AmqpLink> link_;
+  std::deque<amqp::Message> waiting_;
+};
+
+}  // namespace nacelle::hub

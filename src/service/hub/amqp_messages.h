@@ -1,0 +1,32 @@
+#pragma once
+// Messages of AMQP clients as ours, and ours as they expect them (wire facts 7.3, 7.4).
+
+#include "codec/amqp/message.h"
+#include "domain/telemetry/message.h"
+#include "net/amqp/server.h"
+
+namespace nacelle::hub {
+
+/// What a client sent: properties, application properties (`iothub-ack` is a system property) and the body. Names that only the
+/// server sets are dropped. Fault::invalid_input: a property that has no text, or a body that is neither data nor text.
+Result<telemetry::Message> message_of(const amqp::Message& sent);
+
+/// Text, numbers and truth values as text; nothing for all else.
+std::optional<std::string> text_of(const amqp::Value& value);
+
+amqp::Instant instant_of(Timestamp time);
+
+/// The condition for a fault that nobody knows more about.
+net::AmqpCondition condition_of(const Error& error);
+
+namespace conditions {
+inline constexpr const char* not_found = "amqp:not-found";
+inline constexpr const char* unauthorized = "amqp:unauthorized-access";
+inline constexpr const char* full = "amqp:resource-limit-exceeded";
+inline constexpr const char* too_large = "amqp:link:message-size-exceeded";
+inline constexpr const char* internal = "amqp:internal-error";
+inline constexpr const char* argument = "com.microsoft:argument-error";
+inline constexpr const char* stolen = "amqp:link:stolen";
+}  // namespace conditions
+
+}  // namespace nacelle::hub
