@@ -62,7 +62,7 @@ export class Hub {
     const hub = new Hub();
     hub.dir = dir;
     const port = (name) => ['--' + name, String(ports[name] ?? 0)];
-    hub.service = await Service.start(t, ['hub', '--data', dir, '--host', 'localhost', ...port('mqtts'), ...port('https'), ...port('metrics'), ...port('mqtt'), ...flags]);
+    hub.service = await Service.start(t, ['hub', '--data', dir, '--host', 'localhost', ...port('mqtts'), ...port('amqps'), ...port('https'), ...port('metrics'), ...port('mqtt'), ...flags]);
     hub.ready = hub.service.ready;
     hub.file = JSON.parse(readFileSync(path.join(dir, 'hub.json'), 'utf8'));
     hub.ca = readFileSync(hub.ready.ca, 'utf8');

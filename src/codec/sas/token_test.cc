@@ -124,5 +124,19 @@ TEST(SasResource, modules_are_below_their_device) {
   EXPECT_EQ(device_resource("h", "d(1)*"), "h%2Fdevices%2Fd%281%29%2a");
 }
 
+/// Wire facts 7.4.
+TEST(SignedByText, is_the_rule_of_event_hubs) {
+  const std::string key_text = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+  const auto parsed = parse_token(
+      "SharedAccessSignature "
+      "sr=sb%3A%2F%2Fhub.example.net%2Fhub&sig=AOTdGqopTmPVRbv9Ay5ilAsRvdcLrszAi%2F5S1yL5o%2B4%3D&se=1893456000"
+      "&skn=service");
+  ASSERT_TRUE(parsed);
+  EXPECT_TRUE(signed_by_text(*parsed, key_text));
+  EXPECT_FALSE(signed_by(*parsed, key_text)) << "the hub's own rule decodes the key";
+  EXPECT_FALSE(signed_by_text(*parsed, "another"));
+  EXPECT_FALSE(signed_by_text(*parsed, ""));
+}
+
 }  // namespace
 }  // namespace nacelle::sas
