@@ -177,8 +177,8 @@ test('a prediction tells what it is made of', async (t) => {
     assert.ok(Math.abs(Math.min(125, Math.max(0, sum(explanation.features))) - rul) < 1e-3);
     assert.ok(low <= rul && rul <= high);
   }
-  assert.equal(Object.keys(importance.channels)[0], 'health');
-  assert.match(await ok(['predict', '--model', model, '--data', held, '--explain']), /because of[\s\S]*health [+-]/);
+  assert.equal(Object.keys(importance.channels)[0], 'life');
+  assert.match(await ok(['predict', '--model', model, '--data', held, '--explain']), /because of[\s\S]*life [+-]/);
 });
 
 const xgboost = {

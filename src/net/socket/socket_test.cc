@@ -118,7 +118,7 @@ TEST(PlainListener, a_connection_that_computes_does_not_hold_up_another) {
   for (const Serving serving : {Serving::shared, Serving::own_thread}) {
     Runtime runtime(2);
     std::promise<void> second_served;
-    auto second = second_served.get_future();
+    const auto second = second_served.get_future().share();
     std::atomic<int> connections = 0;
     std::atomic<bool> waited = false;
     auto serve = [&](StreamPtr stream) -> awaitable<void> {
@@ -143,6 +143,7 @@ TEST(PlainListener, a_connection_that_computes_does_not_hold_up_another) {
     const auto one = runtime.block_on(ask(to));
     const auto two = runtime.block_on(ask(to));
     ASSERT_TRUE(one && two);
+    second.wait_for(std::chrono::seconds{20});  // a listener that closes takes no more connections
     runtime.block_on((*listener)->close());
     EXPECT_TRUE(waited);
   }

@@ -304,7 +304,7 @@ TEST_F(AuthorizationOfCalls, grant_of_an_upload_is_for_its_blob_and_what_it_allo
 }
 
 TEST_F(AuthorizationOfCalls, websocket_of_another_protocol_is_refused) {
-  const net::Headers upgrade{{"upgrade", "websocket"}, {"connection", "upgrade"}, {"sec-websocket-protocol", "AMQPWSB10"}};
+  const net::Headers upgrade{{"upgrade", "websocket"}, {"connection", "upgrade"}, {"sec-websocket-protocol", "v12.stomp"}};
   EXPECT_EQ(call("GET", "/$iothub/websocket", {}, upgrade, "-").status, 400);
   EXPECT_EQ(hub->services().counters.refusals.of(Way::websocket), 1u);
 }

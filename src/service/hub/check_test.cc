@@ -42,12 +42,12 @@ TEST_F(CheckTest, sound_hub_has_no_problem_running_or_stopped) {
   EXPECT_FALSE(runs_on(dir(), storage::real_file_system()));
   EXPECT_EQ(problems(look()), std::vector<std::string>{});
   EXPECT_EQ(problems(run(check_ports(file, false))), std::vector<std::string>{});
-  EXPECT_EQ(problems(run(check_ports(file, true)), "port").size(), 3u) << "they were to answer";
+  EXPECT_EQ(problems(run(check_ports(file, true)), "port").size(), 4u) << "they were to answer";
 }
 
 TEST_F(CheckTest, ports_of_a_stopped_hub_that_others_hold_are_told) {
   const endpoint::HubFile file = hub->found_at();
-  EXPECT_EQ(problems(run(check_ports(file, false)), "port").size(), 3u);
+  EXPECT_EQ(problems(run(check_ports(file, false)), "port").size(), 4u);
   endpoint::HubFile wrong_key = file;
   wrong_key.connection_string.replace(wrong_key.connection_string.rfind("SharedAccessKey="), std::string::npos,
                                       "SharedAccessKey=" + sas::random_key());
