@@ -97,11 +97,18 @@ export class Hub {
 
   token() { return sas('localhost', this.key, 'iothubowner'); }
 
+  /** The values of one metric: `[[labels, value]]`. */
+  async metric(name) {
+    const page = await (await fetch(`http://127.0.0.1:${this.ready.metrics}/metrics`)).text();
+    return [...page.matchAll(new RegExp(`^${name}(?:\\{(.*)\\})? (\\S+)`, 'gm'))].map(([, labels, value]) => [labels ?? '', Number(value)]);
+  }
+
   /** How many group commits took how long to sync, cumulative: `[{seconds, count}]`, the last with infinite seconds. */
   async syncs() {
-    const page = await (await fetch(`http://127.0.0.1:${this.ready.metrics}/metrics`)).text();
-    return [...page.matchAll(/^nacelle_hub_log_sync_seconds_bucket\{le="([^"]+)"\} (\S+)/gm)]
-      .map(([, bound, count]) => ({ seconds: bound === '+Inf' ? Infinity : Number(bound), count: Number(count) }));
+    return (await this.metric('nacelle_hub_log_sync_seconds_bucket')).map(([labels, count]) => {
+      const bound = /le="([^"]+)"/.exec(labels)[1];
+      return { seconds: bound === '+Inf' ? Infinity : Number(bound), count };
+    });
   }
 
   rest(method, target, body) {

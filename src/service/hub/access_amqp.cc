@@ -56,7 +56,7 @@ Result<Access::Proof> Access::prove_events(std::string_view text, std::string_vi
     return fail(Fault::denied, fmt::format("policy '{}' has no ServiceConnect right", policy->name));
   proof.caller.service = true;
   proof.caller.policy = policy->name;
-  proof.caller.rights.service_connect = true;  // and nothing else: these tokens are for reading events
+  proof.caller.rights.service_connect = true;  // and nothing else of the policy's
   proof.credential = credential_of(*policy, primary);
   return proof;
 }
