@@ -97,6 +97,8 @@ void Capture::look_together(storage::Partition partition) {
   const auto wants_less = [](const CaptureStream* a, const CaptureStream* b) { return a->wants() < b->wants(); };
   storage::Offset next = (*std::min_element(along.begin(), along.end(), wants_less))->wants();
   while (next < until && !along.empty()) {
+    std::erase_if(along, [](const CaptureStream* stream) { return stream->pressed(); });
+    if (along.empty()) return;
     const auto records = parts_.log.read(partition, next, read_together);
     if (!records || records->empty()) return;
     for (const storage::LogRecord& record : *records) {

@@ -18,6 +18,10 @@ using storage::Offset;
 constexpr ByteCount read_bytes = 1_MiB;
 // A route that takes nothing still moves its cursor on disk now and then, lest a restart looks at everything again.
 constexpr std::uint64_t untaken_before_saving = 10'000;
+// A log that is half full may soon let go of its oldest quarter. Less than a sixteenth of it is not worth a file.
+constexpr double soon_full = 0.5;
+constexpr Offset endangered_part = 4;
+constexpr Offset worthy_part = 16;
 
 }  // namespace
 
@@ -128,10 +132,19 @@ std::optional<Timestamp> CaptureStream::due_at() const {
   return taken_.oldest + route_.storage.max_age;
 }
 
+bool CaptureStream::pressed() const {
+  if (taken_.records == 0 || parts_.log.filled(partition_) < soon_full) return false;
+  const Offset oldest = parts_.log.oldest(partition_);
+  const Offset span = parts_.log.head(partition_) - oldest;
+  const Offset first = taken_.runs.front().first;
+  if (first < oldest) return true;  // too late: what is left of them is seen when they are written
+  return first - oldest < span / endangered_part && looked_ - first >= span / worthy_part;
+}
+
 Result<> CaptureStream::step() {
   TRY(look(parts_.log.head(partition_)));
   const auto due = due_at();
-  if (due && *due <= parts_.clock.now()) TRY(write_file());
+  if ((due && *due <= parts_.clock.now()) || pressed()) TRY(write_file());
   return pass_untaken(false);
 }
 
@@ -147,7 +160,7 @@ Result<> CaptureStream::flush() {
 Result<> CaptureStream::look(Offset until) {
   while (looked_ < until) {
     // Left full by a failed write: the file goes first, so that what is gathered stays bounded.
-    if (taken_.bytes >= route_.storage.max_bytes) TRY(write_file());
+    if (taken_.bytes >= route_.storage.max_bytes || pressed()) TRY(write_file());
     TRY_LET(const auto records, parts_.log.read(partition_, looked_, read_bytes));
     note_lost(records.empty() ? std::min(parts_.log.oldest(partition_), until) : records.front().follows);
     if (records.empty()) looked_ = until;  // offsets have gaps; what is left of them is one
@@ -174,10 +187,21 @@ Result<> CaptureStream::look(Offset until) {
 /// that is said. `follows`: of the next record there is; below it nothing more comes.
 void CaptureStream::note_lost(Offset follows) {
   if (follows <= looked_) return;
-  lost_ += follows - looked_;
-  log::error("hub", "capture into '{}', partition {}: messages {} to {} have left the log and were not captured",
-             route_.storage.container, partition_, looked_, follows - 1);
+  const Offset first = std::max(looked_, lost_until_);  // a stream that started over comes by once more
   looked_ = follows;
+  if (follows <= first) return;
+  lost_ += follows - first;
+  lost_until_ = follows;
+  log::error("hub", "capture into '{}', partition {}: messages {} to {} have left the log and were not captured",
+             route_.storage.container, partition_, first, follows - 1);
+}
+
+/// The log is written faster than this stream can follow. At its oldest end nothing could be kept long enough for a file, so it
+/// goes on in the middle: what is in between is lost, and counted, and the rest is captured.
+void CaptureStream::skip_ahead() {
+  if (parts_.log.filled(partition_) < soon_full) return;
+  const Offset oldest = parts_.log.oldest(partition_);
+  note_lost(oldest + (parts_.log.head(partition_) - oldest) / 2);
 }
 
 bool CaptureStream::offer(const LogRecord& record, route::Evaluation* evaluation) {
@@ -210,8 +234,9 @@ Result<> CaptureStream::write_file() {
       return save_state();
     }
   }
-  if (parts_.log.oldest(partition_) > taken_.runs.front().first) {  // writing failed for so long that the log moved on
+  if (parts_.log.oldest(partition_) > taken_.runs.front().first) {  // it took so long that the log moved on
     start_over();
+    skip_ahead();
     return {};
   }
   const Offset next = looked_;
@@ -270,23 +295,25 @@ Result<> CaptureStream::write_lines(storage::ObjectWriter& object, const Taken& 
   return object.write(lines);
 }
 
-/// Every message taken, once more from the log, in order and enriched.
+/// Every message taken, once more from the log, in order and enriched. What was read serves all runs in it: routes that share a
+/// stream of messages take every other one, in runs of one.
 Result<> CaptureStream::each_taken(const Taken& taken, const std::function<Result<>(const telemetry::Message&)>& use) {
+  std::vector<LogRecord> records;
+  std::size_t next = 0;  // of them
   for (const auto& [begin, end] : taken.runs) {
-    Offset at = begin;
-    while (at < end) {
-      TRY_LET(const auto records, parts_.log.read(partition_, at, read_bytes));
-      for (const LogRecord& record : records) {
-        if (record.offset >= end) break;
-        if (record.offset != at)
-          return fail(Fault::corrupt,
-                      fmt::format("message {} of partition {} has left the log before it was captured", at, partition_));
-        TRY_LET(telemetry::Message message, telemetry::decode_record(record.payload));
-        not_enriched_ += route_.enrich(message, parts_.twins, parts_.hub);
-        TRY(use(message));
-        ++at;
+    for (Offset at = begin; at < end; ++at) {
+      while (next < records.size() && records[next].offset < at) ++next;
+      if (next == records.size()) {
+        TRY_LET(records, parts_.log.read(partition_, at, read_bytes));
+        next = 0;
       }
       if (records.empty()) return fail(Fault::corrupt, fmt::format("message {} of partition {} is not in the log", at, partition_));
+      if (records[next].offset != at)
+        return fail(Fault::corrupt,
+                    fmt::format("message {} of partition {} has left the log before it was captured", at, partition_));
+      TRY_LET(telemetry::Message message, telemetry::decode_record(records[next].payload));
+      not_enriched_ += route_.enrich(message, parts_.twins, parts_.hub);
+      TRY(use(message));
     }
   }
   return {};

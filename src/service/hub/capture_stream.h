@@ -53,6 +53,8 @@ class CaptureStream {
   std::uint64_t lost() const { return lost_; }               ///< offsets dropped by the log's retention before they were looked at
   std::uint64_t not_enriched() const { return not_enriched_; }  ///< properties for which a message had no room
   std::optional<Timestamp> due_at() const;                      ///< when the gathered ones must be written
+  /// The gathered ones must be written now, or the log may let go of them before.
+  bool pressed() const;
 
  private:
   /// Row of capture.db.
@@ -81,6 +83,7 @@ class CaptureStream {
   Result<> save_state();
   Result<> look(storage::Offset until);
   void note_lost(storage::Offset follows);
+  void skip_ahead();
   void take(const storage::LogRecord& record, route::Evaluation& evaluation);
   Result<> write_file();
   Result<> write_records(storage::ObjectWriter& object, const Taken& taken, storage::Offset next);
@@ -97,6 +100,7 @@ class CaptureStream {
   storage::Offset saved_next_ = 0;
   Taken taken_;
   std::uint64_t lost_ = 0;
+  storage::Offset lost_until_ = 0;  ///< offsets below it are counted in lost_, or were taken
   std::uint64_t not_enriched_ = 0;
 };
 

@@ -159,6 +159,50 @@ TEST_F(CaptureStreamTest, file_is_written_when_it_is_large_enough) {
   EXPECT_EQ(captured(), (Ids{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"}));
 }
 
+/// A log that holds some hundred messages.
+class SmallLogTest : public CaptureStreamTest {
+ protected:
+  SmallLogTest() {
+    log.reset();
+    storage::LogOptions options;
+    options.directory = folder.path() / "small";
+    options.partitions = 2;
+    options.segment_bytes = 4096;
+    options.max_partition_bytes = 65536;
+    log = storage::EventLog::open(options, clock, storage::real_file_system()).value();
+  }
+  void send_some(int count) {
+    for (int i = 0; i < count; ++i) send(fmt::format("{}", sent++), '"' + std::string(300, 'x') + '"');
+  }
+  int sent = 0;
+};
+
+TEST_F(SmallLogTest, messages_are_in_a_file_before_the_log_lets_go_of_them) {
+  auto stream = open().value();
+  for (int round = 0; round < 40; ++round) {
+    send_some(20);
+    ASSERT_TRUE(stream->step());
+  }
+  EXPECT_GT(log->oldest(0), 0u) << "the log has let go of some";
+  EXPECT_EQ(stream->lost(), 0u);
+  EXPECT_LT(stream->files(), 40u) << "not each a file of its own";
+  ASSERT_TRUE(stream->flush());
+  EXPECT_EQ(captured().size(), 800u);
+}
+
+TEST_F(SmallLogTest, what_is_lost_is_counted_once_and_the_rest_is_captured) {
+  auto stream = open().value();
+  send_some(60);
+  ASSERT_TRUE(stream->step());
+  EXPECT_GT(stream->gathered(), 0u);
+  send_some(400);  // nobody looks meanwhile
+  while (stream->behind() > 0) ASSERT_TRUE(stream->step());
+  EXPECT_GT(stream->lost(), 60u);
+  ASSERT_TRUE(stream->flush());
+  EXPECT_GT(captured().size(), 0u);
+  EXPECT_EQ(captured().size() + stream->lost(), 460u);
+}
+
 TEST_F(CaptureStreamTest, nothing_new_makes_no_file) {
   auto stream = open().value();
   ASSERT_TRUE(stream->flush());

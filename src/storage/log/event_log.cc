@@ -53,6 +53,10 @@ class SegmentedLog final : public EventLog {
   Offset offset_at(Partition partition, Timestamp time) const override { return chain(partition).offset_at(time); }
   std::function<void()> on_commit(std::function<void()> wake) override { return commit_->on_commit(std::move(wake)); }
   Partition partitions() const override { return options_.partitions; }
+  double filled(Partition partition) const override {
+    return static_cast<double>(chain(partition).bytes()) /
+           static_cast<double>(std::max<ByteCount>(1, options_.max_partition_bytes));
+  }
 
   LogStatistics statistics() const override {
     LogStatistics all{commit_->appended(), counters_.syncs, commit_->refused(), counters_.quarantined_segments,

@@ -89,6 +89,8 @@ class EventLog {
   virtual std::function<void()> on_commit(std::function<void()> wake) = 0;
 
   virtual Partition partitions() const = 0;
+  /// How much of LogOptions::max_partition_bytes is there, 0 to about 1: at 1 the oldest segments go.
+  virtual double filled(Partition partition) const = 0;
   virtual LogStatistics statistics() const = 0;
   /// Deletes segments beyond age or size. Any thread.
   virtual Result<> apply_retention() = 0;
