@@ -33,7 +33,12 @@ test('after renewals of its token the SDK is still told of twin changes, methods
 
   for (let step = 1; step <= 3; ++step) {
     await once(provider, 'newTokenAvailable');
-    const called = await hub.rest('POST', `/twins/renewing/methods?${api}`, { methodName: 'step', payload: step, connectTimeoutInSeconds: 30, responseTimeoutInSeconds: 30 });
+    // A call that meets the old connection's last moment may go down with it (504101): methods are QoS 0, the caller tries again.
+    let called;
+    for (let attempt = 1; attempt <= 5; ++attempt) {
+      called = await hub.rest('POST', `/twins/renewing/methods?${api}`, { methodName: 'step', payload: step, connectTimeoutInSeconds: 5, responseTimeoutInSeconds: 5 });
+      if (!JSON.stringify(called.body).includes('504101')) break;
+    }
     assert.deepEqual(called.body, { status: 200, payload: step });
     assert.equal((await hub.rest('PATCH', `/twins/renewing?${api}`, { properties: { desired: { step } } })).status, 200);
     assert.equal((await hub.rest('POST', `/devices/renewing/messages/devicebound?${api}`, `message ${step}`)).status, 200);
