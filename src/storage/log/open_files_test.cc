@@ -121,7 +121,8 @@ TEST_F(OpenFilesOnDisk, what_retention_removes_is_not_held_open) {
   ASSERT_EQ(read_all(*log, 0)->size(), 100u);
   EXPECT_GT(descriptors().size(), 20u);
   clock.advance(std::chrono::hours(24 * 30));
-  ASSERT_TRUE(log->apply_retention());
+  // The log's own thread may be at it too, after the last segment was begun: then both are done when one is left.
+  for (int i = 0; i < 100'000 && log->statistics().segments > 1; ++i) ASSERT_TRUE(log->apply_retention());
   ASSERT_EQ(log->statistics().segments, 1u);
   for (const std::string& target : descriptors()) EXPECT_EQ(target.find("(deleted)"), std::string::npos) << target;
   EXPECT_LE(descriptors().size(), 3u) << "the lock, the last segment for writing and reading";
