@@ -7,26 +7,11 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import mqtt from 'mqtt';
-import { Hub, Service, folder, random, readAvroFolder, run, sas } from './harness.mjs';
+import { Hub, Service, eventually, folder, okJson as ok, random, readAvroFolder, run, sas } from './harness.mjs';
 
 const seed = Number(process.env.SEED ?? 20260102);
 const rounds = Number(process.env.KILL_ROUNDS ?? 5);
 const edgeName = 'edge1';
-
-async function ok(args) {
-  const result = await run('nacelle', [...args, '--json']);
-  assert.equal(result.code, 0, `nacelle ${args.join(' ')}\n${result.stdout}\n${result.stderr}`);
-  return JSON.parse(result.stdout);
-}
-
-/** Asks again until `answer` gives something true; the test's own time limit ends it. */
-async function eventually(answer) {
-  for (;;) {
-    const found = await answer();
-    if (found) return found;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
 
 /** The tutorial's manifest with short slices, so that files are uploaded while the test looks. */
 function quickManifest(file) {

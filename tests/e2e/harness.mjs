@@ -1,5 +1,6 @@
 // Starts the product's own programs for a test, on free ports and in a folder of the test's own, and ends them by their id.
 
+import assert from 'node:assert/strict';
 import { spawn, execFile } from 'node:child_process';
 import { createHmac } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, readdirSync, statSync } from 'node:fs';
@@ -170,3 +171,19 @@ export function dataFolder() {
   return undefined;
 }
 function filesIn(dir) { try { return readdirSync(dir); } catch { return []; } }
+
+/** What `nacelle ARGS --json` says; it must end well. */
+export async function okJson(args) {
+  const result = await run('nacelle', [...args, '--json']);
+  assert.equal(result.code, 0, `nacelle ${args.join(' ')}\n${result.stdout}\n${result.stderr}`);
+  return JSON.parse(result.stdout);
+}
+
+/** Asks again until `answer` gives something true; the test's own time limit ends it. */
+export async function eventually(answer) {
+  for (;;) {
+    const found = await answer();
+    if (found) return found;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}

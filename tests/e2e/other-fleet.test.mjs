@@ -6,22 +6,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import mqtt from 'mqtt';
-import { Hub, Service, folder, random, run } from './harness.mjs';
-
-async function ok(args) {
-  const result = await run('nacelle', [...args, '--json']);
-  assert.equal(result.code, 0, `nacelle ${args.join(' ')}\n${result.stdout}\n${result.stderr}`);
-  return JSON.parse(result.stdout);
-}
-
-/** Asks again until `answer` gives something true; the test's own time limit ends it. */
-async function eventually(answer) {
-  for (;;) {
-    const found = await answer();
-    if (found) return found;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
+import { Hub, Service, eventually, folder, okJson as ok, random, run } from './harness.mjs';
 
 const schema = { machine: 'pump', id: 'pump', time: 'hour', settings: [{ name: 'load', tolerance: 10 }], sensors: ['vibration', 'heat in', 'flow'] };
 
