@@ -218,6 +218,20 @@ class AuthorizationOfTopics : public AuthorizationTest {
   }
 
   std::string connecting(const Credentials& credentials) { return run(try_it<mqtt::Publish>(credentials, std::nullopt)); }
+
+  /// Each refusal is counted, logged once, and tells no secret.
+  template <class Callers>
+  void expect_connecting(const Callers& accepted, const Callers& refused) {
+    ::testing::internal::CaptureStderr();
+    const std::uint64_t before = refusals_counted();
+    for (const auto& [name, credentials] : accepted) EXPECT_EQ(connecting(credentials), "accepted") << name;
+    for (const auto& [name, credentials] : refused) EXPECT_EQ(connecting(credentials), "refused") << name;
+    const std::string log = ::testing::internal::GetCapturedStderr();
+    EXPECT_EQ(refusals_counted() - before, refused.size());
+    EXPECT_EQ(refusals_in(log), refused.size());
+    expect_no_secret(log);
+    expect_known_reasons();
+  }
   std::string publishing(const Credentials& credentials, const char* topic) {
     return run(try_it<mqtt::Publish>(credentials, net::test::message(topic, "{}", 1)));
   }
@@ -329,15 +343,7 @@ TEST_F(AuthorizationOfTopics, connections_are_accepted_from_these_and_refused_fr
                            "provisioningserviceowner",
                            "no-rights"})
     refused[std::string("d1 with the token of ") + name] = with(everyone().at(name));
-  ::testing::internal::CaptureStderr();
-  const std::uint64_t before = refusals_counted();
-  for (const auto& [name, credentials] : accepted) EXPECT_EQ(connecting(credentials), "accepted") << name;
-  for (const auto& [name, credentials] : refused) EXPECT_EQ(connecting(credentials), "refused") << name;
-  const std::string log = ::testing::internal::GetCapturedStderr();
-  EXPECT_EQ(refusals_counted() - before, refused.size());
-  EXPECT_EQ(refusals_in(log), refused.size());
-  expect_no_secret(log);
-  expect_known_reasons();
+  expect_connecting(accepted, refused);
 }
 
 TEST_F(AuthorizationOfTopics, connections_with_certificates_are_accepted_from_their_owners_and_refused_from_all_others) {
@@ -362,15 +368,7 @@ TEST_F(AuthorizationOfTopics, connections_with_certificates_are_accepted_from_th
   refused["signed, the certificate of its module"] =
       altered(showing_of(holders.at("signed")), [&](Credentials& c) { c.certificate = holders.at("signed/m").key; });
   refused["plain self"] = {"dashboard", "self", std::nullopt, self.certificate};
-  ::testing::internal::CaptureStderr();
-  const std::uint64_t before = refusals_counted();
-  for (const auto& [name, credentials] : accepted) EXPECT_EQ(connecting(credentials), "accepted") << name;
-  for (const auto& [name, credentials] : refused) EXPECT_EQ(connecting(credentials), "refused") << name;
-  const std::string log = ::testing::internal::GetCapturedStderr();
-  EXPECT_EQ(refusals_counted() - before, refused.size());
-  EXPECT_EQ(refusals_in(log), refused.size());
-  expect_no_secret(log);
-  expect_known_reasons();
+  expect_connecting(accepted, refused);
 }
 
 /// Plain clients' sessions have names of their own: they end with the identity's or the policy's key all the same.
