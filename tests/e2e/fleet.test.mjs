@@ -5,7 +5,7 @@ import { after, test } from 'node:test';
 import deviceSdk from 'azure-iot-device';
 import mqttSdk from 'azure-iot-device-mqtt';
 import iothub from 'azure-iothub';
-import { Hub, folder } from './harness.mjs';
+import { Hub, folder, updatesBegun } from './harness.mjs';
 import { agentOf, registryClient } from './service-sdk.mjs';
 
 after(() => setTimeout(() => process.exit(), 500).unref());
@@ -50,6 +50,7 @@ test('a configuration reaches a connected device, and its metrics count it', asy
   await client.open();
   const twin = await client.getTwin();
   const told = new Promise((resolve) => twin.on('properties.desired.fw', resolve));
+  await updatesBegun(twin);
 
   await registry.addConfiguration({
     id: 'line-a', priority: 10, targetCondition: "tags.line='a'", labels: { team: 'x' },

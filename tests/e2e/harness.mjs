@@ -187,3 +187,8 @@ export async function eventually(answer) {
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
+
+/** A listener on the SDK's `twin` asks for updates without saying when they begin: a patch could be quicker than its subscription. */
+export function updatesBegun(twin) {
+  return promisify(twin.enableTwinDesiredPropertiesUpdates).call(twin);
+}

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import deviceSdk from 'azure-iot-device';
 import mqttSdk from 'azure-iot-device-mqtt';
-import { Hub, folder } from './harness.mjs';
+import { Hub, folder, updatesBegun } from './harness.mjs';
 
 // The SDK keeps timers of refused connections alive: once the results are in, the process need not wait for them.
 after(() => setTimeout(() => process.exit(), 500).unref());
@@ -55,6 +55,7 @@ test('twin: desired properties reach the SDK, reported properties reach the serv
   assert.equal(twin.properties.desired.$version, 1);
 
   const changed = new Promise((resolve) => twin.on('properties.desired.rate', resolve));
+  await updatesBegun(twin);
   const patched = await hub.rest('PATCH', '/twins/twin-device', { properties: { desired: { rate: 5 } } }, { 'If-Match': '"*"' });
   assert.equal(patched.status, 200);
   assert.equal(await changed, 5);
