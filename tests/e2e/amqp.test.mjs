@@ -13,6 +13,7 @@ import deviceSdk from 'azure-iot-device';
 import mqttSdk from 'azure-iot-device-mqtt';
 import iothub from 'azure-iothub';
 import serviceWs from 'azure-iothub/dist/amqp_ws.js';
+import WebSocket from 'ws';
 import { Hub, connectionParts, folder, run } from './harness.mjs';
 
 after(() => setTimeout(() => process.exit(), 500).unref());
@@ -180,7 +181,7 @@ async function readings(made, count, first = 0) {
 }
 
 /** Reads until `enough`; the events, with their partition. */
-async function read(client, startPosition, enough, partition) {
+async function read(client, startPosition, enough, partition, ownerLevel) {
   const found = [];
   let subscription;
   await new Promise((resolve, reject) => {
@@ -191,7 +192,7 @@ async function read(client, startPosition, enough, partition) {
       },
       processError: async (error) => reject(error),
     };
-    const options = { startPosition, maxWaitTimeInSeconds: 1 };
+    const options = { startPosition, maxWaitTimeInSeconds: 1, ownerLevel };
     subscription = partition === undefined ? client.subscribe(handlers, options) : client.subscribe(partition, handlers, options);
   });
   await subscription.close();
@@ -242,6 +243,42 @@ test('@azure/event-hubs reads the hub: partitions, places, consumer groups', asy
   news.then(() => { over = true; }, () => { over = true; });
   while (!over) await readings(one, 1, sent++);
   assert.ok((await news).every((event) => event.body.i >= 5));
+});
+
+test('a reader of a higher owner level takes a partition from one of a lower, over WebSocket too', async (t) => {
+  hub = await Hub.start(t, folder(t));
+  await readings(await hub.createDevice('dev-1'), 1);
+  const text = await eventsConnectionString();
+  const reader = (where = text, options = {}) => {
+    const client = new EventHubConsumerClient('$Default', where, { retryOptions: { maxRetries: 0 }, ...options });
+    t.after(() => client.close().catch(() => {}));
+    return client;
+  };
+  const overWeb = text.replace(`:${hub.ready.amqps}`, `:${hub.ready.https}`);
+  const first = reader(overWeb, { webSocketOptions: { webSocket: WebSocket } });  // to /$servicebus/websocket
+  const one = (await read(first, earliestEventPosition, (found) => found.length === 1))[0];
+
+  /** Reads on as the only reader of its level: once an event is there, `{ended}`, which fails when it may read no more. */
+  const hold = async (client, ownerLevel) => {
+    let ended;
+    await new Promise((resolve, reject) => {
+      const never = (found) => { if (found.length > 0) resolve(); return false; };
+      ended = read(client, earliestEventPosition, never, one.partition, ownerLevel);
+      ended.catch(reject);
+    });
+    return { ended };
+  };
+  const readOne = (ownerLevel) => read(reader(), earliestEventPosition, (found) => found.length === 1, one.partition, ownerLevel);
+  const disconnected = (error) => error.code === 'ReceiverDisconnectedError';
+
+  const low = await hold(first, 1);
+  const lowEnds = assert.rejects(low.ended, disconnected);
+  assert.equal((await readOne(2)).length, 1);
+  await lowEnds;
+
+  await hold(reader(), 5);
+  await assert.rejects(readOne(4), disconnected);
+  await assert.rejects(readOne(), disconnected);
 });
 
 test('keys that do not fit and policies without the right read nothing', async (t) => {
