@@ -230,4 +230,24 @@ struct Bench {
   std::shared_ptr<DeadlineProbe> deadline;  ///< of the server's end of the last dial
 };
 
+inline MqttServer::Options with_limits(MqttLimits limits) {
+  MqttServer::Options options;
+  options.limits = limits;
+  return options;
+}
+
+/// Runs one test's coroutine on a strand with a server; the server must then close without waiting for anyone.
+template <class Script>
+void with_bench(Script script, MqttServer::Options options = {}) {
+  Runtime runtime(2);
+  auto run = [](Script body, MqttServer::Options o) -> awaitable<void> {
+    const Executor strand = co_await asio::this_coro::executor;
+    Bench bench(strand, std::move(o));
+    co_await body(bench);
+    co_await bench.close();
+    EXPECT_EQ(bench.server->connections(), 0u);
+  };
+  runtime.block_on(run(script, std::move(options)));
+}
+
 }  // namespace nacelle::net::test
