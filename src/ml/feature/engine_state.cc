@@ -1,13 +1,11 @@
 #include <fmt/format.h>
 
-#include <bit>
 #include <cmath>
-#include <cstring>
 
+#include "foundation/binary.h"
 #include "ml/feature/detail/tables.h"
 
-// docs/formats/engine-state.md describes the bytes. Integers and floats are little-endian.
-static_assert(std::endian::native == std::endian::little, "the states' byte order is the machine's");
+// docs/formats/engine-state.md describes the bytes.
 
 namespace nacelle::feature {
 
@@ -26,44 +24,18 @@ bool EngineState::count_known() const { return !data_ || data_->counted; }
 
 namespace {
 
+using binary::put;
+using binary::put_all;
+
 constexpr std::string_view magic = "NES1";
 
-template <class T>
-void put(Bytes& out, T value) {
-  out.append(reinterpret_cast<const char*>(&value), sizeof value);
-}
-void put_all(Bytes& out, const std::vector<double>& values) {
-  out.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(double));
-}
-
-/// FNV-1a, 64 bit: finds torn or flipped bytes, not attackers.
-std::uint64_t checksum(BytesView bytes) {
-  std::uint64_t hash = 14695981039346656037u;
-  for (const char c : bytes) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
-  return hash;
-}
-
-/// Takes values off the front; too few leave `good` false.
-struct Reader {
-  BytesView rest;
-  bool good = true;
-
-  template <class T>
-  T take() {
-    T value{};
-    good = good && rest.size() >= sizeof value;
-    if (!good) return value;
-    std::memcpy(&value, rest.data(), sizeof value);
-    rest.remove_prefix(sizeof value);
-    return value;
+/// Takes numbers that are finite; others, and too few, leave `in.good` false.
+void take_all(binary::Reader& in, std::vector<double>& values, bool may_be_silent = false) {
+  for (double& value : values) {
+    value = in.take<double>();
+    in.good = in.good && (std::isfinite(value) || (may_be_silent && std::isnan(value)));
   }
-  void take_all(std::vector<double>& values, bool may_be_silent = false) {
-    for (double& value : values) {
-      value = take<double>();
-      good = good && (std::isfinite(value) || (may_be_silent && std::isnan(value)));
-    }
-  }
-};
+}
 
 }  // namespace
 
@@ -88,7 +60,7 @@ Bytes EngineState::serialise(const Pipeline& pipeline) const {
     put_all(out, data_->ewma_sum);
     put_all(out, data_->ewma_weight);
   }
-  put(out, checksum(out));
+  put(out, binary::fnv1a(out));
   return out;
 }
 
@@ -97,11 +69,11 @@ Result<EngineState> EngineState::parse(BytesView bytes, const Pipeline& pipeline
   const Pipeline::Tables& tables = *pipeline.tables_;
   if (!bytes.starts_with(magic)) return corrupt("expected bytes that begin with NES1");
   if (bytes.size() < magic.size() + sizeof(std::uint64_t)) return corrupt("it is cut off");
-  Reader tail{bytes.substr(bytes.size() - sizeof(std::uint64_t))};
+  binary::Reader tail{bytes.substr(bytes.size() - sizeof(std::uint64_t))};
   const BytesView checked = bytes.substr(0, bytes.size() - sizeof(std::uint64_t));
-  if (tail.take<std::uint64_t>() != checksum(checked)) return corrupt("the checksum does not match");
+  if (tail.take<std::uint64_t>() != binary::fnv1a(checked)) return corrupt("the checksum does not match");
 
-  Reader in{checked.substr(magic.size())};
+  binary::Reader in{checked.substr(magic.size())};
   const auto id = in.take<std::uint64_t>();
   if (in.good && id != tables.id) return fail(Fault::conflict, "engine state: it was made by another feature pipeline");
   EngineState state;
@@ -128,12 +100,12 @@ Result<EngineState> EngineState::parse(BytesView bytes, const Pipeline& pipeline
     in.good = in.good && data.cycles[i] > before;
     before = data.cycles[i];
   }
-  in.take_all(data.held_settings);
-  in.take_all(data.held_z, tables.recipe.identity);
-  in.take_all(data.last_value);
-  in.take_all(data.run);
-  in.take_all(data.ewma_sum);
-  in.take_all(data.ewma_weight);
+  take_all(in, data.held_settings);
+  take_all(in, data.held_z, tables.recipe.identity);
+  take_all(in, data.last_value);
+  take_all(in, data.run);
+  take_all(in, data.ewma_sum);
+  take_all(in, data.ewma_weight);
   if (!in.good || !in.rest.empty() || before != last_cycle || data.first_cycle < 1 || data.first_cycle > data.cycles[0])
     return corrupt("its length or values do not fit the pipeline");
   for (const double weight : data.ewma_weight)

@@ -9,9 +9,11 @@
 #include <limits>
 
 #include "codec/digest/digest.h"
-#include "ml/model/detail/binary.h"
+#include "foundation/binary.h"
 
 namespace nacelle::model {
+
+using binary::put;
 
 namespace {
 
@@ -110,7 +112,7 @@ Result<Background> read_background(const json::Value& manifest, std::size_t feat
 
 /// The three parts' bytes, their hashes checked.
 Result<std::array<BytesView, 3>> split(BytesView bytes) {
-  BinaryReader in{bytes};
+  binary::Reader in{bytes};
   if (in.take_bytes(magic.size()) != magic) return corrupt("header", "this is not a Nacelle model");
   const auto version = in.take<std::uint32_t>();
   if (in.good && version != format_version)

@@ -8,12 +8,15 @@
 #include <limits>
 
 #include "codec/digest/digest.h"
-#include "ml/model/detail/binary.h"
+#include "foundation/binary.h"
 #include "ml/model/estimator.h"
 #include "ml/model/import.h"
 #include "ml/model/onnx_trees.h"
 
 namespace nacelle::model {
+
+using binary::put;
+
 namespace {
 
 Artifact sample() {

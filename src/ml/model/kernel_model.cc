@@ -2,10 +2,13 @@
 
 #include <array>
 
-#include "ml/model/detail/binary.h"
+#include "foundation/binary.h"
 #include "ml/model/detail/smooth.h"
 
 namespace nacelle::model {
+
+using binary::put;
+using binary::put_all;
 
 double KernelModel::predict(const float* row) const {
   const std::size_t features = centre.size();
@@ -38,7 +41,7 @@ void KernelModel::encode(Bytes& out) const {
 }
 
 Result<KernelModel> KernelModel::decode(BytesView bytes) {
-  BinaryReader in{bytes};
+  binary::Reader in{bytes};
   KernelModel model;
   const auto features = in.take<std::uint32_t>();
   const auto count = in.take<std::uint32_t>();

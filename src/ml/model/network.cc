@@ -6,10 +6,13 @@
 #include <array>
 #include <span>
 
-#include "ml/model/detail/binary.h"
+#include "foundation/binary.h"
 #include "ml/model/detail/smooth.h"
 
 namespace nacelle::model {
+
+using binary::put;
+using binary::put_all;
 
 namespace {
 
@@ -174,7 +177,7 @@ void Network::encode(Bytes& out) const {
 }
 
 Result<Network> Network::decode(BytesView bytes) {
-  BinaryReader in{bytes};
+  binary::Reader in{bytes};
   Network network;
   network.row_features = in.take<std::uint32_t>();
   network.steps = in.take<std::uint32_t>();

@@ -6,10 +6,13 @@
 #include <array>
 #include <cmath>
 
-#include "ml/model/detail/binary.h"
+#include "foundation/binary.h"
 #include "ml/model/detail/smooth.h"
 
 namespace nacelle::model {
+
+using binary::put;
+using binary::put_all;
 
 double LinearModel::predict(const float* row) const {
   double sum = intercept;
@@ -26,7 +29,7 @@ void LinearModel::encode(Bytes& out) const {
 }
 
 Result<LinearModel> LinearModel::decode(BytesView bytes) {
-  BinaryReader in{bytes};
+  binary::Reader in{bytes};
   LinearModel model;
   const auto count = in.take<std::uint32_t>();
   model.intercept = in.take<double>();
@@ -45,7 +48,7 @@ void LogLifeTrees::encode(Bytes& out) const {
 }
 
 Result<LogLifeTrees> LogLifeTrees::decode(BytesView bytes) {
-  BinaryReader in{bytes};
+  binary::Reader in{bytes};
   LogLifeTrees model;
   model.offset = in.take<double>();
   if (!in.good) return fail(Fault::corrupt, "log-life: it is cut off");
@@ -126,7 +129,7 @@ void Blend::encode(Bytes& out) const {
 
 Result<Blend> Blend::decode(BytesView bytes) {
   const auto wrong = [](std::string_view what) { return fail(Fault::corrupt, fmt::format("blend: {}", what)); };
-  BinaryReader in{bytes};
+  binary::Reader in{bytes};
   Blend blend;
   blend.row_features = in.take<std::uint32_t>();
   blend.cap = in.take<double>();

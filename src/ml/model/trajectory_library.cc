@@ -6,10 +6,13 @@
 #include <array>
 #include <limits>
 
-#include "ml/model/detail/binary.h"
+#include "foundation/binary.h"
 #include "ml/model/detail/smooth.h"
 
 namespace nacelle::model {
+
+using binary::put;
+using binary::put_all;
 
 namespace {
 
@@ -93,7 +96,7 @@ void TrajectoryLibrary::encode(Bytes& out) const {
 }
 
 Result<TrajectoryLibrary> TrajectoryLibrary::decode(BytesView bytes) {
-  BinaryReader in{bytes};
+  binary::Reader in{bytes};
   TrajectoryLibrary library;
   library.row_features = in.take<std::uint32_t>();
   const auto width_of = in.take<std::uint32_t>();

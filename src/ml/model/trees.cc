@@ -6,11 +6,14 @@
 #include <cmath>
 #include <limits>
 
-#include "ml/model/detail/binary.h"
+#include "foundation/binary.h"
 #include "ml/model/detail/order_key.h"
 #include "ml/model/tree_ensemble.h"
 
 namespace nacelle::model {
+
+using binary::put;
+using binary::put_all;
 
 namespace {
 
@@ -130,7 +133,7 @@ void TreeEnsemble::encode(Bytes& out) const {
 }
 
 Result<TreeEnsemble> TreeEnsemble::decode(BytesView bytes) {
-  BinaryReader in{bytes};
+  binary::Reader in{bytes};
   TreeEnsemble trees;
   trees.feature_count_ = in.take<std::uint32_t>();
   const auto tree_count = in.take<std::uint32_t>();

@@ -5,14 +5,13 @@
 #include <mutex>
 
 #include "codec/text/encoding.h"
+#include "foundation/binary.h"
 #include "foundation/log.h"
 #include "service/edge/edge_files.h"
 
 namespace nacelle::edge {
 
 namespace {
-
-constexpr std::size_t header_bytes = 8;
 
 // DIR/upstream/P and DIR/inputs/MODULE/INPUT/P
 fs::path folder_of(const fs::path& root, const QueueName& name) {
@@ -49,20 +48,18 @@ std::vector<QueueName> queues_on_disk(const storage::FileSystem& files, const fs
 }  // namespace
 
 Bytes encode_stored(const StoredMessage& stored) {
-  const auto micros = static_cast<std::uint64_t>(stored.expires_at.time_since_epoch().count());
   Bytes out;
-  for (int shift = 0; shift < 64; shift += 8) out += static_cast<char>(micros >> shift & 0xff);
+  binary::put(out, std::int64_t{stored.expires_at.time_since_epoch().count()});
   out += telemetry::encode_record(stored.message);
   return out;
 }
 
 Result<StoredMessage> decode_stored(BytesView record) {
-  if (record.size() < header_bytes) return fail(Fault::corrupt, "edge store record: shorter than its expiry");
-  std::uint64_t micros = 0;
-  for (std::size_t i = 0; i < header_bytes; ++i)
-    micros |= static_cast<std::uint64_t>(static_cast<unsigned char>(record[i])) << (8 * i);
-  TRY_LET(telemetry::Message message, telemetry::decode_record(record.substr(header_bytes)));
-  return StoredMessage{Timestamp{std::chrono::microseconds{static_cast<std::int64_t>(micros)}}, std::move(message)};
+  binary::Reader in{record};
+  const auto micros = in.take<std::int64_t>();
+  if (!in.good) return fail(Fault::corrupt, "edge store record: shorter than its expiry");
+  TRY_LET(telemetry::Message message, telemetry::decode_record(in.rest));
+  return StoredMessage{Timestamp{std::chrono::microseconds{micros}}, std::move(message)};
 }
 
 Result<std::unique_ptr<MessageStore>> MessageStore::open(Options options, const Clock& clock, storage::FileSystem& files) {

@@ -2,30 +2,15 @@
 
 #include <algorithm>
 
+#include "foundation/binary.h"
+
 namespace nacelle::endpoint {
-namespace {
-
-constexpr std::size_t size_bytes = 2;
-constexpr std::size_t since_bytes = 8;
-
-template <class Number>
-void put(Bytes& out, Number value) {
-  for (std::size_t i = 0; i < sizeof value; ++i) out += static_cast<char>(static_cast<std::uint64_t>(value) >> (8 * i));
-}
-
-std::uint64_t get(BytesView bytes) {
-  std::uint64_t value = 0;
-  for (std::size_t i = 0; i < bytes.size(); ++i) value |= std::uint64_t{static_cast<std::uint8_t>(bytes[i])} << (8 * i);
-  return value;
-}
-
-}  // namespace
 
 Bytes print_published(const mqtt::Publish& publish, const std::string& session, std::optional<Timestamp> since) {
   Bytes out;
-  put(out, static_cast<std::uint16_t>(std::min(session.size(), mqtt::max_text_bytes)));
+  binary::put(out, static_cast<std::uint16_t>(std::min(session.size(), mqtt::max_text_bytes)));
   out += BytesView(session).substr(0, mqtt::max_text_bytes);
-  put(out, since ? since->time_since_epoch().count() : std::int64_t{0});
+  binary::put(out, since ? since->time_since_epoch().count() : std::int64_t{0});
   mqtt::Publish kept;  // the payload is the record's body
   kept.topic = publish.topic;
   kept.qos = publish.qos;
@@ -43,16 +28,14 @@ Bytes print_published(const mqtt::Publish& publish, const std::string& session, 
 
 Result<Published> read_published(const telemetry::Message& message) {
   const auto broken = [](const char* what) { return fail(Fault::corrupt, std::string("how a message was published: ") + what); };
-  BytesView rest = message.published;
-  if (rest.size() < size_bytes) return broken("no session");
-  const std::size_t size = get(rest.substr(0, size_bytes));
-  rest.remove_prefix(size_bytes);
-  if (rest.size() < size + since_bytes) return broken("the session is cut off");
+  binary::Reader in{message.published};
+  const BytesView session = in.take_bytes(in.take<std::uint16_t>());
+  const auto since = in.take<std::int64_t>();
+  if (!in.good) return broken("the session is cut off");
+  const BytesView rest = in.rest;
   Published published;
-  published.identifier.session = rest.substr(0, size);
-  const auto since = static_cast<std::int64_t>(get(rest.substr(size, since_bytes)));
+  published.identifier.session = session;
   published.identifier.since = Timestamp{std::chrono::microseconds{since}};
-  rest.remove_prefix(size + since_bytes);
   TRY_LET(const auto whole, mqtt::frame_size(rest, mqtt::max_packet_bytes));
   if (!whole || *whole != rest.size()) return broken("not one whole packet");
   auto packet = mqtt::decode(rest, mqtt::Version::v5);

@@ -1,11 +1,9 @@
 #include "service/turbofan/classifier_store.h"
 
-#include <bit>
-#include <cstring>
-
 #include <fmt/format.h>
 
 #include "codec/digest/digest.h"
+#include "foundation/binary.h"
 #include "foundation/log.h"
 
 namespace nacelle::turbofan {
@@ -18,61 +16,51 @@ constexpr std::size_t bytes_before_values = 8 + 8 + 8;
 /// Names the form of the readings that the folder keeps; not there: turbofans', as all were once.
 constexpr std::string_view form_file = "reading.form";
 
-// Little-endian writing and bounded reading.
-void put(Bytes& out, std::uint64_t number, int bytes = 8) {
-  for (int i = 0; i < bytes; ++i) out += static_cast<char>(number >> (8 * i) & 0xff);
-}
 void put_text(Bytes& out, std::string_view text) {
-  put(out, text.size(), 4);
+  binary::put(out, static_cast<std::uint32_t>(text.size()));
   out += text;
 }
 void put_reading(Bytes& out, const SeenReading& reading) {
-  put(out, static_cast<std::uint64_t>(reading.cycle));
-  put(out, reading.message);
-  put(out, std::bit_cast<std::uint64_t>(reading.prediction));
-  for (const double value : reading.values) put(out, std::bit_cast<std::uint64_t>(value));
+  binary::put(out, std::int64_t{reading.cycle});
+  binary::put(out, std::uint64_t{reading.message});
+  binary::put(out, reading.prediction);
+  binary::put_all(out, reading.values);
 }
 
+/// binary::Reader's values as results.
 class Reader {
  public:
-  explicit Reader(BytesView bytes, std::size_t channels = 0) : bytes_(bytes), channels_(channels) {}
-  Result<std::uint64_t> number(int count = 8) {
-    TRY_LET(const BytesView raw, take(static_cast<std::size_t>(count)));
-    std::uint64_t value = 0;
-    for (int i = 0; i < count; ++i)
-      value |= static_cast<std::uint64_t>(static_cast<unsigned char>(raw[static_cast<std::size_t>(i)])) << (8 * i);
-    return value;
+  explicit Reader(BytesView bytes, std::size_t channels = 0) : in_{bytes}, channels_(channels) {}
+  template <class T = std::uint64_t>
+  Result<T> number() {
+    const T value = in_.take<T>();
+    return checked(value);
+  }
+  Result<BytesView> take(std::size_t count) {
+    const BytesView bytes = in_.take_bytes(count);
+    return checked(bytes);
   }
   Result<BytesView> text() {
-    TRY_LET(const std::uint64_t size, number(4));
+    TRY_LET(const auto size, number<std::uint32_t>());
     return take(size);
   }
   Result<SeenReading> reading() {
-    if (bytes_.size() < bytes_before_values + sizeof(double) * channels_) return corrupt();
     SeenReading reading;
-    reading.values.resize(channels_);
-    TRY_LET(const std::uint64_t cycle, number());
-    TRY_LET(reading.message, number());
-    TRY_LET(const std::uint64_t prediction, number());
-    reading.cycle = static_cast<std::int64_t>(cycle);
-    reading.prediction = std::bit_cast<double>(prediction);
-    for (double& value : reading.values) {
-      TRY_LET(const std::uint64_t bits, number());
-      value = std::bit_cast<double>(bits);
-    }
-    return reading;
+    reading.cycle = in_.take<std::int64_t>();
+    reading.message = in_.take<std::uint64_t>();
+    reading.prediction = in_.take<double>();
+    in_.take_all(reading.values, channels_);
+    return checked(std::move(reading));
   }
-  Result<BytesView> take(std::size_t count) {
-    if (count > bytes_.size()) return corrupt();
-    const BytesView taken = bytes_.substr(0, count);
-    bytes_.remove_prefix(count);
-    return taken;
-  }
-  bool at_end() const { return bytes_.empty(); }
+  bool at_end() const { return in_.rest.empty(); }
 
  private:
-  static Failure corrupt() { return fail(Fault::corrupt, "classifier state: ends inside a value"); }
-  BytesView bytes_;
+  template <class T>
+  Result<T> checked(T value) const {
+    if (!in_.good) return fail(Fault::corrupt, "classifier state: ends inside a value");
+    return value;
+  }
+  binary::Reader in_;
   std::size_t channels_;
 };
 
@@ -98,13 +86,13 @@ Bytes print_snapshot(const EngineMemory& memory, storage::Offset journal_next) {
   Bytes out(magic);
   put_text(out, memory.model().content_hash());
   put_text(out, memory.model().pipeline().hash());
-  put(out, journal_next);
-  put(out, memory.engines().size(), 4);
+  binary::put(out, std::uint64_t{journal_next});
+  binary::put(out, static_cast<std::uint32_t>(memory.engines().size()));
   for (const auto& [name, engine] : memory.engines()) {
     put_text(out, name);
-    put(out, engine.first_message);
+    binary::put(out, std::uint64_t{engine.first_message});
     put_text(out, engine.state.serialise(memory.model().pipeline()));
-    put(out, engine.readings.size(), 4);
+    binary::put(out, static_cast<std::uint32_t>(engine.readings.size()));
     for (const SeenReading& reading : engine.readings) put_reading(out, reading);
   }
   out += digest::sha256(out);
@@ -170,14 +158,14 @@ Result<> ClassifierStore::read_snapshot(EngineMemory& memory) {
   TRY(reader.text());  // the model
   TRY_LET(const BytesView pipeline, reader.text());
   TRY_LET(snapshot_next_, reader.number());
-  TRY_LET(const std::uint64_t engines, reader.number(4));
+  TRY_LET(const auto engines, reader.number<std::uint32_t>());
   const bool same_pipeline = pipeline == memory.model().pipeline().hash();
   for (std::uint64_t i = 0; i < engines; ++i) {
     TRY_LET(const BytesView name, reader.text());
     EngineMemory::Engine engine;
     TRY_LET(engine.first_message, reader.number());
     TRY_LET(const BytesView state, reader.text());
-    TRY_LET(const std::uint64_t readings, reader.number(4));
+    TRY_LET(const auto readings, reader.number<std::uint32_t>());
     for (std::uint64_t r = 0; r < readings; ++r) {
       TRY_LET(SeenReading reading, reader.reading());
       engine.readings.push_back(std::move(reading));

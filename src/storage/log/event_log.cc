@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "foundation/binary.h"
 #include "foundation/log.h"
 #include "storage/log/detail/group_commit.h"
 
@@ -124,9 +125,7 @@ Result<std::unique_ptr<EventLog>> EventLog::open(LogOptions options, const Clock
 
 Partition partition_of(std::string_view device_id, Partition partitions) {
   INVARIANT(partitions > 0, "a log has at least one partition");
-  std::uint64_t hash = 14695981039346656037ULL;  // FNV-1a, 64 bit
-  for (const unsigned char byte : device_id) hash = (hash ^ byte) * 1099511628211ULL;
-  return static_cast<Partition>(hash % partitions);
+  return static_cast<Partition>(binary::fnv1a(device_id) % partitions);
 }
 
 }  // namespace nacelle::storage

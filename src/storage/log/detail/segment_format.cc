@@ -4,13 +4,12 @@
 #include <libdeflate.h>
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
+
+#include "foundation/binary.h"
 
 namespace nacelle::storage::detail {
 namespace {
-
-static_assert(std::endian::native == std::endian::little, "the format is little-endian and so are our machines");
 
 constexpr BytesView magic = "NCLSEGM\n";
 constexpr std::uint32_t format_version = 1;
@@ -21,12 +20,7 @@ constexpr std::size_t sealed_stride = 64_KiB;   // 25 MiB for a log of 64 GiB
 constexpr std::size_t index_stride = 16_KiB;    // a look-up reads and skips half of this on average
 constexpr Offset widest_gap = Offset{1} << 24;  // more records than a segment holds
 
-template <class T>
-void put(Bytes& out, T value) {
-  char raw[sizeof(T)];
-  std::memcpy(raw, &value, sizeof(T));
-  out.append(raw, sizeof(T));
-}
+using binary::put;
 
 template <class T>
 T take(BytesView bytes, std::size_t at) {

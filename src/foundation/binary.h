@@ -1,5 +1,5 @@
 #pragma once
-// Little-endian numbers in and out of bytes. Private to ml/model.
+// Numbers in and out of the bytes of our own files: little-endian, as they lie in memory.
 
 #include <bit>
 #include <cstdint>
@@ -8,9 +8,9 @@
 
 #include "foundation/bytes.h"
 
-namespace nacelle::model {
+namespace nacelle::binary {
 
-static_assert(std::endian::native == std::endian::little, "the artifact's byte order is the machine's");
+static_assert(std::endian::native == std::endian::little, "our formats' byte order is the machine's");
 
 template <class T>
 void put(Bytes& out, T value) {
@@ -22,7 +22,7 @@ void put_all(Bytes& out, const std::vector<T>& values) {
 }
 
 /// Takes values off the front; too few leave `good` false, and nothing is allocated for them.
-struct BinaryReader {
+struct Reader {
   BytesView rest;
   bool good = true;
 
@@ -52,4 +52,11 @@ struct BinaryReader {
   }
 };
 
-}  // namespace nacelle::model
+/// FNV-1a, 64 bit: spreads names, and finds torn or flipped bytes; not for what an attacker may choose.
+inline std::uint64_t fnv1a(BytesView bytes) {
+  std::uint64_t hash = 14695981039346656037u;
+  for (const char c : bytes) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
+  return hash;
+}
+
+}  // namespace nacelle::binary
