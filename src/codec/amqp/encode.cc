@@ -27,10 +27,12 @@ void put_compound(Bytes& out, std::uint8_t short_code, std::size_t count, const 
   out += content;
 }
 
-/// In arrays all elements have one code, so they are written in the long form.
+constexpr std::uint8_t symbols = 0xb3, no_element = 0x40;
+
+/// In arrays all elements have one code, so they are written in the long form. Values we do not write in arrays: `no_element`.
 std::uint8_t array_code(const Value& value) {
   if (value.as<std::string>()) return 0xb1;
-  if (value.as<Symbol>()) return 0xb3;
+  if (value.as<Symbol>()) return symbols;
   if (value.as<Binary>()) return 0xb0;
   if (value.as<bool>()) return 0x56;
   if (value.as<std::int32_t>()) return 0x71;
@@ -40,7 +42,7 @@ std::uint8_t array_code(const Value& value) {
   if (value.as<double>()) return 0x82;
   if (value.as<Instant>()) return 0x83;
   if (value.as<Uuid>()) return 0x98;
-  return 0x40;
+  return no_element;
 }
 
 struct Encoder {
@@ -88,11 +90,12 @@ struct Encoder {
   }
   void operator()(const Array& array) {
     Bytes content;
-    const std::uint8_t code = array.elements.empty() ? 0xb3 : array_code(array.elements.front());
+    std::uint8_t code = array.elements.empty() ? no_element : array_code(array.elements.front());
+    if (code == no_element) code = symbols;  // an array without elements has a type, too
     put(content, code, 1);
     std::size_t count = 0;
     for (const Value& element : array.elements) {
-      if (code == 0x40 || array_code(element) != code) continue;  // of one type, as Array says
+      if (array_code(element) != code) continue;  // of one type, as Array says
       put_element(content, element);
       ++count;
     }

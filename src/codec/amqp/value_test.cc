@@ -7,6 +7,7 @@ namespace nacelle::amqp {
 namespace {
 
 using namespace std::string_literals;
+using namespace std::string_view_literals;
 
 Value described(std::uint64_t code, Value value) {
   return Described{std::make_shared<const Value>(code), std::make_shared<const Value>(std::move(value))};
@@ -60,6 +61,17 @@ TEST(AmqpValue, what_is_written_is_read_again) {
     EXPECT_TRUE(*read == value) << "type " << value.data().index();
     EXPECT_TRUE(rest.empty());
   }
+}
+
+TEST(AmqpValue, an_array_of_what_is_not_kept_is_written_as_an_empty_one) {
+  BytesView decimals = "\xe0\x0a\x02\x74\1\2\3\4\5\6\7\x08"sv;
+  const auto read = decode(decimals);
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(*read, Value(Array{{Value(), Value()}}));
+  Bytes written, of_none;
+  encode(written, *read);
+  encode(of_none, Array{});
+  EXPECT_EQ(written, of_none);
 }
 
 TEST(AmqpValue, every_truncation_is_refused) {
