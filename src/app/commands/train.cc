@@ -119,14 +119,13 @@ Result<> train_one(const Flags& flags, const std::string& trainer) {
   TRY_LET(const dataset::FleetTable table, workbench::load_fleet({flags.data, flags.rul, flags.schema}));
   TRY_LET(trainer::Plan plan, make_plan(flags, *table.schema));
   plan.trainer = trainer;
-  TRY_LET(const trainer::CrossValidation judged, trainer::cross_validate(table, plan));
-  TRY_LET(const model::Artifact artifact, trainer::train(table, plan, judged));
-  const Bytes bytes = model::encode_artifact(artifact);
+  TRY_LET(const trainer::Trained trained, trainer::judge_and_train(table, plan));
+  const Bytes bytes = model::encode_artifact(trained.artifact);
   const auto path = std::filesystem::path(flags.out) / model::artifact_file_name;
   TRY(workbench::write_whole(path, bytes));
   plan.progress = nullptr;
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
-  tell(flags, plan, table, judged, path.string(), digest::sha256_hex(bytes), seconds);
+  tell(flags, plan, table, trained.judged, path.string(), digest::sha256_hex(bytes), seconds);
   return {};
 }
 

@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
 
 #include "ml/dataset/labels.h"
 #include "ml/dataset/seeded.h"
 #include "ml/trainer/detail/intervals.h"
+#include "ml/trainer/detail/tasks.h"
 #include "ml/trainer/detail/training_set.h"
 
 namespace nacelle::trainer {
@@ -109,6 +111,11 @@ Result<> predict_late_cuts(const Fitted& fitted, const FleetTable& table, const 
   return {};
 }
 
+std::string name_of_fold(const Plan& plan, std::size_t index) {
+  return fmt::format("{}: fold {} of {}", plan.trainer, index + 1, plan.folds);
+}
+std::string name_of_final(const Plan& plan) { return fmt::format("{}: final model", plan.trainer); }
+
 evaluation::Metrics measure_cuts(std::span<const Cut> cuts, double cap) {
   std::vector<double> truth, predicted;
   for (const Cut& cut : cuts) {
@@ -116,6 +123,82 @@ evaluation::Metrics measure_cuts(std::span<const Cut> cuts, double cap) {
     predicted.push_back(cut.predicted);
   }
   return evaluation::measure(truth, predicted);
+}
+
+using Dealt = std::vector<std::vector<std::size_t>>;
+
+/// Fits to the engines of all folds but one, and asks those of that one.
+Result<JudgedFold> judge(const FleetTable& table, const Plan& plan, const Dealt& dealt, std::size_t index,
+                         const std::function<bool(double)>& progress) {
+  std::vector<std::size_t> learning;
+  for (std::size_t other = 0; other < dealt.size(); ++other)
+    if (other != index) learning.insert(learning.end(), dealt[other].begin(), dealt[other].end());
+  std::sort(learning.begin(), learning.end());
+  if (!progress(0)) return fail(Fault::conflict, "training was cancelled");
+  TRY_LET(const Trainer* trainer, find_trainer(plan.trainer));
+  Plan of_fold = plan;
+  if (plan.judge_late == 0 && trainer->learns_late_apart()) of_fold.late_joins = 0;  // nobody will ask about late joins
+  TRY_LET(const Fitted fitted, fit(table.select(learning), of_fold, trainer, plan.fold_row_stride, progress));
+  JudgedFold judged{.fold = {.held_out = dealt[index], .metrics = {}}, .cuts = {}, .late = {}};
+  TRY(predict_cuts(fitted, table, dealt[index], plan, judged.cuts));
+  if (plan.judge_late > 0) TRY(predict_late_cuts(fitted, table, judged.cuts, plan, judged.late));
+  judged.fold.metrics = measure_cuts(judged.cuts, plan.cap);
+  return judged;
+}
+
+/// Judges all folds; if there is a `final`, fits to all engines, too. Side by side, as a fit gains less from a second thread than
+/// another fit does; the largest goes first.
+Result<std::vector<JudgedFold>> fit_side_by_side(const FleetTable& table, const Plan& plan, std::optional<Result<Fitted>>* final) {
+  TRY_LET(const Dealt dealt, deal_folds(table.engines.size(), plan.folds, plan.seed));
+  TRY_LET(const Trainer* trainer, find_trainer(plan.trainer));
+  const std::size_t before = final ? 1 : 0, count = before + plan.folds;
+  Pieces pieces(count, [&](std::size_t piece, double done) {
+    return report(plan, piece < before ? name_of_final(plan) : name_of_fold(plan, piece - before), done);
+  });
+  std::vector<std::optional<Result<JudgedFold>>> judged(plan.folds);
+  run_tasks(count, plan.threads, [&](std::size_t piece) {
+    const auto progress = [&pieces, piece](double done) { return pieces.tell(piece, done); };
+    Plan of_piece = plan;
+    of_piece.threads = std::max(1, plan.threads / static_cast<int>(count));
+    if (piece < before) {
+      final->emplace(fit(table, of_piece, trainer, 1, progress));
+    } else {
+      const std::size_t index = piece - before;
+      if (index >= plan.late_folds) of_piece.judge_late = 0;
+      judged[index].emplace(judge(table, of_piece, dealt, index, progress));
+    }
+  });
+  std::vector<JudgedFold> folds;
+  for (std::optional<Result<JudgedFold>>& fold : judged) {
+    TRY_LET(JudgedFold good, std::move(*fold));
+    folds.push_back(std::move(good));
+  }
+  return folds;
+}
+
+Result<model::Artifact> make_artifact(const FleetTable& table, const Plan& plan, const CrossValidation& judged, Fitted fitted) {
+  TRY_LET(const Trainer* trainer, find_trainer(plan.trainer));
+  TRY_LET(const json::Value parameters, merge_parameters(*trainer, plan.parameters));
+  json::Value provenance = json::Object{
+      {"code_version", plan.code_version},
+      {"trainer", plan.trainer},
+      {"parameters", parameters},
+      {"seed", plan.seed},
+      {"late_joins", plan.late_joins},
+      {"data", json::Object{{"sha256", table.content_hash()}, {"engines", table.engines.size()}, {"rows", table.row_count()}}},
+      {"cross_validation", json::Object{{"folds", plan.folds},
+                                        {"fold_row_stride", plan.fold_row_stride},
+                                        {"capped", evaluation::to_json(judged.capped)},
+                                        {"raw", evaluation::to_json(judged.raw)},
+                                        {"interval_coverage", judged.interval_coverage},
+                                        {"interval_width", judged.interval_width}}}};
+  return model::Artifact{.name = plan.model_name,
+                         .cap = plan.cap,
+                         .intervals = learn_intervals(judged.cuts, plan.cap, plan.coverage),
+                         .provenance = std::move(provenance),
+                         .pipeline = std::move(fitted.pipeline),
+                         .regressor = std::move(fitted.regressor),
+                         .background = std::move(fitted.background)};
 }
 
 }  // namespace
@@ -142,24 +225,9 @@ Result<JudgedFold> judge_fold(const FleetTable& table, const Plan& plan, std::si
   TRY_LET(const auto dealt, deal_folds(table.engines.size(), plan.folds, plan.seed));
   if (index >= dealt.size())
     return fail(Fault::invalid_input, fmt::format("cross-validation: expected a fold below {}, found {}", dealt.size(), index));
-  std::vector<std::size_t> learning;
-  for (std::size_t other = 0; other < dealt.size(); ++other)
-    if (other != index) learning.insert(learning.end(), dealt[other].begin(), dealt[other].end());
-  std::sort(learning.begin(), learning.end());
-  const auto progress = [&](double done) {
-    return report(plan, fmt::format("{}: fold {} of {}", plan.trainer, index + 1, dealt.size()),
-                  (static_cast<double>(index) + done) / static_cast<double>(dealt.size()));
-  };
-  if (!progress(0)) return fail(Fault::conflict, "training was cancelled");
-  TRY_LET(const Trainer* trainer, find_trainer(plan.trainer));
-  Plan of_fold = plan;
-  if (plan.judge_late == 0 && trainer->learns_late_apart()) of_fold.late_joins = 0;  // nobody will ask about late joins
-  TRY_LET(const Fitted fitted, fit(table.select(learning), of_fold, trainer, plan.fold_row_stride, progress));
-  JudgedFold judged{.fold = {.held_out = dealt[index], .metrics = {}}, .cuts = {}, .late = {}};
-  TRY(predict_cuts(fitted, table, dealt[index], plan, judged.cuts));
-  if (plan.judge_late > 0) TRY(predict_late_cuts(fitted, table, judged.cuts, plan, judged.late));
-  judged.fold.metrics = measure_cuts(judged.cuts, plan.cap);
-  return judged;
+  return judge(table, plan, dealt, index, [&](double done) {
+    return report(plan, name_of_fold(plan, index), (static_cast<double>(index) + done) / static_cast<double>(dealt.size()));
+  });
 }
 
 CrossValidation combine(std::vector<JudgedFold> folds, const Plan& plan) {
@@ -179,42 +247,27 @@ CrossValidation combine(std::vector<JudgedFold> folds, const Plan& plan) {
 }
 
 Result<CrossValidation> cross_validate(const FleetTable& table, const Plan& plan) {
-  TRY(deal_folds(table.engines.size(), plan.folds, plan.seed));
-  std::vector<JudgedFold> folds;
-  for (std::size_t index = 0; index < plan.folds; ++index) {
-    Plan of_fold = plan;
-    if (index >= plan.late_folds) of_fold.judge_late = 0;
-    TRY_LET(JudgedFold judged, judge_fold(table, of_fold, index));
-    folds.push_back(std::move(judged));
-  }
+  TRY_LET(std::vector<JudgedFold> folds, fit_side_by_side(table, plan, nullptr));
   return combine(std::move(folds), plan);
 }
 
 Result<model::Artifact> train(const FleetTable& table, const Plan& plan, const CrossValidation& judged) {
   TRY_LET(const Trainer* trainer, find_trainer(plan.trainer));
-  TRY_LET(const json::Value parameters, merge_parameters(*trainer, plan.parameters));
-  const auto progress = [&plan](double done) { return report(plan, fmt::format("{}: final model", plan.trainer), done); };
+  TRY(merge_parameters(*trainer, plan.parameters));
+  const auto progress = [&plan](double done) { return report(plan, name_of_final(plan), done); };
   TRY_LET(Fitted fitted, fit(table, plan, trainer, 1, progress));
-  json::Value provenance = json::Object{
-      {"code_version", plan.code_version},
-      {"trainer", plan.trainer},
-      {"parameters", parameters},
-      {"seed", plan.seed},
-      {"late_joins", plan.late_joins},
-      {"data", json::Object{{"sha256", table.content_hash()}, {"engines", table.engines.size()}, {"rows", table.row_count()}}},
-      {"cross_validation", json::Object{{"folds", plan.folds},
-                                        {"fold_row_stride", plan.fold_row_stride},
-                                        {"capped", evaluation::to_json(judged.capped)},
-                                        {"raw", evaluation::to_json(judged.raw)},
-                                        {"interval_coverage", judged.interval_coverage},
-                                        {"interval_width", judged.interval_width}}}};
-  return model::Artifact{.name = plan.model_name,
-                         .cap = plan.cap,
-                         .intervals = learn_intervals(judged.cuts, plan.cap, plan.coverage),
-                         .provenance = std::move(provenance),
-                         .pipeline = std::move(fitted.pipeline),
-                         .regressor = std::move(fitted.regressor),
-                         .background = std::move(fitted.background)};
+  return make_artifact(table, plan, judged, std::move(fitted));
+}
+
+Result<Trained> judge_and_train(const FleetTable& table, const Plan& plan) {
+  TRY_LET(const Trainer* trainer, find_trainer(plan.trainer));
+  TRY(merge_parameters(*trainer, plan.parameters));
+  std::optional<Result<Fitted>> fitted;
+  TRY_LET(std::vector<JudgedFold> folds, fit_side_by_side(table, plan, &fitted));
+  TRY_LET(Fitted final, std::move(*fitted));
+  CrossValidation judged = combine(std::move(folds), plan);
+  TRY_LET(model::Artifact artifact, make_artifact(table, plan, judged, std::move(final)));
+  return Trained{.judged = std::move(judged), .artifact = std::move(artifact)};
 }
 
 }  // namespace nacelle::trainer

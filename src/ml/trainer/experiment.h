@@ -44,7 +44,7 @@ struct Plan {
   std::uint64_t seed = 1;
   int threads = 2;
   std::string code_version;
-  /// What is going on, and the part of the whole that is done; false cancels. May be empty.
+  /// What is going on, and the part of the whole that is done; false cancels. Called on the caller's thread. May be empty.
   std::function<bool(const std::string& what, double done)> progress;
 };
 
@@ -95,6 +95,7 @@ Result<JudgedFold> judge_fold(const dataset::FleetTable& table, const Plan& plan
 /// At least one fold. Intervals are judged if there are two.
 CrossValidation combine(std::vector<JudgedFold> folds, const Plan& plan);
 
+/// The folds are judged side by side on plan.threads threads.
 Result<CrossValidation> cross_validate(const dataset::FleetTable& table, const Plan& plan);
 
 /// Residual quantiles of `cuts` by prediction: the narrowest intervals that hold `coverage` of further engines' cuts.
@@ -102,6 +103,13 @@ model::ConformalBins learn_intervals(const std::vector<Cut>& cuts, double cap, d
 
 /// Trains on all engines. Intervals and the metrics in the provenance come from `judged`.
 Result<model::Artifact> train(const dataset::FleetTable& table, const Plan& plan, const CrossValidation& judged);
+
+struct Trained {
+  CrossValidation judged;
+  model::Artifact artifact;
+};
+/// What cross_validate() and then train() give, the same bits; the fits are made side by side on plan.threads threads.
+Result<Trained> judge_and_train(const dataset::FleetTable& table, const Plan& plan);
 
 /// The table as Pipeline::learn() wants it. Borrows table and rul.
 feature::Pipeline::TrainingRows training_rows(const dataset::FleetTable& table, const feature::Recipe& recipe,

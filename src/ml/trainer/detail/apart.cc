@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "ml/feature/pipeline.h"
+#include "ml/trainer/detail/tasks.h"
 
 namespace nacelle::trainer {
 
@@ -104,21 +105,25 @@ Result<json::Value> grow_apart(const TrainingSet& set, const FitOptions& options
   const std::vector<std::uint8_t> late = joined_late(set);
   const auto late_rows = static_cast<std::size_t>(std::count(late.begin(), late.end(), 1));
   if (std::min(late_rows, late.size() - late_rows) < min_rows_apart) return grow(set, options, growth);
-  json::Value documents[2];
-  for (std::uint8_t kind = 0; kind < 2; ++kind) {
-    auto [part, bounds] = part_of(set, growth.upper_bound, late, kind);
+  Pieces pieces(2, [&options](std::size_t, double done) { return !options.progress || options.progress(done); });
+  std::vector<Result<json::Value>> documents(2, json::Value());
+  run_tasks(2, options.threads, [&](std::size_t kind) {
+    auto [part, bounds] = part_of(set, growth.upper_bound, late, static_cast<std::uint8_t>(kind));
     Growth of_part = growth;
     of_part.upper_bound = std::move(bounds);
     FitOptions with = options;
-    if (options.progress) with.progress = [&options, kind](double done) { return options.progress((kind + done) / 2); };
-    TRY_LET(documents[kind], grow(part, with, of_part));
-  }
-  json::Array* whole = trees_of(documents[0]);
-  const json::Array* others = trees_of(documents[1]);
+    with.threads = std::max(1, options.threads / 2);  // two fits side by side gain more than two threads of one
+    with.progress = [&pieces, kind](double done) { return pieces.tell(kind, done); };
+    documents[kind] = grow(part, with, of_part);
+  });
+  for (const Result<json::Value>& document : documents)
+    if (!document) return fail(document.error());
+  json::Array* whole = trees_of(*documents[0]);
+  const json::Array* others = trees_of(*documents[1]);
   INVARIANT(whole && others && whole->size() == others->size(), "both were grown over as many rounds");
   for (std::size_t tree = 0; tree < whole->size(); ++tree)
     (*whole)[tree] = graft((*whole)[tree], (*others)[tree], *joined_column(set));
-  return std::move(documents[0]);
+  return std::move(*documents[0]);
 }
 
 }  // namespace nacelle::trainer

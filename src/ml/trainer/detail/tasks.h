@@ -33,6 +33,31 @@ class Work {
   std::atomic<bool> cancelled_ = false;
 };
 
+/// How far several pieces of work on several threads are, told to the caller's progress function from the caller's own thread only.
+class Pieces {
+ public:
+  /// `progress` is told which piece moved and the part of the whole that is done; false cancels. It may be empty.
+  Pieces(std::size_t count, std::function<bool(std::size_t piece, double done)> progress)
+      : done_(count), progress_(std::move(progress)) {}
+
+  /// The part of this piece that is done. False: cancelled.
+  bool tell(std::size_t piece, double done) {
+    done_[piece] = done;
+    if (progress_ && std::this_thread::get_id() == caller_) {
+      double sum = 0;
+      for (const std::atomic<double>& part : done_) sum += part;
+      if (!progress_(piece, sum / static_cast<double>(done_.size()))) cancelled_ = true;
+    }
+    return !cancelled_;
+  }
+
+ private:
+  std::vector<std::atomic<double>> done_;
+  const std::function<bool(std::size_t, double)> progress_;
+  const std::thread::id caller_ = std::this_thread::get_id();
+  std::atomic<bool> cancelled_ = false;
+};
+
 /// task(0) .. task(count - 1), on the caller's thread and up to `threads` - 1 more.
 inline void run_tasks(std::size_t count, int threads, const std::function<void(std::size_t)>& task) {
   std::atomic<std::size_t> next = 0;
