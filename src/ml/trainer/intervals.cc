@@ -1,7 +1,8 @@
-// Prediction intervals from what a model got wrong about engines that it had not seen. Why so: docs/decisions/0275.
+// Prediction intervals from what a model got wrong about engines that it had not seen. Why so: docs/decisions/0275 and 0277.
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "ml/trainer/detail/intervals.h"
 
@@ -13,10 +14,10 @@ namespace {
 constexpr std::size_t cells = 25;
 constexpr double kernel_width = 0.064;  ///< as a part of the cap: 8 cycles of 125
 constexpr double least_weight = 1e-3;   ///< of a residual; what weighs less is left out
-constexpr double enough_weight = 20;    ///< in a cell; where there is less, the Gaussian is widened
+constexpr double enough_weight = 20;    ///< in a cell; where there is less, or of too few engines, the Gaussian is widened
 /// A cell may be covered less or more often than asked, within these shares of the error that is allowed, if the mean over all is
 /// kept.
-constexpr double most_error = 1.2, least_error = 0.5;
+constexpr double most_error = 1.1, least_error = 0.7;
 constexpr std::size_t level_steps = 8;
 /// The error that is allowed in a cell is shared out between the two sides in so many steps, and the narrowest is taken.
 constexpr std::size_t share_steps = 10;
@@ -38,8 +39,23 @@ double width_at(const Offsets& offsets, double predicted, double cap) {
   return std::clamp(predicted + offsets.high, 0.0, cap) - std::clamp(predicted + offsets.low, 0.0, cap);
 }
 
-/// The residuals of a cell, weighted, by value.
-std::vector<Residual> around(const std::vector<Residual>& all, double centre, double cap) {
+/// The residuals of a cell, weighted, by value, and of how many engines they are.
+struct Near {
+  std::vector<Residual> residuals;
+  double engines = 0;
+};
+
+/// As many engines of equal weight would tell as much (Kish's effective number): the cuts of one engine go wrong together.
+double effective_engines(const std::vector<Residual>& residuals) {
+  std::map<std::size_t, double> weights;
+  for (const Residual& residual : residuals) weights[residual.engine] += residual.weight;
+  double sum = 0, squares = 0;
+  for (const auto& [engine, weight] : weights) sum += weight, squares += weight * weight;
+  return squares > 0 ? sum * sum / squares : 0;
+}
+
+/// What lies around `centre`; farther away where that is less than `enough_weight` or than `enough_engines`.
+Near around(const std::vector<Residual>& all, double centre, double cap, double enough_engines) {
   for (double width = kernel_width * cap;; width *= 2) {
     std::vector<Residual> near;
     double sum = 0;
@@ -50,10 +66,9 @@ std::vector<Residual> around(const std::vector<Residual>& all, double centre, do
       sum += residual.weight;
       near.push_back(residual);
     }
-    if (sum >= enough_weight || width > 4 * cap) {
-      if (near.empty()) return all;
-      return near;
-    }
+    const double engines = effective_engines(near);
+    if (sum >= enough_weight && engines >= enough_engines) return {std::move(near), engines};
+    if (width > 4 * cap) return {all, effective_engines(all)};
   }
 }
 
@@ -105,15 +120,10 @@ double covered_by(const std::vector<Cell>& all, const std::vector<Choice>& chose
   return covered / count;
 }
 
-/// What is to be covered of n engines' cuts so that a further engine is covered as often as asked: engines are exchangeable, the
-/// cuts of one are not, so that the finite-sample correction (n + 1) / n of split conformal prediction counts engines.
-double corrected(const std::vector<Cut>& cuts, double coverage) {
-  std::vector<std::size_t> engines;
-  for (const Cut& cut : cuts) engines.push_back(cut.engine);
-  std::sort(engines.begin(), engines.end());
-  const auto n = static_cast<double>(std::unique(engines.begin(), engines.end()) - engines.begin());
-  return std::min(coverage * (n + 1) / n, 1 - least_error * (1 - coverage));
-}
+/// What is to be covered of n engines' cuts so that a further engine's is covered as often as `coverage` says. Engines are
+/// exchangeable, the cuts of one are not: the finite-sample correction of split conformal prediction counts engines.
+/// Source: Dunn, Wasserman, Ramdas (2023), Distribution-free prediction sets for two-layer hierarchical models, pooled CDFs.
+double corrected(double coverage, double engines) { return std::min(1.0, coverage * (engines + 1) / engines); }
 
 }  // namespace
 
@@ -125,12 +135,14 @@ model::ConformalBins learn_intervals(const std::vector<Cut>& cuts, double cap, d
   std::stable_sort(sorted.begin(), sorted.end(), [](const Residual& a, const Residual& b) { return a.value < b.value; });
   for (std::size_t c = 1; c < cells; ++c) bins.edges.push_back(cap * static_cast<double>(c) / cells);
   std::vector<Cell> all(cells);
+  const double enough_engines = coverage / (1 - coverage);  // of fewer not even the widest would be enough
   for (std::size_t c = 0; c < cells; ++c) {
-    const std::vector<Residual> near = around(sorted, cap * (static_cast<double>(c) + 0.5) / cells, cap);
+    const Near near = around(sorted, cap * (static_cast<double>(c) + 0.5) / cells, cap, enough_engines);
     for (std::size_t step = 0; step < level_steps; ++step) {
       const double part = static_cast<double>(step) / (level_steps - 1);
       const double level = 1 - (1 - coverage) * (most_error + (least_error - most_error) * part);
-      all[c].choices.push_back({.level = level, .offsets = narrowest(near, cap, level), .width = 0});
+      all[c].choices.push_back(
+          {.level = level, .offsets = narrowest(near.residuals, cap, corrected(level, near.engines)), .width = 0});
     }
   }
   for (const Residual& residual : sorted) {
@@ -139,11 +151,10 @@ model::ConformalBins learn_intervals(const std::vector<Cut>& cuts, double cap, d
     for (Choice& choice : cell.choices) choice.width += width_at(choice.offsets, residual.predicted, cap);
   }
   // The price of what is covered at which as much as asked is covered, by halving: in cycles of width.
-  const double wanted = corrected(cuts, coverage);
   double low = 0, high = 1e3 * cap;
   for (int halving = 0; halving < 60; ++halving) {
     const double price = (low + high) / 2;
-    (covered_by(all, choose(all, price)) < wanted ? low : high) = price;
+    (covered_by(all, choose(all, price)) < coverage ? low : high) = price;
   }
   for (const Choice& choice : choose(all, high)) {
     bins.low.push_back(choice.offsets.low);
