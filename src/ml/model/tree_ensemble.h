@@ -90,7 +90,7 @@ class TreeEnsemble {
   View tree(std::size_t index) const;
 
  private:
-  /// Every tree filled up to the depth of the deepest. Empty if that would take too much.
+  /// Every tree filled up to the depth of the deepest.
   struct Complete {
     struct KeyNode {
       std::uint32_t key = 0;  ///< the threshold as a whole number of the same order
@@ -101,11 +101,22 @@ class TreeEnsemble {
     std::vector<KeyNode> keys;        ///< the same nodes, for rows without silence
     std::vector<float> leaves;        ///< [trees][2^depth]
   };
+  /// What all roots ask alike, as they do where trees of late joins were grown apart: it is asked once for a row, and what lies
+  /// below either answer is an ensemble of its own.
+  struct CommonRoot {
+    CompleteNode node;
+    bool exists = false;
+  };
   struct Walks;  ///< the engines, in tree_walks.cc and tree_lanes.cc
 
   Result<> check();
   void choose_engines();
+  CommonRoot find_common_root() const;
   void fill_up();
+  void fill(Complete& filled, const std::vector<std::uint32_t>& starts) const;
+  std::size_t levels_below(const std::vector<std::uint32_t>& starts) const;
+  /// Which of complete_ a row belongs to.
+  std::size_t side_of(const float* row) const;
   float base_score_ = 0;
   std::size_t feature_count_ = 0;
   std::vector<std::uint32_t> roots_;  ///< each tree's first node
@@ -113,7 +124,8 @@ class TreeEnsemble {
   std::vector<Node> nodes_;
   std::vector<float> values_;
   std::vector<float> covers_;  ///< empty: not known
-  Complete complete_;
+  CommonRoot common_root_;
+  std::vector<Complete> complete_;  ///< one, or of either side of the common root; empty if they would take too much
   Engine row_engine_ = Engine::reference;
   Engine rows_engine_ = Engine::reference;
 };

@@ -44,6 +44,24 @@ int grow(Random& random, std::vector<Plain>& tree, std::size_t features, std::si
   return index;
 }
 
+/// All trees ask the same first, as those do whose late joins were grown apart; a leaf is on the one side or on the other.
+void put_under_one_root(Random& random, std::vector<std::vector<Plain>>& trees, std::size_t features) {
+  const Plain root{.left = 1,
+                   .right = 2,
+                   .feature = static_cast<std::uint32_t>(random.below(features)),
+                   .threshold = random.awkward(),
+                   .silent_left = random.one_in(2)};
+  for (std::size_t t = 0; t < trees.size(); ++t) {
+    std::vector<Plain> under{root, {.value = random.awkward()}};
+    if (t % 2 == 1) std::swap(under[0].left, under[0].right);
+    for (Plain node : trees[t]) {
+      if (node.left >= 0) node.left += 2, node.right += 2;
+      under.push_back(node);
+    }
+    trees[t] = std::move(under);
+  }
+}
+
 struct Case {
   TreeEnsemble trees;
   std::vector<std::vector<Plain>> plain;
@@ -57,6 +75,7 @@ Case random_case(Random& random) {
   const std::size_t leaf_chance = 2 + random.below(20);
   made.plain.resize(random.below(40));
   for (auto& tree : made.plain) grow(random, tree, made.features, random.one_in(6) ? 0 : depth, leaf_chance);
+  if (random.one_in(2)) put_under_one_root(random, made.plain, made.features);
   made.trees = TreeEnsemble::build(made.base, made.features, made.plain).value();
   return made;
 }

@@ -94,9 +94,9 @@ struct TreeEnsemble::Walks {
 
   /// Down all trees of full depth: `right(node)` of a walk's node says 0 for its left child and 1 for its right.
   template <std::size_t depth, class Node, class Right>
-  static float complete(const TreeEnsemble& trees, const Node* nodes, const Right& right) {
+  static float complete(const TreeEnsemble& trees, const Complete& filled, const Node* nodes, const Right& right) {
     constexpr std::size_t leaf_count = std::size_t{1} << depth;
-    const float* leaves = trees.complete_.leaves.data();
+    const float* leaves = filled.leaves.data();
     float sum = trees.base_score_;
     std::size_t tree = 0;
     for (; tree + group <= trees.roots_.size(); tree += group, nodes += group * (leaf_count - 1), leaves += group * leaf_count) {
@@ -116,51 +116,64 @@ struct TreeEnsemble::Walks {
   }
 
   template <class Node, class Right>
-  static float complete(const TreeEnsemble& trees, const Node* nodes, const Right& right) {
-    switch (trees.complete_.depth) {
-      case 1: return complete<1>(trees, nodes, right);
-      case 2: return complete<2>(trees, nodes, right);
-      case 3: return complete<3>(trees, nodes, right);
-      case 4: return complete<4>(trees, nodes, right);
-      case 5: return complete<5>(trees, nodes, right);
-      default: return complete<6>(trees, nodes, right);
+  static float complete(const TreeEnsemble& trees, const Complete& filled, const Node* nodes, const Right& right) {
+    switch (filled.depth) {
+      case 1: return complete<1>(trees, filled, nodes, right);
+      case 2: return complete<2>(trees, filled, nodes, right);
+      case 3: return complete<3>(trees, filled, nodes, right);
+      case 4: return complete<4>(trees, filled, nodes, right);
+      case 5: return complete<5>(trees, filled, nodes, right);
+      default: return complete<6>(trees, filled, nodes, right);
     }
   }
 
   static float complete(const TreeEnsemble& trees, const float* row) {
     const std::size_t width = trees.feature_count_;
+    const Complete& filled = trees.complete_[trees.side_of(row)];
     std::array<std::uint32_t, max_lane_features> keys;
     if (width > keys.size() || any_silent(row, width))
-      return complete(trees, trees.complete_.nodes.data(), [row](const CompleteNode& node) {
+      return complete(trees, filled, filled.nodes.data(), [row](const CompleteNode& node) {
         return step_right<true>(row[node.feature], node.threshold, node.silent_left);
       });
     for (std::size_t f = 0; f < width; ++f) keys[f] = order_key(row[f]);
-    return complete(trees, trees.complete_.keys.data(),
+    return complete(trees, filled, filled.keys.data(),
                     [&keys](const Complete::KeyNode& node) { return std::size_t{1} - (keys[node.feature] < node.key); });
   }
 
   /// Rows in blocks, each laid out feature by feature; a last block that is not full is filled with its last row.
   static void lanes(const TreeEnsemble& trees, bool wide, const float* rows, std::size_t count, float* out) {
     const std::size_t width = trees.feature_count_;
-    const CompleteTrees tables{.depth = trees.complete_.depth,
-                               .tree_count = trees.tree_count(),
-                               .base_score = trees.base_score_,
-                               .nodes = trees.complete_.nodes.data(),
-                               .leaves = trees.complete_.leaves.data()};
     alignas(64) std::array<float, max_lane_features * lane_rows> columns;
     alignas(64) std::array<float, lane_rows> sums;
+    std::array<std::size_t, lane_rows> side;
     for (std::size_t begin = 0; begin < count; begin += lane_rows) {
       const std::size_t here = std::min(lane_rows, count - begin);
       const bool silent = any_silent(rows + begin * width, here * width);
       for (std::size_t lane = 0; lane < lane_rows; ++lane) {
         const float* row = rows + (begin + std::min(lane, here - 1)) * width;
         for (std::size_t f = 0; f < width; ++f) columns[f * lane_rows + lane] = row[f];
+        side[lane] = trees.side_of(row);
       }
-      (wide ? sum_lanes_avx2 : sum_lanes)(tables, columns.data(), silent, sums.data());
-      std::copy(sums.begin(), sums.begin() + static_cast<std::ptrdiff_t>(here), out + begin);
+      for (std::size_t s = 0; s < trees.complete_.size(); ++s) {  // mostly all rows are of one side
+        if (std::find(side.begin(), side.end(), s) == side.end()) continue;
+        const Complete& filled = trees.complete_[s];
+        const CompleteTrees tables{.depth = filled.depth,
+                                   .tree_count = trees.tree_count(),
+                                   .base_score = trees.base_score_,
+                                   .nodes = filled.nodes.data(),
+                                   .leaves = filled.leaves.data()};
+        (wide ? sum_lanes_avx2 : sum_lanes)(tables, columns.data(), silent, sums.data());
+        for (std::size_t lane = 0; lane < here; ++lane)
+          if (side[lane] == s) out[begin + lane] = sums[lane];
+      }
     }
   }
 };
+
+std::size_t TreeEnsemble::side_of(const float* row) const {
+  if (!common_root_.exists) return 0;
+  return step_right<true>(row[common_root_.node.feature], common_root_.node.threshold, common_root_.node.silent_left);
+}
 
 std::string_view engine_name(Engine engine) {
   switch (engine) {
@@ -175,7 +188,7 @@ std::string_view engine_name(Engine engine) {
 
 std::vector<Engine> TreeEnsemble::engines() const {
   std::vector<Engine> all = {Engine::reference, Engine::interleaved};
-  if (complete_.nodes.empty()) return all;
+  if (complete_.empty()) return all;
   all.push_back(Engine::complete);
   if (feature_count_ > max_lane_features) return all;
   all.push_back(Engine::lanes);
@@ -185,7 +198,7 @@ std::vector<Engine> TreeEnsemble::engines() const {
 
 void TreeEnsemble::choose_engines() {
   fill_up();
-  row_engine_ = complete_.nodes.empty() ? Engine::interleaved : Engine::complete;
+  row_engine_ = complete_.empty() ? Engine::interleaved : Engine::complete;
   rows_engine_ = engines().back();
 }
 

@@ -197,28 +197,72 @@ void fill_subtree(const TreeEnsemble::View& tree, std::size_t from, std::size_t 
   fill_subtree(tree, leaf ? from : left + 1, 2 * at + 2, levels - 1, put);
 }
 
+TreeEnsemble::CommonRoot TreeEnsemble::find_common_root() const {
+  if (tree_count() < 2 || tree(0).is_leaf(0)) return {};
+  const Node& first = tree(0).nodes[0];
+  for (std::size_t t = 1; t < tree_count(); ++t) {
+    const Node& root = tree(t).nodes[0];  // of a leaf the threshold is NaN, and not the same
+    if (root.threshold != first.threshold || root.feature != first.feature) return {};
+  }
+  return {.node = {first.threshold, static_cast<std::uint16_t>(tree(0).feature(0)),
+                   static_cast<std::uint16_t>(first.feature / silent_goes_left)},
+          .exists = true};
+}
+
 void TreeEnsemble::fill_up() {
   // Beyond, evaluating every node costs more than walking; and a bushy minority must not blow up a sparse majority.
   constexpr std::size_t deepest = 6;
   constexpr std::size_t most_growth = 8;
-  complete_ = {};
-  const std::size_t levels = std::max<std::size_t>(depth(), 1);
-  const std::size_t leaf_count = std::size_t{1} << std::min(levels, deepest);
-  if (roots_.empty() || feature_count_ == 0 || levels > deepest || tree_count() * leaf_count > most_growth * nodes_.size()) return;
-  complete_.depth = levels;
-  complete_.nodes.resize(tree_count() * (leaf_count - 1));
-  complete_.leaves.resize(tree_count() * leaf_count);
+  complete_.clear();
+  common_root_ = find_common_root();
+  if (roots_.empty() || feature_count_ == 0) return;
+  std::size_t leaves = 0;
+  for (std::uint32_t side = 0; side < (common_root_.exists ? 2u : 1u); ++side) {
+    std::vector<std::uint32_t> starts;
+    for (std::size_t t = 0; t < tree_count(); ++t) starts.push_back(common_root_.exists ? tree(t).nodes[0].left + side : 0);
+    Complete filled{.depth = levels_below(starts), .nodes = {}, .keys = {}, .leaves = {}};
+    leaves += tree_count() << std::min(filled.depth, deepest);
+    if (filled.depth > deepest || leaves > most_growth * nodes_.size()) return complete_.clear();
+    fill(filled, starts);
+    complete_.push_back(std::move(filled));
+  }
+}
+
+/// Of every tree what lies below its start.
+void TreeEnsemble::fill(Complete& filled, const std::vector<std::uint32_t>& starts) const {
+  const std::size_t leaf_count = std::size_t{1} << filled.depth;
+  filled.nodes.resize(tree_count() * (leaf_count - 1));
+  filled.leaves.resize(tree_count() * leaf_count);
   for (std::size_t t = 0; t < tree_count(); ++t) {
     const View view = tree(t);
-    fill_subtree(view, 0, 0, levels, [&](std::size_t from, std::size_t at) {
+    fill_subtree(view, starts[t], 0, filled.depth, [&](std::size_t from, std::size_t at) {
       if (at >= leaf_count - 1)
-        complete_.leaves[t * leaf_count + at - (leaf_count - 1)] = view.values[from];
+        filled.leaves[t * leaf_count + at - (leaf_count - 1)] = view.values[from];
       else if (!view.is_leaf(from))
-        complete_.nodes[t * (leaf_count - 1) + at] = {view.nodes[from].threshold, static_cast<std::uint16_t>(view.feature(from)),
-                                                      static_cast<std::uint16_t>(view.nodes[from].feature / silent_goes_left)};
+        filled.nodes[t * (leaf_count - 1) + at] = {view.nodes[from].threshold, static_cast<std::uint16_t>(view.feature(from)),
+                                                   static_cast<std::uint16_t>(view.nodes[from].feature / silent_goes_left)};
     });
   }
-  for (const CompleteNode& node : complete_.nodes) complete_.keys.push_back({order_key(node.threshold), node.feature});
+  for (const CompleteNode& node : filled.nodes) filled.keys.push_back({order_key(node.threshold), node.feature});
+}
+
+/// Steps from the starts to the deepest leaf of all trees; 1 at least.
+std::size_t TreeEnsemble::levels_below(const std::vector<std::uint32_t>& starts) const {
+  std::size_t levels = 1;
+  std::vector<std::uint16_t> depth;
+  for (std::size_t t = 0; t < tree_count(); ++t) {
+    const View view = tree(t);
+    constexpr std::uint16_t not_below = 0xffff;
+    depth.assign(view.count, not_below);
+    depth[starts[t]] = 0;
+    for (std::size_t at = starts[t]; at < view.count; ++at) {  // children come after their parents
+      if (depth[at] == not_below) continue;
+      levels = std::max<std::size_t>(levels, depth[at]);
+      if (view.is_leaf(at)) continue;
+      depth[view.nodes[at].left] = depth[view.nodes[at].left + 1u] = static_cast<std::uint16_t>(depth[at] + 1);
+    }
+  }
+  return levels;
 }
 
 }  // namespace nacelle::model
