@@ -20,7 +20,7 @@ class XgboostTrainer final : public Trainer {
   std::vector<Parameter> parameters() const override {
     // Chosen by engine-grouped cross-validation on the training sets: docs/decisions/0050-recipe.md.
     std::vector<Parameter> all = boosting_parameters(5);
-    const Parameter bins{.name = "max_bin", .standard = 256, .low = 2, .high = 4096, .meaning = "distinct thresholds of a feature"};
+    const Parameter bins{.name = "max_bin", .standard = 64, .low = 2, .high = 4096, .meaning = "distinct thresholds of a feature"};
     all.push_back(bins);
     return all;
   }

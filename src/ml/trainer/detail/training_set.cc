@@ -98,9 +98,10 @@ Result<TrainingSet> make_training_set(const feature::Pipeline& pipeline, const F
   const LateJoins joins = from.late_apart ? apart : together;
   for (const std::size_t e : whole) {
     const EngineRows& engine = table.engines[e];
+    if (engine.size() < 2) continue;  // begun with its first reading it would be a whole life
     dataset::Seeded random(plan.seed * 0xd1342543de82ef95 + static_cast<std::uint64_t>(engine.unit));
     for (std::size_t join = 0; join < std::min(plan.late_joins, joins.histories); ++join) {
-      const std::size_t begin = engine.begin + random.below(engine.size());
+      const std::size_t begin = engine.begin + 1 + random.below(engine.size() - 1);
       TRY(builder.add({.engine = e, .begin = begin, .counted = join % 2 == 0, .stride = joins.stride * from.stride}, rul, columns));
     }
   }
