@@ -88,7 +88,7 @@ void tell_watchers(const workbench::SweepProgress& progress) {
 }
 
 Result<> tell(const workbench::WorkbenchStore& store, const workbench::SweepResult& result, const ExperimentRun& run) {
-  const workbench::Run& best = result.leaderboard.front();
+  const workbench::Run& best = result.best;
   if (!run.out.empty()) {
     TRY_LET(const Bytes bytes, storage::read_file(storage::real_file_system(), store.artifact_path(best.artifact_sha256)));
     TRY(workbench::write_whole(fs::path(run.out) / model::artifact_file_name, bytes));

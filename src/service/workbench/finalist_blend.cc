@@ -1,7 +1,10 @@
 #include "service/workbench/finalist_blend.h"
 
 #include <algorithm>
+#include <cmath>
+#include <map>
 
+#include "ml/evaluation/metrics.h"
 #include "ml/trainer/blend.h"
 
 namespace nacelle::workbench {
@@ -48,7 +51,33 @@ bool asked_alike(const Finalist& a, const Finalist& b) {
   });
 }
 
+/// What a prediction costs under a metric: the metric is its mean over cuts, or the root of that.
+double loss_of(const trainer::Cut& cut, search::Metric metric, double cap) {
+  const double raw = cut.predicted - cut.truth, error = cut.predicted - std::min(cut.truth, cap);
+  switch (metric) {
+    case search::Metric::rmse: return error * error;
+    case search::Metric::mae: return std::abs(error);
+    case search::Metric::phm08_per_engine: return evaluation::phm08_penalty(error);
+    case search::Metric::rmse_raw: return raw * raw;
+  }
+  return error * error;
+}
+
 }  // namespace
+
+bool holds_against(const std::vector<trainer::JudgedFold>& blend, const std::vector<trainer::JudgedFold>& single,
+                   search::Metric metric, double cap) {
+  std::map<std::size_t, double> dearer;  // by engine: its cuts go right and wrong together
+  for (std::size_t fold = 0; fold < blend.size(); ++fold)
+    for (std::size_t i = 0; i < blend[fold].cuts.size(); ++i)
+      dearer[blend[fold].cuts[i].engine] += loss_of(blend[fold].cuts[i], metric, cap) - loss_of(single[fold].cuts[i], metric, cap);
+  const auto engines = static_cast<double>(dearer.size());
+  double mean = 0, squares = 0;
+  for (const auto& [engine, difference] : dearer) mean += difference / engines;
+  for (const auto& [engine, difference] : dearer) squares += (difference - mean) * (difference - mean);
+  const double standard_error = engines > 1 ? std::sqrt(squares / (engines - 1) / engines) : 0;
+  return mean <= standard_error;
+}
 
 Result<std::optional<FinalistBlend>> blend_finalists(const std::vector<Finalist>& finalists, double cap) {
   if (finalists.size() < 2 || finalists.front().folds->size() < 2) return std::optional<FinalistBlend>();

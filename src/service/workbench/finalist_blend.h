@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "ml/search/experiment_spec.h"
 #include "ml/trainer/experiment.h"
 
 namespace nacelle::workbench {
@@ -24,5 +25,10 @@ struct FinalistBlend {
 
 /// None if fewer than two of them have a say. Fault::corrupt if they were not asked at the same points.
 Result<std::optional<FinalistBlend>> blend_finalists(const std::vector<Finalist>& finalists, double cap);
+
+/// Whether `blend` is taken instead of `single`, the best of many trials: unless it is worse by more than one standard error over
+/// engines of what it costs more. Both were asked at the same points. Why so: docs/decisions/0276.
+bool holds_against(const std::vector<trainer::JudgedFold>& blend, const std::vector<trainer::JudgedFold>& single,
+                   search::Metric metric, double cap);
 
 }  // namespace nacelle::workbench

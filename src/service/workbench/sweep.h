@@ -27,6 +27,7 @@ struct SweepProgress {
 
 struct SweepResult {
   Sweep sweep;
+  Run best;                      ///< fitted to all engines: the first of the leaderboard, or a blend that holds against it
   std::vector<Run> leaderboard;  ///< best first
   std::optional<ModelVersion> registered;
 };

@@ -141,6 +141,21 @@ TEST(FinalistBlend, errors_that_cancel_are_found_and_a_useless_member_is_left_ou
   EXPECT_FALSE(blend_finalists({{"ridge", json::Object{}, &high}, {"mlp", json::Object{}, &elsewhere}}, 125));
 }
 
+/// Four engines, asked once each: what is better on some and worse on others is not worse for certain.
+TEST(FinalistBlend, gives_way_only_to_a_single_one_that_is_better_by_more_than_chance) {
+  const auto holds = [](std::array<double, 4> blend, std::array<double, 4> single, search::Metric metric) {
+    return holds_against(judged_with(blend), judged_with(single), metric, 125);
+  };
+  for (const search::Metric metric : {search::Metric::rmse, search::Metric::mae, search::Metric::rmse_raw}) {
+    EXPECT_TRUE(holds({5, 5, 5, 5}, {6, 6, 6, 6}, metric));
+    EXPECT_TRUE(holds({1, 9, 3, 8}, {6, 6, 6, 6}, metric)) << "behind by less than a standard error";
+    EXPECT_FALSE(holds({7, 7, 7, 7}, {6, 6, 6, 6}, metric)) << "little, but on every engine";
+    EXPECT_FALSE(holds({20, 20, 3, 20}, {6, 6, 6, 6}, metric));
+    EXPECT_FALSE(holds({-6.5, -6.5, -6.5, -6.5}, {6, 6, 6, 6}, metric));
+  }
+  EXPECT_TRUE(holds({-6.5, -6.5, -6.5, -6.5}, {6, 6, 6, 6}, search::Metric::phm08_per_engine)) << "too early costs less";
+}
+
 /// What the blend is said to be worth in a fold does not depend on the truth in that fold.
 TEST(FinalistBlend, a_folds_weights_are_learned_from_the_other_folds) {
   auto high = judged_with({5, 6, 6, 5}), low = judged_with({-5, -6, -6, -5});
@@ -169,6 +184,7 @@ TEST_F(Sweeps, finalists_are_blended_where_that_is_better_and_the_blend_serves) 
   std::size_t judged_to_the_end = 0;  // the best of each trainer, and the blend
   for (const workbench::Run& run : runs) judged_to_the_end += run.folds == 3 ? 1 : 0;
   EXPECT_EQ(judged_to_the_end, 3u);
+  EXPECT_EQ(result->best.id, runs.front().id);
   EXPECT_EQ(result->registered->artifact_sha256, runs.front().artifact_sha256);
   const auto estimator = model::Estimator::load(store.artifact_path(runs.front().artifact_sha256));
   ASSERT_TRUE(estimator) << estimator.error().message;
