@@ -11,7 +11,7 @@
 #include "service/endpoint/detail/intake.h"
 #include "service/endpoint/detail/live_clients.h"
 #include "service/endpoint/detail/registering.h"
-#include "service/endpoint/detail/twin_calls.h"
+#include "service/endpoint/twin_calls.h"
 
 namespace nacelle::endpoint {
 namespace {
@@ -136,7 +136,7 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
     if (client->registrant) return;
     live_.remove(*client);
     if (client->plain) return;
-    TwinCalls::end(*client);
+    if (client->twin_calls) TwinCalls::end(*client->twin_calls);
     backend_.disconnected(client->who);
   }
 
@@ -239,7 +239,8 @@ class Endpoint final : public DeviceEndpoint, private net::MqttPolicy {
                        log_undelivered(who, "a twin reply"));
     };
     call->done = std::move(done);
-    twin_calls_.begin(client, std::move(call));
+    if (!client->twin_calls) client->twin_calls = std::make_shared<TwinCaller>(client->who);
+    twin_calls_.begin(client->twin_calls, std::move(call));
   }
 
   static Client& client_in(const MqttConnectionPtr& connection) { return *static_cast<Client*>(connection->context.get()); }

@@ -77,6 +77,7 @@ class Access {
   /// For an Event Hubs client's `audience`, decoded, `sb://HUB/..`: the key signs as the text it is, and what the token names must
   /// begin the audience.
   Result<Proof> prove_events(std::string_view token, std::string_view audience) const;
+  bool is_registered(const device::IdentityName& name) const { return registry_.identities().find(name) != nullptr; }
   bool is_hub_name(std::string_view host) const { return device::is_hub_name(host, hub_names_); }
 
   DeviceAuthorities& authorities() const { return authorities_; }  ///< tables strand

@@ -1,10 +1,11 @@
 #pragma once
-// Amqp: the hub over AMQP 1.0 (wire facts 7): claims by tokens, messages to devices, feedback, file notifications, events.
+// Amqp: the hub over AMQP 1.0 (wire facts 7): claims by tokens, devices, messages to devices, feedback, files, events.
 
 #include <memory>
 
 #include "net/amqp/server.h"
 #include "net/tls/context.h"
+#include "service/endpoint/twin_calls.h"
 #include "service/hub/amqp_events.h"
 
 namespace nacelle::hub {
@@ -21,11 +22,12 @@ class Amqp {
   void recheck();
   net::AmqpCounts counts() const { return server_->counts(); }
   net::AmqpServer& server() { return *server_; }
-  awaitable<void> close() { return server_->close(); }
+  awaitable<void> close();
 
  private:
   Services& services_;
   AmqpEvents events_;
+  endpoint::TwinCalls twin_calls_;
   std::unique_ptr<net::AmqpServer> server_;
 };
 

@@ -53,7 +53,11 @@ Result<AmqpClaims::Claim> AmqpClaims::examine(std::string_view audience, std::st
   if (!access_.is_hub_name(split.host)) return fail(Fault::denied, "the audience names another hub");
   TRY_LET(const device::IdentityName target, target_of(split.path));
   TRY_LET(auto proof, access_.prove(token, target));
-  if (!target.device.empty() && proof.caller.service) {  // whatever the policy may: here it speaks for this one
+  if (target.device.empty()) {  // whoever would act as a device puts a token for that device
+    device::Rights only;
+    only.service_connect = proof.caller.rights.service_connect;
+    proof.caller.rights = only;
+  } else if (proof.caller.service) {  // whatever the policy may: here it speaks for this one
     proof.caller = Caller{};
     proof.caller.name = target;
   }
@@ -65,7 +69,32 @@ Result<> AmqpClaims::put(std::string_view audience, std::string_view token) {
   const auto decoded = text::percent_decode(audience);
   if (!decoded) return fail(Fault::denied, "the audience cannot be read");
   TRY_LET(Claim claim, examine(*decoded, token));
-  const std::string key = text::to_lower(*decoded);
+  return keep(text::to_lower(*decoded), std::move(claim));
+}
+
+Result<> AmqpClaims::show(const device::IdentityName& who, BytesView certificates_der) {
+  const std::string key = "x509 " + who.client_id();
+  const auto until = access_.check_device(who, {}, certificates_der);
+  if (!until) {
+    claims_.erase(key);
+    return fail(until.error());
+  }
+  Claim claim;
+  claim.caller.name = who;
+  claim.caller.certificate = true;
+  claim.until = *until;
+  claim.holder = who.client_id();
+  return keep(key, std::move(claim));
+}
+
+AmqpClaims::Standing AmqpClaims::standing(const device::IdentityName& who) const {
+  for (const auto& [audience, claim] : claims_)
+    if (allowed(Need::identity, claim.caller, who) && alive(claim))
+      return {claim.caller.certificate, !claim.credential.policy.empty()};
+  return {};
+}
+
+Result<> AmqpClaims::keep(const std::string& key, Claim claim) {
   if (!claims_.contains(key) && claims_.size() >= most_claims)
     std::erase_if(claims_, [this](const auto& each) { return !alive(each.second); });
   if (!claims_.contains(key) && claims_.size() >= most_claims)
@@ -76,6 +105,8 @@ Result<> AmqpClaims::put(std::string_view audience, std::string_view token) {
 
 Result<> AmqpClaims::alive(const Claim& claim) const {
   if (claim.until <= clock_.now()) return fail(Fault::denied, "the token has expired");
+  if (!claim.caller.service && !access_.is_registered(claim.caller.name))
+    return fail(Fault::denied, fmt::format("'{}' is not registered", claim.caller.name.client_id()));
   if (!access_.holds(claim.holder, claim.credential))
     return fail(Fault::denied, "the key of the token holds no more, or its owner is disabled");
   return {};

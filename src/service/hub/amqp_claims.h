@@ -19,6 +19,14 @@ class AmqpClaims {
   Result<> put(std::string_view audience, std::string_view token);
   /// Whether one of the claims, as things are now, allows `need` for `target`. Fault::denied says why not.
   Result<> check(Need need, const device::IdentityName& target) const;
+  /// The certificates of the connection, leaf first, as the proof of `who`. Fault::denied: they prove nothing (any more).
+  Result<> show(const device::IdentityName& who, BytesView certificates_der);
+  /// How an identity that check() lets in has proved itself.
+  struct Standing {
+    bool certificate = false;
+    bool by_policy = false;  ///< a shared access policy's token, not its own
+  };
+  Standing standing(const device::IdentityName& who) const;
   bool empty() const { return claims_.empty(); }
 
   static constexpr std::size_t most_claims = 256;
@@ -31,6 +39,7 @@ class AmqpClaims {
     endpoint::Credential credential;
   };
   Result<Claim> examine(std::string_view audience, std::string_view token) const;
+  Result<> keep(const std::string& key, Claim claim);
   Result<> alive(const Claim& claim) const;
 
   const Access& access_;

@@ -50,9 +50,10 @@ class AmqpClient::ManagementLink final : public AmqpHandler {
   AmqpClient& client_;
 };
 
-AmqpClient::AmqpClient(Services& services, AmqpEvents& events, net::AmqpConnectionPtr connection)
+AmqpClient::AmqpClient(Services& services, AmqpEvents& events, endpoint::TwinCalls& twin_calls, net::AmqpConnectionPtr connection)
     : services_(services),
       events_(events),
+      twin_calls_(twin_calls),
       connection_(std::move(connection)),
       claims_(services.access, services.clock),
       since_(services.clock.now()),
@@ -80,7 +81,7 @@ net::AmqpAttached AmqpClient::attach(const net::AmqpLinkPtr& link) {
   }
   const auto place = place_of(path, asked.from_peer);
   if (!place) return condition_of(place.error());
-  if (const auto may = claims_.check(place->need, place->target); !may) {
+  if (const auto may = may_attach(*place); !may) {
     refuse(fmt::format("a link to {}", asked.address.substr(0, longest_logged)), may.error());
     return net::AmqpCondition{conditions::unauthorized, may.error().message};
   }
@@ -89,6 +90,15 @@ net::AmqpAttached AmqpClient::attach(const net::AmqpLinkPtr& link) {
   std::erase_if(links_, [](const Held& held) { return held.link.expired(); });
   links_.push_back({link, *handler, asked.address, place->need, place->target});
   return std::shared_ptr<net::AmqpLinkHandler>(*handler);
+}
+
+/// A device's certificate is looked at for each link anew: the registry may have changed since the last one.
+Result<> AmqpClient::may_attach(const Place& place) {
+  Result<> shown;
+  if (place.need == Need::identity && !connection_->peer_certificates_der().empty())
+    shown = claims_.show(place.target, connection_->peer_certificates_der());
+  auto may = claims_.check(place.need, place.target);
+  return may || shown ? std::move(may) : std::move(shown);
 }
 
 Result<AmqpClient::Place> AmqpClient::place_of(const std::string& address, bool from_peer) {
@@ -105,6 +115,7 @@ Result<AmqpClient::Place> AmqpClient::place_of(const std::string& address, bool 
   if (!from_peer && path == "messages/servicebound/feedback") return queue(ServiceQueue::feedback, true);
   const bool files = path == "messages/servicebound/filenotifications" || path == "messages/servicebound/fileuploadnotifications";
   if (!from_peer && files) return queue(ServiceQueue::file_notifications, false);
+  if (auto place = device_place_of(address, from_peer)) return *std::move(place);
   return event_place_of(address, from_peer);
 }
 

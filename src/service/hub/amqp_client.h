@@ -4,6 +4,7 @@
 #include <map>
 
 #include "service/hub/amqp_claims.h"
+#include "service/hub/amqp_devices.h"
 #include "service/hub/amqp_events.h"
 
 namespace nacelle::hub {
@@ -11,7 +12,7 @@ namespace nacelle::hub {
 /// On the connection's strand.
 class AmqpClient final : public net::AmqpPeer {
  public:
-  AmqpClient(Services& services, AmqpEvents& events, net::AmqpConnectionPtr connection);
+  AmqpClient(Services& services, AmqpEvents& events, endpoint::TwinCalls& twin_calls, net::AmqpConnectionPtr connection);
 
   Result<> authenticate(const std::string& user, const std::string& password) override;
   net::AmqpAttached attach(const net::AmqpLinkPtr& link) override;
@@ -39,6 +40,17 @@ class AmqpClient final : public net::AmqpPeer {
 
   Result<Place> place_of(const std::string& address, bool from_peer);
   Result<Place> event_place_of(const std::string& address, bool from_peer);
+  using DevicePtr = std::shared_ptr<AmqpDevice>;
+  std::optional<Place> device_place_of(const std::string& address, bool from_peer);
+  DevicePtr device_of(const device::IdentityName& who);
+  Result<std::shared_ptr<AmqpHandler>> make_events(const net::AmqpLinkPtr& link, const DevicePtr& device);
+  Result<std::shared_ptr<AmqpHandler>> make_inputs(const net::AmqpLinkPtr& link, const DevicePtr& device);
+  Result<std::shared_ptr<AmqpHandler>> make_messages(const net::AmqpLinkPtr& link, const DevicePtr& device);
+  Result<std::shared_ptr<AmqpHandler>> make_twin_requests(const net::AmqpLinkPtr& link, const DevicePtr& device);
+  Result<std::shared_ptr<AmqpHandler>> make_twin(const net::AmqpLinkPtr& link, const DevicePtr& device);
+  Result<std::shared_ptr<AmqpHandler>> make_method_replies(const net::AmqpLinkPtr& link, const DevicePtr& device);
+  Result<std::shared_ptr<AmqpHandler>> make_methods(const net::AmqpLinkPtr& link, const DevicePtr& device);
+  Result<> may_attach(const Place& place);
   Place partition_place(storage::Partition partition, std::string group);
   std::shared_ptr<ReplyLink> make_reply_link(std::string_view node, const net::AmqpLinkPtr& link);
   awaitable<void> answer_request(amqp::Message request);
@@ -48,9 +60,11 @@ class AmqpClient final : public net::AmqpPeer {
 
   Services& services_;
   AmqpEvents& events_;
+  endpoint::TwinCalls& twin_calls_;
   const net::AmqpConnectionPtr connection_;
   AmqpClaims claims_;
   std::vector<Held> links_;
+  std::map<device::IdentityName, std::weak_ptr<AmqpDevice>> devices_;
   /// Of `$cbs` and the like, by node and the peer's own address.
   std::map<std::pair<std::string, std::string>, std::weak_ptr<ReplyLink>> replies_;
   const Timestamp since_;

@@ -117,12 +117,7 @@ Result<EventSelector> EventSelector::of(const amqp::Map& filters) {
 amqp::Message event_message(Offset offset, const telemetry::Message& message) {
   amqp::Message sent;
   const auto& system = message.system;
-  if (const auto id = system.get("messageId"); !id.empty()) sent.message_id = id;
-  if (const auto id = system.get("correlationId"); !id.empty()) sent.correlation_id = id;
-  sent.user_id = system.get("userId");
-  sent.to = system.get("to");
-  sent.content_type = system.get("contentType");
-  sent.content_encoding = system.get("contentEncoding");
+  put_properties(sent, message);
   const amqp::Instant enqueued = instant_of(message.enqueued_at);
   const auto annotate = [&sent](std::string_view name, amqp::Value value) {
     sent.annotations.push_back({amqp::Symbol{std::string(name)}, std::move(value)});
@@ -135,7 +130,6 @@ amqp::Message event_message(Offset offset, const telemetry::Message& message) {
     if (const std::string* value = system.find(ours)) annotate(theirs, *value);
   annotate("iothub-enqueuedtime", enqueued);
   annotate("iothub-message-source", std::string(event_source(message.source)));
-  for (const auto& [name, value] : message.application) sent.application.push_back({name, value});
   sent.data = message.body;
   return sent;
 }

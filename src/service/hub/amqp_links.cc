@@ -28,9 +28,7 @@ Result<device::DeviceId> addressee_of(std::string_view to) {
 std::optional<net::AmqpCondition> queue_for(Services& services, const device::DeviceId& device, const telemetry::Message& message) {
   if (!services.registry.identities().find({device, {}}))
     return net::AmqpCondition{conditions::not_found, fmt::format("E2E: Device {} not registered", device.str())};
-  if (message.size_in_bytes() > telemetry::max_message_bytes)
-    return net::AmqpCondition{conditions::too_large, fmt::format("a message has at most {} bytes, body and properties together",
-                                                                 telemetry::max_message_bytes)};
+  if (message.size_in_bytes() > telemetry::max_message_bytes) return too_large();
   const auto receipt = services.cloud_to_device.send(device, message);
   if (receipt) return std::nullopt;
   return condition_of(receipt.error());

@@ -47,19 +47,57 @@ Result<telemetry::Message> message_of(const amqp::Message& sent) {
     else if (!telemetry::only_server_sets(key.text()))
       message.application.set(key.text(), text.value_or(""));
   }
-  if (sent.value.is_null())
-    message.body = sent.data;
-  else if (const auto text = text_of(sent.value))
-    message.body = *text;
-  else if (const auto* binary = sent.value.as<amqp::Binary>())
-    message.body = binary->bytes;
-  else
-    return fail(Fault::invalid_input, "the body: expected data or text");
+  TRY_LET(message.body, body_of(sent));
   return message;
+}
+
+Result<Bytes> body_of(const amqp::Message& sent) {
+  if (sent.value.is_null()) return sent.data;
+  if (auto text = text_of(sent.value)) return *std::move(text);
+  if (const auto* binary = sent.value.as<amqp::Binary>()) return binary->bytes;
+  return fail(Fault::invalid_input, "the body: expected data or text");
+}
+
+Result<telemetry::Message> device_message_of(const amqp::Message& sent) {
+  TRY_LET(telemetry::Message message, message_of(sent));
+  if (const std::string* output = message.application.find("iothub-outputname")) {
+    message.system.set("outputName", std::string(*output));
+    message.application.erase("iothub-outputname");
+  }
+  if (sent.creation) put(message, "iothub-creation-time-utc", format_iso8601(time_of(*sent.creation)));
+  for (const char* name : {"iothub-interface-id", "dt-subject", "dt-dataschema"})
+    put(message, name, amqp::text_at(sent.annotations, name));
+  return message;
+}
+
+void put_properties(amqp::Message& to, const telemetry::Message& message) {
+  const auto& system = message.system;
+  if (const auto id = system.get("messageId"); !id.empty()) to.message_id = id;
+  if (const auto id = system.get("correlationId"); !id.empty()) to.correlation_id = id;
+  to.user_id = system.get("userId");
+  to.to = system.get("to");
+  to.content_type = system.get("contentType");
+  to.content_encoding = system.get("contentEncoding");
+  for (const auto& [name, value] : message.application) to.application.push_back({name, value});
+}
+
+amqp::Message devicebound_message(const telemetry::Message& message) {
+  amqp::Message sent;
+  put_properties(sent, message);
+  if (const auto expiry = parse_iso8601(message.system.get("expiryTimeUtc"))) sent.absolute_expiry = instant_of(*expiry);
+  if (const auto ack = message.system.get("ack"); !ack.empty()) sent.application.push_back({"iothub-ack", ack});
+  sent.annotations = {{amqp::Symbol{"iothub-enqueuedtime"}, instant_of(message.enqueued_at)}};
+  sent.data = message.body;
+  return sent;
 }
 
 amqp::Instant instant_of(Timestamp time) {
   return {std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count()};
+}
+
+net::AmqpCondition too_large() {
+  return {conditions::too_large,
+          fmt::format("a message has at most {} bytes, body and properties together", telemetry::max_message_bytes)};
 }
 
 net::AmqpCondition condition_of(const Error& error) {

@@ -11,6 +11,19 @@ namespace nacelle::hub {
 /// server sets are dropped. Fault::invalid_input: a property that has no text, or a body that is neither data nor text.
 Result<telemetry::Message> message_of(const amqp::Message& sent);
 
+/// What a device or module sent, likewise; and what only devices say: the output it is for, and annotations that are system
+/// properties (wire facts 1.6).
+Result<telemetry::Message> device_message_of(const amqp::Message& sent);
+
+/// The body, of data, text or bytes. Fault::invalid_input: another one.
+Result<Bytes> body_of(const amqp::Message& sent);
+
+/// Properties of a message on its way to a client.
+void put_properties(amqp::Message& to, const telemetry::Message& message);
+
+/// A message to a device, as the device expects it.
+amqp::Message devicebound_message(const telemetry::Message& message);
+
 /// Text, numbers and truth values as text; nothing for all else.
 std::optional<std::string> text_of(const amqp::Value& value);
 
@@ -18,6 +31,7 @@ amqp::Instant instant_of(Timestamp time);
 
 /// The condition for a fault that nobody knows more about.
 net::AmqpCondition condition_of(const Error& error);
+net::AmqpCondition too_large();
 
 namespace conditions {
 inline constexpr const char* not_found = "amqp:not-found";

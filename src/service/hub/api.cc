@@ -6,6 +6,7 @@
 #include "foundation/log.h"
 #include "service/hub/amqp.h"
 #include "service/hub/console.h"
+#include "service/hub/reach.h"
 
 namespace nacelle::hub {
 
@@ -285,7 +286,7 @@ void recheck(Services& services, const std::optional<device::IdentityName>& who,
 
 void cut_off(Services& services, const std::vector<device::IdentityName>& names, bool forget, const std::string& reason) {
   for (const auto& name : names) {
-    services.endpoint.disconnect(name, reason);
+    services.reach.disconnect(name, reason);
     if (!forget) continue;
     services.endpoint.forget(name);
     services.device_authorities.forget(name);
@@ -297,8 +298,7 @@ void cut_off(Services& services, const std::vector<device::IdentityName>& names,
 Result<> store_desired(Services& services, const device::IdentityName& name, const twin::Twin& next,
                        const json::Value& notification_values) {
   TRY(services.registry.put_twin(name, next));
-  services.endpoint.notify_desired(name, twin::desired_notification(notification_values, next.desired.version),
-                                   next.desired.version);
+  services.reach.notify_desired(name, twin::desired_notification(notification_values, next.desired.version), next.desired.version);
   return {};
 }
 

@@ -26,6 +26,7 @@
 namespace nacelle::hub {
 
 class Amqp;
+class Reach;
 
 /// The parts of a running hub that calls use; all of them outlive the HTTP server.
 struct Services {
@@ -46,7 +47,8 @@ struct Services {
   Methods& methods;
   CloudToDevice& cloud_to_device;
   ServiceQueue& service_queue;
-  endpoint::DeviceEndpoint& endpoint;
+  endpoint::DeviceEndpoint& endpoint;  ///< MQTT only
+  Reach& reach;                        ///< devices, over whatever they speak
   Capture& capture;
   Webhooks& webhooks;
   Events& events;

@@ -99,7 +99,9 @@ Result<CloudToDevice::Receipt> CloudToDevice::send(const DeviceId& device, Messa
 }
 
 void CloudToDevice::deliver(const DeviceId& device) {
-  if (closed_ || waiting(device) == 0 || !outlet_.listening(name_of(device))) return;
+  if (closed_ || waiting(device) == 0) return;
+  if (outlet_.wake && outlet_.wake(name_of(device))) return;
+  if (!outlet_.listening(name_of(device))) return;
   const std::int64_t now = unix_seconds(clock_.now());
   const auto rows = tables_.query(
       "SELECT sequence, record FROM cloud_message WHERE device = ? AND locked_until <= ? AND expires_at > ? ORDER BY sequence",

@@ -1,6 +1,6 @@
 #pragma once
 // CloudToDevice: messages from services to devices (wire facts 1.7, 2.11): a durable first-in-first-out queue a device,
-// emptied over MQTT as the device acknowledges, or over HTTPS as it settles what it has locked.
+// emptied over MQTT as the device acknowledges, or over AMQP and HTTPS as it settles what it has locked.
 
 #include <functional>
 #include <map>
@@ -21,11 +21,13 @@ namespace nacelle::hub {
 /// through goes.
 class CloudToDevice {
  public:
-  /// How messages leave over MQTT. Called on the tables strand; `done` comes from any thread, once the device has
-  /// acknowledged or it is sure that it will not.
+  /// How messages leave over MQTT; and who takes them itself (AMQP), by receive() and settle(). Called on the tables strand; `done`
+  /// comes from any thread, once the device has acknowledged or it is sure that it will not.
   struct Outlet {
     std::function<bool(const device::IdentityName&)> listening;
     std::function<void(const device::IdentityName&, const telemetry::Message&, std::function<void(Result<>)> done)> deliver;
+    /// Tells a taker that something waits; false: there is none.
+    std::function<bool(const device::IdentityName&)> wake{};
   };
   /// Counts the messages that wait. `tables` is the strand.
   static Result<std::unique_ptr<CloudToDevice>> open(storage::Database& table_file, Registry& registry, ServiceQueue& services,

@@ -117,10 +117,11 @@ Result<> Hub::open_parts() {
   access_.emplace(*registry_, *device_authorities_, every_host_name(server_names(options_.host, options_.aliases)), clock_);
   service_queue_.emplace(*registry_tables_, clock_);
   CloudToDevice::Outlet outlet;  // used once there is an endpoint
-  outlet.listening = [this](const device::IdentityName& who) { return endpoint_->accepts_cloud_to_device(who); };
+  outlet.listening = [this](const device::IdentityName& who) { return reach_.accepts_cloud_to_device(who); };
+  outlet.wake = [this](const device::IdentityName& who) { return reach_.wake(who); };
   outlet.deliver = [this](const device::IdentityName& who, const telemetry::Message& message,
                           endpoint::DeviceEndpoint::Delivered done) {
-    endpoint_->deliver_cloud_to_device(who, message, std::move(done));
+    reach_.deliver_cloud_to_device(who, message, std::move(done));
   };
   TRY_LET(cloud_to_device_, CloudToDevice::open(*registry_tables_, *registry_, *service_queue_, disk_.tables(), counters_, clock_,
                                                 std::move(outlet)));
@@ -138,9 +139,9 @@ Result<> Hub::open_parts() {
   routes_.publish(std::move(routes));
   events_ = std::make_unique<Events>(*log_, *commits_, *registry_tables_, disk_, Events::Routing{routes_, *twins_, options_.host});
   const auto send_method = [this](const device::IdentityName& who, const std::string& method, const std::string& id,
-                                  Bytes payload) { return endpoint_->call_method(who, method, id, std::move(payload)); };
+                                  Bytes payload) { return reach_.call_method(who, method, id, std::move(payload)); };
   methods_ = std::make_unique<Methods>(executor_, send_method);  // called once there is an endpoint, and calls with it
-  ingest_ = std::make_unique<Ingest>(*registry_, *access_, *log_, disk_, *methods_, *cloud_to_device_, counters_, clock_);
+  ingest_ = std::make_unique<Ingest>(*registry_, *access_, *log_, disk_, *methods_, *cloud_to_device_, reach_, counters_, clock_);
   return {};
 }
 
@@ -165,9 +166,9 @@ Result<> Hub::listen_for_devices(const std::shared_ptr<net::TlsServerContext>& t
   TRY(open_kept_messages());
   options.server.messages = kept_;
   endpoint_ = endpoint::DeviceEndpoint::make(executor_, *ingest_, clock_, std::move(options));
-  device_authorities_->on_withdrawn([this](const device::IdentityName& who) {
-    endpoint_->disconnect(who, "the authority of its certificate is trusted no more");
-  });
+  reach_.serve(*endpoint_);
+  device_authorities_->on_withdrawn(
+      [this](const device::IdentityName& who) { reach_.disconnect(who, "the authority of its certificate is trusted no more"); });
   TRY_LET(file_.mqtts, endpoint_->listen({options_.bind, options_.mqtts, {}}, tls));
   if (options_.mqtt) {
     TRY_LET(file_.mqtt, endpoint_->listen({"127.0.0.1", *options_.mqtt, {}}, nullptr));
@@ -216,6 +217,7 @@ Result<> Hub::listen_for_calls(const std::shared_ptr<net::TlsServerContext>& tls
                                *cloud_to_device_,
                                *service_queue_,
                                *endpoint_,
+                               reach_,
                                *capture_,
                                *webhooks_,
                                *events_,

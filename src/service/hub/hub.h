@@ -15,6 +15,7 @@
 #include "service/hub/amqp.h"
 #include "service/hub/api.h"
 #include "service/hub/hub_messages.h"
+#include "service/hub/reach.h"
 #include "service/hub/twins.h"
 
 namespace nacelle::hub {
@@ -100,6 +101,7 @@ class Hub {
   std::unique_ptr<storage::ObjectStore> objects_;
   std::unique_ptr<Uploads> uploads_;
   std::optional<ServiceQueue> service_queue_;
+  Reach reach_;
   std::unique_ptr<CloudToDevice> cloud_to_device_;
   Snapshot<Routes> routes_;
   std::unique_ptr<HubMessages> hub_messages_;  // the registry calls it on disk's strand, to the end

@@ -1,6 +1,7 @@
 #include "service/hub/ingest.h"
 
 #include "foundation/log.h"
+#include "service/hub/reach.h"
 
 namespace nacelle::hub {
 
@@ -37,15 +38,23 @@ void Ingest::refused(Attempt attempt, const Error& why) {
   }
 }
 
-void Ingest::connected(const IdentityName& who) {
+void Ingest::connected(const IdentityName& who) { came(who, Protocol::mqtt); }
+void Ingest::disconnected(const IdentityName& who) { left(who, Protocol::mqtt); }
+
+void Ingest::came(const IdentityName& who, Protocol way) {
+  reach_.came(who, way);
   asio::post(disk_.tables(), [this, who] {
     registry_.note_connection(who, true);
     access_.authorities().connected(who);
   });
 }
 
-void Ingest::disconnected(const IdentityName& who) {
-  asio::post(disk_.tables(), [&registry = registry_, who] { registry.note_connection(who, false); });
+void Ingest::left(const IdentityName& who, Protocol way) {
+  asio::post(disk_.tables(), [&registry = registry_, &reach = reach_, who, way] {
+    // Its MQTT server tells of its own connections in order.
+    const bool there = reach.connected(who, Protocol::amqp) || (way == Protocol::amqp && reach.connected(who, Protocol::mqtt));
+    if (!there) registry.note_connection(who, false);
+  });
 }
 
 void Ingest::telemetry(telemetry::Message message, std::function<void(Result<>)> done) {

@@ -14,17 +14,21 @@
 
 namespace nacelle::hub {
 
+class Reach;
+enum class Protocol;
+
 /// Borrows everything; outlived by the event log last of all, whose thread calls back into it.
 class Ingest final : public endpoint::DeviceBackend {
  public:
   Ingest(Registry& registry, const Access& access, storage::EventLog& log, Disk& disk, Methods& methods,
-         CloudToDevice& cloud_to_device, Counters& counters, const Clock& clock)
+         CloudToDevice& cloud_to_device, Reach& reach, Counters& counters, const Clock& clock)
       : registry_(registry),
         access_(access),
         log_(log),
         disk_(disk),
         methods_(methods),
         cloud_to_device_(cloud_to_device),
+        reach_(reach),
         counters_(counters),
         clock_(clock) {}
 
@@ -39,6 +43,9 @@ class Ingest final : public endpoint::DeviceBackend {
   void refused(Attempt attempt, const Error& why) override;
   void connected(const device::IdentityName& who) override;
   void disconnected(const device::IdentityName& who) override;
+  /// Over MQTT or AMQP: a device that has come by another way meanwhile has not left. Any thread.
+  void came(const device::IdentityName& who, Protocol way);
+  void left(const device::IdentityName& who, Protocol way);
 
   /// To the event log; `done` after the sync. Also the way in for telemetry over HTTPS.
   void telemetry(telemetry::Message message, std::function<void(Result<>)> done) override;
@@ -70,6 +77,7 @@ class Ingest final : public endpoint::DeviceBackend {
   Disk& disk_;
   Methods& methods_;
   CloudToDevice& cloud_to_device_;
+  Reach& reach_;
   Counters& counters_;
   const Clock& clock_;
   std::shared_ptr<KeptMessages> kept_;

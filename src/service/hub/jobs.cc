@@ -5,6 +5,7 @@
 #include "codec/text/encoding.h"
 #include "foundation/log.h"
 #include "service/hub/api.h"
+#include "service/hub/reach.h"
 
 namespace nacelle::hub {
 namespace {
@@ -323,7 +324,7 @@ Result<bool> Jobs::update_some(const Running& job) {
   };
   TRY(services_.tables.transaction(write));
   for (const auto& [name, version] : changed)
-    services_.endpoint.notify_desired(name, twin::desired_notification(*patch.desired, version), version);
+    services_.reach.notify_desired(name, twin::desired_notification(*patch.desired, version), version);
   return true;
 }
 

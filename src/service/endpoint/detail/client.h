@@ -9,12 +9,11 @@
 #include "domain/device/identity.h"
 #include "domain/telemetry/message.h"
 #include "domain/telemetry/topic.h"
-#include "foundation/bounded_queue.h"
 #include "net/mqtt/server.h"
-#include "service/endpoint/detail/twin_call.h"
 #include "service/endpoint/open_namespace.h"
 #include "service/endpoint/registration.h"
 #include "service/endpoint/sender.h"
+#include "service/endpoint/twin_calls.h"
 
 namespace nacelle::endpoint {
 
@@ -32,10 +31,9 @@ struct Client {
   bool plain = false;                    ///< of the open namespace only: it is `principal`, and `who` is empty
   Principal principal;
   Credential credential;
-  std::string credential_name;  ///< whose: its client id, or a plain client's user name; empty: nobody's
-  std::string plain_id;         ///< the client id as a plain client sent it
-  /// Made with the first twin call: most clients never make one.
-  std::optional<BoundedQueue<TwinCallPtr>> twin_calls;
+  std::string credential_name;       ///< whose: its client id, or a plain client's user name; empty: nobody's
+  std::string plain_id;              ///< the client id as a plain client sent it
+  TwinCallerPtr twin_calls;          ///< made with the first twin call
   std::unique_ptr<Batcher> batcher;  ///< where the backend stores batches; belongs to the connection's strand
 };
 using ClientPtr = std::shared_ptr<Client>;

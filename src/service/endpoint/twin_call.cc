@@ -1,4 +1,4 @@
-#include "service/endpoint/detail/twin_call.h"
+#include "service/endpoint/twin_call.h"
 
 #include <fmt/format.h>
 

@@ -1,6 +1,5 @@
 #pragma once
-// A client's twin call on its way through the backend, and its answer, whatever protocol carries them (wire facts 1.8). Private
-// to service/endpoint.
+// A client's twin call on its way through the backend, and its answer, whatever protocol carries them (wire facts 1.8).
 
 #include <functional>
 #include <memory>

@@ -1,0 +1,159 @@
+#include "service/hub/amqp_device_links.h"
+
+#include <fmt/format.h>
+
+#include <limits>
+
+#include "codec/text/encoding.h"
+#include "foundation/log.h"
+#include "service/hub/amqp_messages.h"
+#include "service/hub/ingest.h"
+
+namespace nacelle::hub {
+
+using endpoint::TwinAnswer;
+
+// -- Telemetry
+
+void DeviceEventsLink::transfer(amqp::Message message, Done done) {
+  Services& services = device_->services();
+  auto ours = device_message_of(message);
+  if (!ours) {
+    services.ingest.refused(endpoint::DeviceBackend::Attempt::publish, ours.error());
+    log::warn("hub", "refused telemetry of {} over AMQP: {}", device_->who().client_id(), ours.error().message);
+    return done(condition_of(ours.error()));
+  }
+  if (ours->size_in_bytes() > telemetry::max_message_bytes) return done(too_large());
+  endpoint::stamp(*ours, device_->sender(), services.clock.now());
+  services.ingest.telemetry(*std::move(ours), [done = std::move(done)](const Result<>& stored) {
+    done(stored ? std::optional<net::AmqpCondition>() : condition_of(stored.error()));
+  });
+}
+
+// -- Messages to it
+
+void DeviceMessagesLink::begin() {
+  wanted_ = true;
+  const auto link = link_.lock();
+  if (sending_ || !link || link->credit() == 0) return;
+  sending_ = true;
+  tasks_.spawn(send_waiting(shared_from_this()));
+}
+
+awaitable<void> DeviceMessagesLink::send_waiting(std::shared_ptr<DeviceMessagesLink> self) {
+  co_await asio::this_coro::throw_if_cancelled(false);
+  Services& services = self->device_->services();
+  const device::IdentityName who = self->device_->who();
+  while (self->wanted_) {
+    const auto link = self->link_.lock();
+    if (!link || link->credit() == 0) break;  // credit() begins again
+    self->wanted_ = false;
+    auto receive = [&services, who]() -> Result<std::optional<CloudToDevice::Locked>> {
+      services.registry.note_activity(who);
+      return services.cloud_to_device.receive(who.device);
+    };
+    const auto locked = co_await run_on(services.disk.tables(), receive);
+    if (!locked) log::error("hub", "messages for '{}' over AMQP: {}", who.device.str(), locked.error().message);
+    if (!locked || !*locked) continue;
+    self->wanted_ = true;
+    if (!self->send(**locked)) co_await settle(services, who.device, (*locked)->lock_token, CloudToDevice::Settlement::abandon);
+  }
+  self->sending_ = false;
+}
+
+bool DeviceMessagesLink::send(const CloudToDevice::Locked& locked) {
+  const auto link = link_.lock();
+  if (!link || link->credit() == 0) return false;
+  amqp::Message message = devicebound_message(locked.message);
+  message.annotations.push_back({amqp::Symbol{"x-opt-sequence-number"}, locked.sequence});
+  message.annotations.push_back({amqp::Symbol{"iothub-deliverycount"}, locked.delivery_count});
+  auto settled = [self = shared_from_this(), lock_token = locked.lock_token](net::AmqpOutcome outcome) {
+    using How = CloudToDevice::Settlement;
+    const bool ended = outcome == net::AmqpOutcome::accepted || outcome == net::AmqpOutcome::rejected;
+    const How how = !ended ? How::abandon : outcome == net::AmqpOutcome::accepted ? How::complete : How::reject;
+    self->tasks_.spawn(settle(self->device_->services(), self->device_->who().device, lock_token, how));
+  };
+  link->send(message, std::move(settled));
+  return true;
+}
+
+/// A lock that was lost is nobody's any more: the message comes again.
+awaitable<void> DeviceMessagesLink::settle(Services& services, device::DeviceId device, std::string lock_token,
+                                           CloudToDevice::Settlement how) {
+  co_await asio::this_coro::throw_if_cancelled(false);
+  auto work = [&services, device, lock_token, how] { return services.cloud_to_device.settle(device, lock_token, how); };
+  const auto done = co_await run_on(services.disk.tables(), work);
+  if (!done && done.error().fault != Fault::conflict)
+    log::error("hub", "messages for '{}' over AMQP: {}", device.str(), done.error().message);
+}
+
+// -- Its twin
+
+namespace {
+
+constexpr std::string_view reported = "/properties/reported";
+constexpr std::string_view changes = "/notifications/twin/properties/desired";
+
+amqp::Message twin_reply(const amqp::Value& correlation_id, const TwinAnswer& answer) {
+  amqp::Message reply;
+  reply.correlation_id = correlation_id;
+  reply.annotations = {{amqp::Symbol{"status"}, static_cast<std::int32_t>(answer.status)}};
+  if (answer.version) reply.annotations.push_back({amqp::Symbol{"version"}, *answer.version});
+  reply.data = answer.body;
+  return reply;
+}
+
+}  // namespace
+
+void TwinRequestsLink::transfer(amqp::Message message, Done done) {
+  const auto out = device_->twin_link(channel_);
+  if (!out) return done(net::AmqpCondition{"amqp:not-allowed", "no link of the same channel receives the answer"});
+  if (message.correlation_id.is_null())
+    return done(net::AmqpCondition{conditions::argument, "a twin request has a correlation-id"});
+  const std::string_view operation = amqp::text_at(message.annotations, "operation");
+  const std::string_view resource = amqp::text_at(message.annotations, "resource");
+  const auto answer = [strand = device_->strand(), to = std::weak_ptr(out), id = message.correlation_id](const TwinAnswer& said) {
+    asio::post(strand, [to, reply = twin_reply(id, said)] {
+      if (const auto link = to.lock()) link->send(reply);
+    });
+  };
+  const bool on_changes = text::equal_ignoring_case(resource, changes);
+  if (on_changes && (operation == "PUT" || operation == "DELETE")) {
+    out->wants_changes = operation == "PUT";
+    answer(TwinAnswer{200, std::nullopt, {}});
+    return done(std::nullopt);
+  }
+  const bool patch = operation == "PATCH" && text::equal_ignoring_case(resource, reported);
+  auto body = body_of(message);
+  if ((!patch && (operation != "GET" || !resource.empty())) || !body) {
+    const Error why = body ? Error{Fault::invalid_input,
+                                   fmt::format("twin: expected GET, PATCH of {}, or PUT or DELETE of {}", reported, changes)}
+                           : body.error();
+    answer(endpoint::error_answer(why, device_->services().clock.now()));
+    return done(std::nullopt);
+  }
+  auto call = std::make_shared<endpoint::TwinCall>();
+  if (patch) call->patch = *std::move(body);
+  if (const amqp::Value* version = amqp::find(message.annotations, "version"); patch && version)
+    call->base_version = text_of(*version).value_or("");
+  call->answer = answer;
+  call->done = [done = std::move(done)](const Result<>&) { done(std::nullopt); };
+  device_->call_twin(std::move(call));
+}
+
+// -- Its replies
+
+void MethodRepliesLink::transfer(amqp::Message message, Done done) {
+  const amqp::Value* said = amqp::find(message.application, "IoThub-status");
+  const auto status = text::parse_integer(said ? text_of(*said).value_or("") : "", "IoThub-status");
+  const std::string id = amqp::id_text(message.correlation_id);
+  auto body = body_of(message);
+  constexpr std::int64_t largest = std::numeric_limits<std::int32_t>::max();
+  if (!status || *status < -largest || *status > largest || id.empty() || !body)
+    return done(net::AmqpCondition{conditions::argument,
+                                   "a method's reply has a correlation-id, a number as IoThub-status, and a body of JSON"});
+  device_->services().ingest.method_response(device_->who(), id, static_cast<int>(*status), *std::move(body));
+  done(std::nullopt);
+}
+
+}  // namespace nacelle::hub
