@@ -23,6 +23,9 @@ inline constexpr std::size_t sync_marker_bytes = 16;
 
 using Metadata = std::vector<std::pair<std::string, Bytes>>;
 
+/// As much as zlib takes by default.
+inline constexpr int usual_level = 6;
+
 struct ContainerOptions {
   std::string schema;  ///< JSON text; not looked at
   Codec codec = Codec::deflate;
@@ -30,6 +33,9 @@ struct ContainerOptions {
   Bytes sync_marker;                    ///< 16 random bytes, the file's own (secure_random)
   std::size_t block_bytes = 64u << 10;  ///< a block is closed once it holds this much before compression
 };
+
+/// What a container of these options begins with. Faults as ContainerWriter::open.
+Result<Bytes> container_header(const ContainerOptions& options);
 
 /// Writes a container through `sink`. A block reaches the sink when it is full or flushed; what was added after the last
 /// flush_block() is lost with the writer. After a failing sink the writer answers with that fault for ever.
@@ -41,10 +47,15 @@ class ContainerWriter {
   using Sink = std::function<Result<>(BytesView)>;
   /// Writes the header. Fault::invalid_input for a sync marker that is not 16 bytes, or a name that begins with `avro.`.
   static Result<ContainerWriter> open(ContainerOptions options, Sink sink);
+  /// Blocks only, for a container whose metadata is not known yet: its header, with the same codec and sync marker, comes in
+  /// front of what reaches the sink.
+  static Result<ContainerWriter> open_without_header(ContainerOptions options, Sink sink);
   ContainerWriter(ContainerWriter&&) noexcept;
   ContainerWriter& operator=(ContainerWriter&&) noexcept;
   ~ContainerWriter();
 
+  /// From the next block on: deflate's level, 1 (quick) to 12 (small).
+  void compress_at(int level);
   Result<> add(BytesView record);       ///< one record in Avro's binary encoding, under the schema
   Result<> flush_block();               ///< nothing if no record waits
   std::uint64_t records() const;        ///< added so far

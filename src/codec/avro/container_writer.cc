@@ -6,8 +6,9 @@
 namespace nacelle::avro {
 namespace {
 
-constexpr int level = 6;  // as much as zlib takes by default
 constexpr std::size_t few_bytes = 4096;
+
+Failure no_memory() { return fail(Fault::exhausted, "Avro container: no memory for compression"); }
 
 }  // namespace
 
@@ -27,21 +28,31 @@ struct ContainerWriter::State {
     return {};
   }
 
-  /// `block` compressed, at the end of `out`.
-  void compress(Bytes& out) {
-    const std::size_t start = out.size();
-    out.resize(start + libdeflate_deflate_compress_bound(zip, block.size()));
-    const std::size_t made = libdeflate_deflate_compress(zip, block.data(), block.size(), out.data() + start, out.size() - start);
+  /// Of the level that is wanted. False: no memory.
+  bool have_compressor() {
+    if (zip && zip_level == level) return true;
+    libdeflate_free_compressor(zip);
+    zip_level = level;
+    return (zip = libdeflate_alloc_compressor(level)) != nullptr;
+  }
+
+  /// `block` compressed; valid until the next call.
+  BytesView compress() {
+    const std::size_t bound = libdeflate_deflate_compress_bound(zip, block.size());
+    if (room.size() < bound) room.resize(bound);  // and never less: each growth would be written over with zeros
+    const std::size_t made = libdeflate_deflate_compress(zip, block.data(), block.size(), room.data(), room.size());
     INVARIANT(made > 0 || block.empty(), "the bound says how much room is enough");
-    out.resize(start + made);
+    return BytesView(room).substr(0, made);
   }
 
   ContainerOptions options;
   Sink sink;
-  libdeflate_compressor* zip = nullptr;  // null: not compressed
-  Bytes block;                           // records of the open block
-  Bytes compressed;                      // kept for its capacity
-  Bytes framed;                          // kept for its capacity
+  int level = usual_level;
+  libdeflate_compressor* zip = nullptr;
+  int zip_level = usual_level;
+  Bytes block;   // records of the open block
+  Bytes room;    // to compress into
+  Bytes framed;  // kept for its capacity
   std::uint64_t in_block = 0;
   std::uint64_t records = 0;
   std::uint64_t written = 0;
@@ -53,7 +64,7 @@ ContainerWriter::ContainerWriter(ContainerWriter&&) noexcept = default;
 ContainerWriter& ContainerWriter::operator=(ContainerWriter&&) noexcept = default;
 ContainerWriter::~ContainerWriter() = default;
 
-Result<ContainerWriter> ContainerWriter::open(ContainerOptions options, Sink sink) {
+Result<Bytes> container_header(const ContainerOptions& options) {
   if (options.sync_marker.size() != sync_marker_bytes)
     return fail(Fault::invalid_input, fmt::format("Avro container: expected a sync marker of {} bytes, found {}", sync_marker_bytes,
                                                   options.sync_marker.size()));
@@ -61,18 +72,25 @@ Result<ContainerWriter> ContainerWriter::open(ContainerOptions options, Sink sin
     if (name.starts_with("avro."))
       return fail(Fault::invalid_input, fmt::format("Avro container: metadata '{}' is Avro's own", name));
 
-  auto state = std::make_unique<State>(std::move(options), std::move(sink));
-  const ContainerOptions& o = state->options;
-  Metadata metadata{{"avro.schema", o.schema}, {"avro.codec", o.codec == Codec::deflate ? "deflate" : "null"}};
-  metadata.insert(metadata.end(), o.metadata.begin(), o.metadata.end());
+  Metadata metadata{{"avro.schema", options.schema}, {"avro.codec", options.codec == Codec::deflate ? "deflate" : "null"}};
+  metadata.insert(metadata.end(), options.metadata.begin(), options.metadata.end());
   Bytes header = "Obj\x01";
   Encoder(header).put_map(metadata);
-  header += o.sync_marker;
-  if (o.codec == Codec::deflate) {
-    state->zip = libdeflate_alloc_compressor(level);
-    if (!state->zip) return fail(Fault::exhausted, "Avro container: no memory for compression");
+  return header += options.sync_marker;
+}
+
+Result<ContainerWriter> ContainerWriter::open(ContainerOptions options, Sink sink) {
+  TRY_LET(const Bytes header, container_header(options));
+  TRY_LET(ContainerWriter writer, open_without_header(std::move(options), std::move(sink)));
+  TRY(writer.state_->write(header));
+  return writer;
+}
+
+Result<ContainerWriter> ContainerWriter::open_without_header(ContainerOptions options, Sink sink) {
+  auto state = std::make_unique<State>(std::move(options), std::move(sink));
+  if (state->options.codec == Codec::deflate) {
+    if (!state->have_compressor()) return no_memory();
   }
-  TRY(state->write(header));
   return ContainerWriter(std::move(state));
 }
 
@@ -89,9 +107,9 @@ Result<> ContainerWriter::flush_block() {
   State& s = *state_;
   if (s.failed) return fail(*s.failed);
   if (s.in_block == 0) return {};
-  s.compressed.clear();
-  if (s.zip) s.compress(s.compressed);
-  const Bytes& stored = s.zip ? s.compressed : s.block;
+  const bool deflated = s.options.codec == Codec::deflate;
+  if (deflated && !s.have_compressor()) return no_memory();
+  const BytesView stored = deflated ? s.compress() : BytesView(s.block);
   s.framed.clear();
   s.framed.reserve(stored.size() + few_bytes);
   Encoder(s.framed).put_count(s.in_block).put_bytes(stored);
@@ -101,6 +119,7 @@ Result<> ContainerWriter::flush_block() {
   return s.write(s.framed);
 }
 
+void ContainerWriter::compress_at(int level) { state_->level = level; }
 std::uint64_t ContainerWriter::records() const { return state_->records; }
 std::uint64_t ContainerWriter::bytes_written() const { return state_->written; }
 std::size_t ContainerWriter::bytes_waiting() const { return state_->block.size(); }

@@ -64,12 +64,18 @@ void append_properties(std::string& line, const Properties& properties) {
 }  // namespace
 
 void append_capture_record(Bytes& out, const Message& message) {
+  append_capture_head(out, message);
+  append_capture_body(out, message);
+}
+
+void append_capture_head(Bytes& out, const Message& message) {
   avro::Encoder record(out);
   record.put_string(format_iso8601(message.enqueued_at, 7));
   put_properties(record, message.application);
   put_properties(record, message.system);
-  record.put_union(1).put_bytes(message.body);
 }
+
+void append_capture_body(Bytes& out, const Message& message) { avro::Encoder(out).put_union(1).put_bytes(message.body); }
 
 Result<CaptureView> read_capture_view(avro::Decoder& record) {
   CaptureView view;

@@ -21,6 +21,9 @@ inline constexpr std::string_view capture_schema =
 /// Appends `message` in Avro's binary encoding under capture_schema. Avro strings are UTF-8: a byte of a property that is
 /// not becomes U+FFFD.
 void append_capture_record(Bytes& out, const Message& message);
+/// The same in two parts: all that stands before the body, and the body.
+void append_capture_head(Bytes& out, const Message& message);
+void append_capture_body(Bytes& out, const Message& message);
 
 /// What an importer wants of a record, without copies: views into the decoder's bytes.
 struct CaptureView {

@@ -5,6 +5,7 @@
 
 #include "domain/telemetry/capture.h"
 #include "domain/telemetry/message.h"
+#include "domain/telemetry/record.h"
 #include "domain/telemetry/topic.h"
 #include "foundation/invariant.h"
 
@@ -16,6 +17,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     INVARIANT(again && again->system == message->system && again->application == message->application &&
                   again->body == message->body && again->published == message->published,
               "a decoded record survives a round trip");
+  }
+  telemetry::RecordDecoder decoder;
+  for (const BytesView record : {bytes, bytes.substr(0, size / 2), bytes, bytes}) {
+    const auto alone = telemetry::decode_record(record);
+    const auto in_turn = decoder.decode(record);
+    INVARIANT(alone.has_value() == in_turn.has_value() &&
+                  (!alone || telemetry::encode_record(*alone) == telemetry::encode_record(**in_turn)),
+              "what was decoded before makes no difference");
   }
   telemetry::Message message;
   if (telemetry::read_property_bag(bytes, message)) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "codec/text/encoding.h"
+#include "domain/telemetry/record.h"
 
 namespace nacelle::telemetry {
 namespace {
@@ -143,6 +144,35 @@ TEST(MessageRecord, unknown_version_source_name_and_absurd_counts_are_corrupt) {
   EXPECT_FALSE(decode_record(head + "\xff\xff\xff\xff\xff\xff\x01"));        // a number of 43 bits
   EXPECT_FALSE(decode_record(head + Bytes("\x01\x63\x00\x00\x00", 5)));      // name code 99
   EXPECT_FALSE(decode_record(head + Bytes("\x00\x00\xff\xff\xff\x7f", 6)));  // a body of 256 MiB
+}
+
+TEST(RecordDecoderTest, decodes_each_record_as_if_it_were_alone) {
+  Message message;
+  message.system = {{"connectionDeviceId", "d1"}, {"messageId", "1"}};
+  message.application = {{"a", "b"}};
+  std::vector<Message> sent;
+  for (const char* body : {"first", "second, longer", ""}) {
+    message.body = body;
+    sent.push_back(message);
+  }
+  sent.push_back(message);
+  sent.back().system.set("messageId", "2");
+  sent.push_back(sent.back());
+  sent.back().published = "how";
+  sent.push_back(sent.front());
+  sent.back().enqueued_at += std::chrono::microseconds{1};
+  sent.push_back(sent.front());
+  RecordDecoder decoder;
+  for (const Message& one : sent) {
+    const Bytes record = encode_record(one);
+    const auto decoded = decoder.decode(record);
+    ASSERT_TRUE(decoded.has_value());
+    EXPECT_EQ(encode_record(**decoded), record);
+    for (std::size_t cut = 0; cut < record.size(); ++cut) {  // whatever it has seen before
+      const auto torn = decoder.decode(BytesView(record).substr(0, cut));
+      EXPECT_FALSE(torn.has_value());
+    }
+  }
 }
 
 }  // namespace

@@ -170,29 +170,55 @@ Bytes encode_record(const Message& message) {
 
 bool was_published(BytesView record) { return !record.empty() && record[0] == published_version; }
 
-Result<Message> decode_record(BytesView record) {
-  Reader reader(record);
+namespace {
+
+Result<> read_head(Reader& reader, Message& message) {
   TRY_LET(const BytesView head, reader.take(10, "the head"));
   if (head[0] != record_version && head[0] != published_version)
     return fail(Fault::corrupt, fmt::format("message record: version is {}, this program reads {} and {}",
                                             int(static_cast<std::uint8_t>(head[0])), int(record_version), int(published_version)));
   if (static_cast<std::uint8_t>(head[1]) > static_cast<std::uint8_t>(Source::connection_state))
     return fail(Fault::corrupt, fmt::format("message record: source {} is not known", int(static_cast<std::uint8_t>(head[1]))));
-  Message message;
   message.source = static_cast<Source>(head[1]);
   std::uint64_t micros = 0;
   for (int i = 0; i < 8; ++i) micros |= std::uint64_t{static_cast<std::uint8_t>(head[2 + i])} << (8 * i);
   message.enqueued_at = Timestamp{std::chrono::microseconds{static_cast<std::int64_t>(micros)}};
   TRY_LET(message.system, read_properties(reader, true));
   TRY_LET(message.application, read_properties(reader, false));
+  return {};
+}
+
+Result<> read_rest(Reader& reader, bool published, Message& message) {
   TRY_LET(const BytesView body, reader.text("the body"));
   message.body = body;
-  if (head[0] == published_version) {
-    TRY_LET(const BytesView published, reader.text("how it was published"));
-    message.published = published;
+  message.published.clear();
+  if (published) {
+    TRY_LET(message.published, reader.text("how it was published"));
   }
   if (reader.left() > 0) return fail(Fault::corrupt, fmt::format("message record: {} bytes after the body", reader.left()));
+  return {};
+}
+
+}  // namespace
+
+Result<Message> decode_record(BytesView record) {
+  Reader reader(record);
+  Message message;
+  TRY(read_head(reader, message));
+  TRY(read_rest(reader, was_published(record), message));
   return message;
+}
+
+Result<const Message*> RecordDecoder::decode(BytesView record) {
+  if (head_.empty() || !record.starts_with(head_)) {
+    head_.clear();
+    Reader reader(record);
+    TRY(read_head(reader, message_));
+    head_ = record.substr(0, record.size() - reader.left());
+  }
+  Reader rest(record.substr(head_.size()));
+  TRY(read_rest(rest, was_published(record), message_));
+  return &message_;
 }
 
 }  // namespace nacelle::telemetry

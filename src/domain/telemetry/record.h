@@ -28,6 +28,20 @@ RecordProperties encode_properties(const Properties& system, const Properties& a
 void append_record(Bytes& out, Source source, Timestamp enqueued_at, std::span<const RecordProperties* const> parts,
                    BytesView body);
 
+/// Decodes records one after another. What came in one piece has the same time and properties in each record: they are decoded
+/// once, and only the bodies after that.
+class RecordDecoder {
+ public:
+  /// As decode_record(); valid until the next call.
+  Result<const Message*> decode(BytesView record);
+  /// Of the record: all before its body. Messages of equal heads differ in nothing but the body, and in how they were published.
+  BytesView head() const { return head_; }
+
+ private:
+  Message message_;
+  Bytes head_;  // empty: none yet
+};
+
 /// Whether a record says how it was published (Message::published); looks at its first byte only.
 bool was_published(BytesView record);
 
