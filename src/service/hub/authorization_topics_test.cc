@@ -104,12 +104,9 @@ class AuthorizationOfTopics : public AuthorizationTest {
   void open_namespace() {
     stop();
     std::ofstream(folder.path() / "hub" / "namespace.json") << rules;
-    HubOptions options;
-    options.directory = folder.path() / "hub";
-    options.bind = "127.0.0.1";
-    options.open_namespace = options.allow_anonymous = true;
-    hub = Hub::open(runtime.executor(), options, clock, storage::real_file_system()).value();
-    client.emplace(endpoint::HubClient::make(hub->found_at(), clock).value());
+    HubOptions open = options();
+    open.open_namespace = open.allow_anonymous = true;
+    start(open);
   }
 
   static std::string user_name(const std::string& client_id, const std::string& host = "localhost") {

@@ -12,7 +12,10 @@ namespace {
 constexpr std::chrono::milliseconds rest_between_looks{50};
 // And at least so often, for files that fall due by age.
 constexpr std::chrono::milliseconds longest_rest{1000};
-constexpr ByteCount read_together = 1_MiB;
+// Partitions take turns, so that none that is full waits long for its own: so much of each.
+constexpr ByteCount read_in_a_turn = 8_MiB;
+// What all streams together may keep in memory of messages that gather.
+constexpr ByteCount kept_in_all = 128_MiB;
 
 }  // namespace
 
@@ -30,14 +33,18 @@ std::uint64_t CaptureStatus::pending() const {
 
 Result<Capture::Streams> Capture::make_streams(const Routes& routes, bool begin_at_head) const {
   Streams streams;
+  const auto is_captured = [](const HubRoute& route) { return route.enabled && route.endpoint == HubRoute::Endpoint::storage; };
+  const auto count = static_cast<ByteCount>(std::count_if(routes.begin(), routes.end(), is_captured)) * parts_.log.partitions();
+  CaptureStream::Parts parts = parts_;
+  parts.max_kept = kept_in_all / std::max<ByteCount>(1, count);
   for (const HubRoute& route : routes) {
-    if (!route.enabled || route.endpoint != HubRoute::Endpoint::storage) continue;
+    if (!is_captured(route)) continue;
     // A container that is captured already goes on where it is, even if its route's condition is another now.
     const bool known = std::any_of(streams_.begin(), streams_.end(), [&](const auto& stream) {
       return stream->route().storage.container == route.storage.container;
     });
     for (storage::Partition partition = 0; partition < parts_.log.partitions(); ++partition) {
-      TRY_LET(auto stream, CaptureStream::open(parts_, route, partition, begin_at_head && !known));
+      TRY_LET(auto stream, CaptureStream::open(parts, route, partition, begin_at_head && !known));
       streams.push_back(std::move(stream));
     }
   }
@@ -53,21 +60,21 @@ Result<> Capture::open(const Routes& routes) {
 awaitable<void> Capture::run() {
   while (true) {
     const std::uint64_t ticket = commits_.ticket();
-    auto step = [this] {
-      step_all();
-      return true;
-    };
-    co_await run_on(disk_.capture(), step);
-    const bool rested = co_await sleep_for(rest_between_looks);
-    if (!rested) co_return;
-    const bool woken = co_await commits_.wait(ticket, longest_rest);
+    auto step = [this] { return step_all(); };
+    const bool more = co_await run_on(disk_.capture(), step);
+    bool woken = more;
+    if (!more) {
+      const bool rested = co_await sleep_for(rest_between_looks);
+      if (!rested) co_return;
+      woken = co_await commits_.wait(ticket, longest_rest);
+    }
     const auto cancelled = (co_await asio::this_coro::cancellation_state).cancelled();
-    if (!woken && cancelled != asio::cancellation_type::none) co_return;
+    if ((more || !woken) && cancelled != asio::cancellation_type::none) co_return;
   }
 }
 
 /// Keeps the first failure of each route's streams in one round; a round without one ends the trouble.
-void Capture::note(const CaptureStream& stream, const Result<>& result, std::map<std::string, std::string>& failed) {
+void Capture::note(const CaptureStream& stream, const Result<>& result, Failed& failed) {
   if (result) return;
   const std::string& why = result.error().message;
   const auto [at, first] = failed.emplace(stream.route().name, why);
@@ -76,7 +83,7 @@ void Capture::note(const CaptureStream& stream, const Result<>& result, std::map
     log::error("hub", "route '{}', partition {}: {}", stream.route().name, stream.partition(), why);
 }
 
-void Capture::end_round(std::map<std::string, std::string> failed) {
+void Capture::end_round(Failed failed) {
   std::erase_if(trouble_, [&](const auto& known) { return !failed.contains(known.first); });
   for (auto& [route, why] : failed) {
     Trouble& trouble = trouble_[route];
@@ -86,43 +93,36 @@ void Capture::end_round(std::map<std::string, std::string> failed) {
   publish();
 }
 
-/// What is new in a partition is read and decoded once for all its streams, and a body parsed once for all their conditions.
-/// Gaps, full files and failures are each stream's own business: its step() comes after this.
-void Capture::look_together(storage::Partition partition) {
-  std::vector<CaptureStream*> along;
+std::vector<CaptureStream*> Capture::streams_of(storage::Partition partition) const {
+  std::vector<CaptureStream*> found;
   for (const auto& stream : streams_)
-    if (stream->partition() == partition) along.push_back(stream.get());
-  if (along.size() < 2) return;
-  const storage::Offset until = parts_.log.head(partition);
-  const auto wants_less = [](const CaptureStream* a, const CaptureStream* b) { return a->wants() < b->wants(); };
-  storage::Offset next = (*std::min_element(along.begin(), along.end(), wants_less))->wants();
-  while (next < until && !along.empty()) {
-    std::erase_if(along, [](const CaptureStream* stream) { return stream->pressed(); });
-    if (along.empty()) return;
-    const auto records = parts_.log.read(partition, next, read_together);
-    if (!records || records->empty()) return;
-    for (const storage::LogRecord& record : *records) {
-      const auto message = telemetry::decode_record(record.payload);
-      if (!message)
-        log::error("hub", "event log, partition {}, offset {}: {}; passed over", partition, record.offset, message.error().message);
-      std::optional<route::Evaluation> evaluation;
-      if (message) evaluation.emplace(*message, parts_.twins);
-      std::erase_if(along, [&](CaptureStream* stream) { return !stream->offer(record, evaluation ? &*evaluation : nullptr); });
-      next = record.offset + 1;
-    }
-  }
+    if (stream->partition() == partition) found.push_back(stream.get());
+  return found;
 }
 
-void Capture::step_all() {
-  for (storage::Partition partition = 0; partition < parts_.log.partitions(); ++partition) look_together(partition);
-  std::map<std::string, std::string> failed;
-  for (const auto& stream : streams_) note(*stream, stream->step(), failed);
+/// Each partition's streams together, a turn each. True: there is more to look at, for one that has not failed.
+bool Capture::step_all() {
+  Failed failed;
+  bool more = false;
+  for (storage::Partition partition = 0; partition < parts_.log.partitions(); ++partition) {
+    std::vector<CaptureStream*> along = streams_of(partition);
+    const storage::Offset until = parts_.log.head(partition);
+    follow_log(parts_, partition, along, until, read_in_a_turn, [&](CaptureStream& stream, Result<> why) {
+      note(stream, why, failed);
+      std::erase(along, &stream);
+    });
+    for (CaptureStream* stream : along) {
+      note(*stream, stream->settle(), failed);
+      more = more || stream->wants() < until;
+    }
+  }
   end_round(std::move(failed));
+  return more;
 }
 
 Result<> Capture::flush_all() {
   Result<> first;
-  std::map<std::string, std::string> failed;
+  Failed failed;
   for (const auto& stream : streams_) {
     Result<> flushed = stream->flush();
     note(*stream, flushed, failed);
@@ -140,7 +140,18 @@ awaitable<Result<>> Capture::flush() {
 
 awaitable<Result<>> Capture::change(Routes routes) {
   auto work = [this, routes = std::move(routes)]() -> Result<> {
-    TRY(flush_all());
+    const auto stays = [&](const CaptureStream& stream) {
+      return std::any_of(routes.begin(), routes.end(), [&](const HubRoute& route) {
+        return route.enabled && route.storage.container == stream.route().storage.container;
+      });
+    };
+    for (const auto& stream : streams_) {
+      Result<> flushed = stream->flush();
+      if (!flushed && stays(*stream)) return flushed;
+      if (!flushed)
+        log::error("hub", "route '{}', partition {}: {}; it goes, and what it has not captured yet will not be",
+                   stream->route().name, stream->partition(), flushed.error().message);
+    }
     TRY_LET(Streams next, make_streams(routes, true));
     streams_ = std::move(next);
     trouble_.clear();

@@ -53,12 +53,13 @@ class Capture {
  private:
   using Streams = std::vector<std::unique_ptr<CaptureStream>>;
   Result<Streams> make_streams(const Routes& routes, bool begin_at_head) const;
-  void step_all();
-  void look_together(storage::Partition partition);
+  bool step_all();
+  using Failed = std::map<std::string, std::string>;
+  std::vector<CaptureStream*> streams_of(storage::Partition partition) const;
   Result<> flush_all();
   void publish();
-  void note(const CaptureStream& stream, const Result<>& result, std::map<std::string, std::string>& failed);
-  void end_round(std::map<std::string, std::string> failed);
+  void note(const CaptureStream& stream, const Result<>& result, Failed& failed);
+  void end_round(Failed failed);
 
   CaptureStream::Parts parts_;
   Disk& disk_;

@@ -3,10 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
+#include <optional>
 
-#include "domain/telemetry/capture.h"
+#include "domain/telemetry/record.h"
 #include "foundation/log.h"
-#include "foundation/random.h"
 #include "service/hub/capture_file.h"
 
 namespace nacelle::hub {
@@ -15,13 +16,10 @@ namespace {
 using storage::LogRecord;
 using storage::Offset;
 
-constexpr ByteCount read_bytes = 1_MiB;
+// Finding the beginning of a piece reads up to 64 KiB before it (the log's index); so much more, that it does not matter.
+constexpr ByteCount read_bytes = 512_KiB;
 // A route that takes nothing still moves its cursor on disk now and then, lest a restart looks at everything again.
 constexpr std::uint64_t untaken_before_saving = 10'000;
-// A log that is half full may soon let go of its oldest quarter. Less than a sixteenth of it is not worth a file.
-constexpr double soon_full = 0.5;
-constexpr Offset endangered_part = 4;
-constexpr Offset worthy_part = 16;
 
 }  // namespace
 
@@ -56,7 +54,9 @@ Result<> CaptureStream::recover(bool begin_at_head) {
     state_.next = parts_.log.oldest(partition_);
   }
   looked_ = state_.next;
-  return save_state();
+  TRY(save_state());
+  claim_ = parts_.log.claim(partition_, saved_next_, fmt::format("capture into '{}'", route_.storage.container));
+  return {};
 }
 
 /// A planned file that is there was finished, though its cursor was not saved: by a kill, or a failing disk.
@@ -72,9 +72,10 @@ Result<> CaptureStream::settle_plan() {
   return {};
 }
 
-/// Forgets what is gathered; look() gathers it again, as far as the log still has it.
+/// Forgets what is gathered; it is gathered again, as far as the log still has it.
 void CaptureStream::start_over() {
   taken_ = {};
+  gathered_.clear();
   looked_ = state_.next;
 }
 
@@ -119,6 +120,7 @@ Result<> CaptureStream::save_state() {
       route_.storage.container, partition_, state_.next, state_.records, state_.files, state_.planned_file, state_.planned_next,
       state_.planned_records));
   saved_next_ = state_.next;
+  if (claim_) claim_->move(saved_next_);
   return {};
 }
 
@@ -132,55 +134,47 @@ std::optional<Timestamp> CaptureStream::due_at() const {
   return taken_.oldest + route_.storage.max_age;
 }
 
-bool CaptureStream::pressed() const {
-  if (taken_.records == 0 || parts_.log.filled(partition_) < soon_full) return false;
-  const Offset oldest = parts_.log.oldest(partition_);
-  const Offset span = parts_.log.head(partition_) - oldest;
-  const Offset first = taken_.runs.front().first;
-  if (first < oldest) return true;  // too late: what is left of them is seen when they are written
-  return first - oldest < span / endangered_part && looked_ - first >= span / worthy_part;
+Result<> CaptureStream::step() {
+  Result<> followed;
+  follow_log(parts_, partition_, {this}, parts_.log.head(partition_), std::numeric_limits<ByteCount>::max(),
+             [&](CaptureStream&, Result<> why) { followed = std::move(why); });
+  TRY(std::move(followed));
+  return settle();
 }
 
-Result<> CaptureStream::step() {
-  TRY(look(parts_.log.head(partition_)));
+Result<> CaptureStream::settle() {
   const auto due = due_at();
-  if ((due && *due <= parts_.clock.now()) || pressed()) TRY(write_file());
-  return pass_untaken(false);
+  if (due && *due <= parts_.clock.now()) TRY(write_file());
+  return make_room();
+}
+
+/// The log is told how far this stream has come before it needs to know. A route that takes little has its file early then, or
+/// only says that it took nothing; one that is behind makes a file of each segment.
+Result<> CaptureStream::make_room() {
+  const auto wanted = claim_->due();
+  const bool pressed = wanted && *wanted <= looked_;
+  if (pressed && taken_.records > 0 && taken_.first < *wanted) return write_file();
+  if (taken_.records > 0 && !pressed) return {};
+  state_.next = taken_.records > 0 ? taken_.first : looked_;
+  return pressed || state_.next - saved_next_ >= untaken_before_saving ? save_state() : Result<>{};
 }
 
 Result<> CaptureStream::flush() {
   const Offset until = parts_.log.head(partition_);
   do {
-    TRY(look(until));
-    if (taken_.records > 0) TRY(write_file());
-  } while (taken_.records > 0 || looked_ < until);  // writing may have gone back
-  return pass_untaken(true);
+    Result<> followed;
+    follow_log(parts_, partition_, {this}, until, std::numeric_limits<ByteCount>::max(),
+               [&](CaptureStream&, Result<> why) { followed = std::move(why); });
+    TRY(std::move(followed));
+    TRY(finish());
+  } while (looked_ < until);  // writing may have gone back
+  return {};
 }
 
-Result<> CaptureStream::look(Offset until) {
-  while (looked_ < until) {
-    // Left full by a failed write: the file goes first, so that what is gathered stays bounded.
-    if (taken_.bytes >= route_.storage.max_bytes || pressed()) TRY(write_file());
-    TRY_LET(const auto records, parts_.log.read(partition_, looked_, read_bytes));
-    note_lost(records.empty() ? std::min(parts_.log.oldest(partition_), until) : records.front().follows);
-    if (records.empty()) looked_ = until;  // offsets have gaps; what is left of them is one
-    for (const LogRecord& record : records) {
-      note_lost(record.follows);
-      if (const auto message = telemetry::decode_record(record.payload)) {
-        route::Evaluation evaluation(*message, parts_.twins);
-        take(record, evaluation);
-      } else {
-        log::error("hub", "event log, partition {}, offset {}: {}; passed over", partition_, record.offset,
-                   message.error().message);
-      }
-      looked_ = record.offset + 1;
-      if (taken_.bytes >= route_.storage.max_bytes) {
-        TRY(write_file());
-        break;  // writing may have gone back
-      }
-    }
-  }
-  return {};
+Result<> CaptureStream::finish() {
+  if (taken_.records > 0) return write_file();
+  state_.next = looked_;
+  return state_.next != saved_next_ ? save_state() : Result<>{};
 }
 
 /// The log keeps so much and no more, and a damaged segment is put aside: what is gone before it was looked at is not captured, and
@@ -196,32 +190,44 @@ void CaptureStream::note_lost(Offset follows) {
              route_.storage.container, partition_, first, follows - 1);
 }
 
-/// The log is written faster than this stream can follow. At its oldest end nothing could be kept long enough for a file, so it
-/// goes on in the middle: what is in between is lost, and counted, and the rest is captured.
-void CaptureStream::skip_ahead() {
-  if (parts_.log.filled(partition_) < soon_full) return;
-  const Offset oldest = parts_.log.oldest(partition_);
-  note_lost(oldest + (parts_.log.head(partition_) - oldest) / 2);
-}
-
-bool CaptureStream::offer(const LogRecord& record, route::Evaluation* evaluation) {
-  if (taken_.bytes >= route_.storage.max_bytes) return false;
-  if (record.offset < looked_) return true;
+Result<> CaptureStream::offer(const LogRecord& record, route::Evaluation* evaluation, Gathered::Manner manner) {
+  if (record.offset < looked_) return {};
+  if (is_full()) {  // left so by a failed write: the file goes first, so that what is gathered stays bounded
+    const Offset before = looked_;
+    TRY(write_file());
+    if (looked_ < before) return {};
+  }
   note_lost(record.follows);
-  if (evaluation) take(record, *evaluation);
+  if (evaluation) TRY(take(record, *evaluation, manner));
   looked_ = record.offset + 1;
-  return true;
+  return is_full() ? write_file() : Result<>{};
 }
 
-void CaptureStream::take(const LogRecord& record, route::Evaluation& evaluation) {
-  if (!route_.matches(evaluation)) return;
-  if (taken_.records == 0) taken_.oldest = record.appended_at;
+void CaptureStream::pass(Offset until) {
+  note_lost(std::min(parts_.log.oldest(partition_), until));
+  looked_ = std::max(looked_, until);  // offsets have gaps; what is left of them is one
+}
+
+bool CaptureStream::is_full() const {
+  return taken_.bytes >= route_.storage.max_bytes || gathered_.kept_bytes() >= parts_.max_kept;
+}
+
+Result<> CaptureStream::take(const LogRecord& record, route::Evaluation& evaluation, Gathered::Manner manner) {
+  if (!route_.matches(evaluation)) return {};
+  if (route_.enrichments.empty()) {
+    TRY(gathered_.add(evaluation.message(), manner));
+  } else {
+    telemetry::Message enriched = evaluation.message();
+    not_enriched_ += route_.enrich(enriched, parts_.twins, parts_.hub);
+    TRY(gathered_.add(enriched, {.quickly = manner.quickly}));
+  }
+  if (taken_.records == 0) {
+    taken_.first = record.offset;
+    taken_.oldest = record.appended_at;
+  }
   ++taken_.records;
   taken_.bytes += record.payload.size();
-  if (!taken_.runs.empty() && taken_.runs.back().second == record.offset)
-    taken_.runs.back().second = record.offset + 1;
-  else
-    taken_.runs.emplace_back(record.offset, record.offset + 1);
+  return {};
 }
 
 /// What is gathered becomes a file: planned, written under a temporary name, renamed, and then the cursor moves.
@@ -234,11 +240,6 @@ Result<> CaptureStream::write_file() {
       return save_state();
     }
   }
-  if (parts_.log.oldest(partition_) > taken_.runs.front().first) {  // it took so long that the log moved on
-    start_over();
-    skip_ahead();
-    return {};
-  }
   const Offset next = looked_;
   const CaptureExtent extent{partition_, state_.next, next};
   const bool lines = route_.storage.encoding == CaptureEncoding::json;
@@ -248,10 +249,7 @@ Result<> CaptureStream::write_file() {
   state_.planned_records = taken_.records;
   TRY(save_state());
   TRY_LET(const auto object, parts_.objects.create(state_.planned_file));
-  if (Result<> written = write_records(*object, taken_, next); !written) {
-    if (written.error().fault == Fault::corrupt) start_over();  // something taken is gone: the next look sees what, and says so
-    return in(std::move(written), state_.planned_file);
-  }
+  TRY(in(gathered_.write(*object, extent), state_.planned_file));
   TRY(object->commit());
 
   state_.next = next;
@@ -260,70 +258,50 @@ Result<> CaptureStream::write_file() {
   log::debug("hub", "captured {} messages into {}", taken_.records, state_.planned_file);
   state_.planned_file.clear();
   taken_ = {};
+  gathered_.clear();
   return save_state();
 }
 
-Result<> CaptureStream::write_records(storage::ObjectWriter& object, const Taken& taken, Offset next) {
-  if (route_.storage.encoding == CaptureEncoding::json) return write_lines(object, taken);
-  avro::ContainerOptions options;
-  options.schema = telemetry::capture_schema;
-  options.codec = route_.storage.encoding == CaptureEncoding::avro_deflate ? avro::Codec::deflate : avro::Codec::null;
-  options.metadata = to_metadata({partition_, state_.next, next});
-  options.sync_marker = secure_random(avro::sync_marker_bytes);
-  TRY_LET(auto file, avro::ContainerWriter::open(std::move(options), [&object](BytesView bytes) { return object.write(bytes); }));
-  Bytes encoded;
-  const auto add = [&](const telemetry::Message& message) {
-    encoded.clear();
-    telemetry::append_capture_record(encoded, message);
-    return file.add(encoded);
+void follow_log(const CaptureStream::Parts& parts, storage::Partition partition, std::vector<CaptureStream*> along, Offset until,
+                ByteCount most, const std::function<void(CaptureStream&, Result<>)>& failed) {
+  const auto without_failing = [&](std::vector<CaptureStream*>& streams, const auto& work) {
+    std::erase_if(streams, [&](CaptureStream* stream) {
+      Result<> worked = work(*stream);
+      if (worked) return false;
+      failed(*stream, std::move(worked));
+      std::erase(along, stream);
+      return true;
+    });
   };
-  TRY(each_taken(taken, add));
-  return file.flush_block();
-}
-
-Result<> CaptureStream::write_lines(storage::ObjectWriter& object, const Taken& taken) {
-  Bytes lines;
-  const auto add = [&](const telemetry::Message& message) -> Result<> {
-    lines += telemetry::print_capture_line(message);
-    lines += '\n';
-    if (lines.size() < read_bytes) return {};
-    TRY(object.write(lines));
-    lines.clear();
-    return {};
-  };
-  TRY(each_taken(taken, add));
-  return object.write(lines);
-}
-
-/// Every message taken, once more from the log, in order and enriched. What was read serves all runs in it: routes that share a
-/// stream of messages take every other one, in runs of one.
-Result<> CaptureStream::each_taken(const Taken& taken, const std::function<Result<>(const telemetry::Message&)>& use) {
-  std::vector<LogRecord> records;
-  std::size_t next = 0;  // of them
-  for (const auto& [begin, end] : taken.runs) {
-    for (Offset at = begin; at < end; ++at) {
-      while (next < records.size() && records[next].offset < at) ++next;
-      if (next == records.size()) {
-        TRY_LET(records, parts_.log.read(partition_, at, read_bytes));
-        next = 0;
-      }
-      if (records.empty()) return fail(Fault::corrupt, fmt::format("message {} of partition {} is not in the log", at, partition_));
-      if (records[next].offset != at)
-        return fail(Fault::corrupt,
-                    fmt::format("message {} of partition {} has left the log before it was captured", at, partition_));
-      TRY_LET(telemetry::Message message, telemetry::decode_record(records[next].payload));
-      not_enriched_ += route_.enrich(message, parts_.twins, parts_.hub);
-      TRY(use(message));
+  const auto wants_less = [](const CaptureStream* a, const CaptureStream* b) { return a->wants() < b->wants(); };
+  ByteCount read = 0;
+  telemetry::RecordDecoder decoder;
+  while (!along.empty() && read < most) {
+    const Offset next = (*std::min_element(along.begin(), along.end(), wants_less))->wants();
+    if (next >= until) return;
+    std::vector<CaptureStream*> now = along;
+    const auto records = parts.log.read(partition, next, read_bytes);
+    if (!records) return without_failing(now, [&](CaptureStream&) { return Result<>(fail(records.error())); });
+    if (records->empty())
+      for (CaptureStream* stream : now) stream->pass(until);
+    Gathered::Manner manner;
+    manner.quickly = !records->empty() && records->back().offset + 1 < until;  // the next piece waits already
+    for (const LogRecord& record : *records) {
+      const auto message = decoder.decode(record.payload);
+      manner.head = decoder.head();
+      if (!message)
+        log::error("hub", "event log, partition {}, offset {}: {}; passed over", partition, record.offset, message.error().message);
+      std::optional<route::Evaluation> evaluation;
+      if (message) evaluation.emplace(**message, parts.twins);
+      without_failing(now,
+                      [&](CaptureStream& stream) { return stream.offer(record, evaluation ? &*evaluation : nullptr, manner); });
+      // One that has gone back gets what it missed with the next read.
+      std::erase_if(now, [&](const CaptureStream* stream) { return stream->wants() <= record.offset; });
+      read += record.payload.size();
     }
+    now = along;
+    without_failing(now, [](CaptureStream& stream) { return stream.settle(); });
   }
-  return {};
-}
-
-Result<> CaptureStream::pass_untaken(bool durably) {
-  if (taken_.records > 0) return {};
-  state_.next = looked_;
-  const bool worth_saving = durably ? state_.next != saved_next_ : state_.next - saved_next_ >= untaken_before_saving;
-  return worth_saving ? save_state() : Result<>{};
 }
 
 }  // namespace nacelle::hub

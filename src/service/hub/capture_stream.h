@@ -1,8 +1,8 @@
 #pragma once
 // CaptureStream: one partition of the event log into the files of one container, each message its route takes exactly once.
 //
-// A file is not open while messages gather: they lie in the log, and the stream only remembers which of them the route
-// took. A file is written in one go when it is due, with the offsets it holds in its header. Its name is planned in
+// A file is not open while messages gather: they lie in the log, which is kept from letting go of them by a claim, and encoded in
+// memory (Gathered). A file is written in one go when it is due, with the offsets it holds in its header. Its name is planned in
 // capture.db before it appears under that name, so that after a kill its existence tells whether it was finished:
 // docs/decisions/0061-exactly-once-capture.md.
 
@@ -10,6 +10,7 @@
 #include <memory>
 #include <vector>
 
+#include "service/hub/gathered.h"
 #include "service/hub/routes.h"
 #include "storage/log/event_log.h"
 #include "storage/objects/object_store.h"
@@ -17,16 +18,17 @@
 
 namespace nacelle::hub {
 
-/// Belongs to the capture thread. Borrows everything; blocks on the disk.
+/// Belongs to the capture thread. Borrows everything; blocks on the disk. Ends before the log.
 class CaptureStream {
  public:
   struct Parts {
-    const storage::EventLog& log;
+    storage::EventLog& log;
     storage::ObjectStore& objects;
     storage::Database& tables;  ///< of open_capture_tables
     const Clock& clock;
     std::string hub;                           ///< for `{iothub}` and `$iothubname`
     const route::TwinLookup* twins = nullptr;  ///< for `$twin`; null: there are none
+    ByteCount max_kept = 16_MiB;               ///< a file is due when its messages, encoded, take so much memory
   };
 
   /// Finds out where the completed files end. `begin_at_head`: a container new to capture.db begins with messages from
@@ -36,10 +38,15 @@ class CaptureStream {
 
   /// The offset this stream looks at next.
   storage::Offset wants() const { return looked_; }
-  /// One record that someone else has read and decoded for several streams; null `evaluation`: it cannot be decoded. False if
-  /// the stream must go on by itself (step() does): it has a file to write first. Records come in order, none left out.
-  bool offer(const storage::LogRecord& record, route::Evaluation* evaluation);
-  /// Looks at what is new in the log and writes the files that are due (by size, by age). Call again after a failure.
+  /// One record, read and decoded for all that follow the partition; null `evaluation`: it cannot be decoded. Records come in
+  /// order, none left out; what the stream has seen already it passes over. Writes the file once it is large enough. After a
+  /// failure the record has not been taken, and wants() may have gone back.
+  Result<> offer(const storage::LogRecord& record, route::Evaluation* evaluation, Gathered::Manner manner);
+  /// There is nothing more below `until`.
+  void pass(storage::Offset until);
+  /// Writes the file if it is due, by age or because the log wants room; saves how far the stream has come.
+  Result<> settle();
+  /// Looks at what is new in the log, and settles. Call again after a failure.
   Result<> step();
   /// Brings everything that is synced in the log when called into complete files.
   Result<> flush();
@@ -53,8 +60,6 @@ class CaptureStream {
   std::uint64_t lost() const { return lost_; }               ///< offsets dropped by the log's retention before they were looked at
   std::uint64_t not_enriched() const { return not_enriched_; }  ///< properties for which a message had no room
   std::optional<Timestamp> due_at() const;                      ///< when the gathered ones must be written
-  /// The gathered ones must be written now, or the log may let go of them before.
-  bool pressed() const;
 
  private:
   /// Row of capture.db.
@@ -66,30 +71,27 @@ class CaptureStream {
     storage::Offset planned_next = 0;
     std::uint64_t planned_records = 0;
   };
-  /// The messages gathered for the next file, as runs of offsets [begin, end).
+  /// The messages gathered for the next file.
   struct Taken {
-    std::vector<std::pair<storage::Offset, storage::Offset>> runs;
     std::uint64_t records = 0;
     ByteCount bytes = 0;
+    storage::Offset first = 0;
     Timestamp oldest{};
   };
 
   CaptureStream(const Parts& parts, HubRoute route, storage::Partition partition)
-      : parts_(parts), route_(std::move(route)), partition_(partition) {}
+      : parts_(parts), route_(std::move(route)), partition_(partition), gathered_(route_.storage.encoding) {}
   Result<> recover(bool begin_at_head);
   Result<State> derive_from_files() const;
   Result<> settle_plan();
   void start_over();
   Result<> save_state();
-  Result<> look(storage::Offset until);
+  Result<> finish();
   void note_lost(storage::Offset follows);
-  void skip_ahead();
-  void take(const storage::LogRecord& record, route::Evaluation& evaluation);
+  Result<> take(const storage::LogRecord& record, route::Evaluation& evaluation, Gathered::Manner manner);
+  bool is_full() const;
+  Result<> make_room();
   Result<> write_file();
-  Result<> write_records(storage::ObjectWriter& object, const Taken& taken, storage::Offset next);
-  Result<> write_lines(storage::ObjectWriter& object, const Taken& taken);
-  Result<> each_taken(const Taken& taken, const std::function<Result<>(const telemetry::Message&)>& use);
-  Result<> pass_untaken(bool durably);
   std::string container_prefix() const { return "capture/" + route_.storage.container + "/"; }
 
   Parts parts_;
@@ -99,9 +101,16 @@ class CaptureStream {
   storage::Offset looked_ = 0;  ///< offsets below it have been looked at
   storage::Offset saved_next_ = 0;
   Taken taken_;
+  Gathered gathered_;
+  std::unique_ptr<storage::LogClaim> claim_;  // from saved_next_ on
   std::uint64_t lost_ = 0;
   storage::Offset lost_until_ = 0;  ///< offsets below it are counted in lost_, or were taken
   std::uint64_t not_enriched_ = 0;
 };
+
+/// Brings `along`, streams of one partition, on towards `until`: what they want next is read and decoded once for all of them, and
+/// a body parsed once for all their conditions. Reads about `most` bytes. One that fails is left behind and told to `failed`.
+void follow_log(const CaptureStream::Parts& parts, storage::Partition partition, std::vector<CaptureStream*> along,
+                storage::Offset until, ByteCount most, const std::function<void(CaptureStream&, Result<>)>& failed);
 
 }  // namespace nacelle::hub

@@ -64,6 +64,9 @@ Result<storage::LogOptions> log_options(const HubOptions& options, const storage
   TRY_LET(log.partitions, partitions_of(log.directory, options.partitions, files));
   log.max_partition_bytes = options.retention.bytes / log.partitions;
   log.max_age = options.retention.age;
+  // While appends wait for a capture, all that MQTT takes in before it reads no further (48 MiB of packets) is here, as records, of
+  // which the shortest are four times as long.
+  log.max_waiting_bytes = 192_MiB;
   // Whole segments are dropped: a quarter of what is kept at most.
   log.segment_bytes = std::min(log.segment_bytes, log.max_partition_bytes / 4);
   return log;

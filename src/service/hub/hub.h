@@ -20,7 +20,8 @@
 
 namespace nacelle::hub {
 
-/// How much of the event log is kept for those that read it behind; the oldest goes first, read or not.
+/// How much of the event log is kept for those that read it behind; the oldest goes first, read or not, but for what a capture has
+/// still to write (docs/decisions/0247-nothing-acked-is-dropped-uncaptured.md).
 struct Retention {
   ByteCount bytes = 64_GiB;  ///< of all partitions together; at least least_retained
   std::chrono::hours age{7 * 24};

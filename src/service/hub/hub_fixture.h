@@ -18,11 +18,16 @@ class HubTest : public ::testing::Test {
   HubTest() : clock(SystemClock().now()) { start(); }
   ~HubTest() override { stop(); }
 
-  void start() {
+  /// What a hub is opened with unless a test says otherwise.
+  HubOptions options() const {
     HubOptions options;
     options.directory = folder.path() / "hub";
     options.bind = "127.0.0.1";
-    hub = Hub::open(runtime.executor(), options, clock, storage::real_file_system()).value();
+    return options;
+  }
+  void start() { start(options()); }
+  void start(HubOptions with, storage::FileSystem& files = storage::real_file_system()) {
+    hub = Hub::open(runtime.executor(), std::move(with), clock, files).value();
     client.emplace(endpoint::HubClient::make(hub->found_at(), clock).value());
   }
   /// Without `flush` the folder is left as by a kill.

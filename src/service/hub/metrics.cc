@@ -109,6 +109,10 @@ std::string print_metrics(const MetricSources& sources) {
   page.histogram("nacelle_hub_log_sync_seconds", "Time of a group commit's fdatasync calls, side by side", log.sync_microseconds,
                  1e-6);
   page.gauge("nacelle_hub_log_waiting_bytes", "Appended and not yet synced", static_cast<double>(log.waiting_bytes));
+  page.counter("nacelle_hub_log_held_total",
+               "Records that had to wait, their partition being full of what captures have still to write", log.held_records);
+  page.counter("nacelle_hub_log_held_seconds_total", "Time in which there were such",
+               static_cast<double>(log.held_time.count()) * 1e-6);
   page.gauge("nacelle_hub_log_segments", "Segment files", static_cast<double>(log.segments));
   page.counter("nacelle_hub_log_quarantined_segments_total", "Damaged segments put aside", log.quarantined_segments);
   page.counter("nacelle_hub_log_repaired_tails_total", "Torn segment ends cut off at opening", log.repaired_tails);

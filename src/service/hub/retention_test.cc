@@ -1,4 +1,5 @@
-// How much of the event log a hub keeps.
+// How much of the event log a hub keeps, and what happens where captures want more of it.
+#include "service/hub/filtered_files.h"
 #include "service/hub/hub_fixture.h"
 
 namespace nacelle::hub::testing {
@@ -8,12 +9,9 @@ class RetentionTest : public HubTest {
  protected:
   RetentionTest() {
     stop();
-    HubOptions options;
-    options.directory = folder.path() / "hub";
-    options.bind = "127.0.0.1";
-    options.retention = {least_retained, std::chrono::hours{24}};
-    hub = Hub::open(runtime.executor(), options, clock, storage::real_file_system()).value();
-    client.emplace(endpoint::HubClient::make(hub->found_at(), clock).value());
+    HubOptions small = options();
+    small.retention = {least_retained, std::chrono::hours{24}};
+    start(small, disk);
     const auto who = add("press1");
     partition = storage::partition_of("press1", log().partitions());
     sender = connected(who);
@@ -35,6 +33,31 @@ class RetentionTest : public HubTest {
     return bytes;
   }
 
+  /// 24 MB that a default route takes, to a partition of 16 MiB. Ready once all have an answer: whether each is acknowledged.
+  std::future<bool> send_too_much() {
+    const std::string body = R"({"OperationalSetting1":1,"more":")" + std::string(200'000, 'x') + "\"}";
+    const std::string topic = telemetry::event_topic("press1", {}, "%24.ct=application%2Fjson&%24.ce=utf-8");
+    // Half of them one by one: a client keeps no 24 MB of what is not acknowledged.
+    for (int i = 0; i < too_many / 2; ++i) EXPECT_TRUE(publish(*sender, topic, body));
+    const auto left = std::make_shared<std::atomic<int>>(too_many / 2);
+    const auto good = std::make_shared<std::atomic<bool>>(true);
+    const auto all = std::make_shared<std::promise<bool>>();
+    for (int i = 0; i < too_many / 2; ++i)
+      sender->publish(topic, body, mqtt::QoS::at_least_once, [left, good, all](Result<> acked) {
+        if (!acked) *good = false;
+        if (--*left == 0) all->set_value(*good);
+      });
+    return all->get_future();
+  }
+  /// Back once appends wait for a capture.
+  void wait_until_held() {
+    for (int i = 0; i < 100'000 && !log().statistics().holding; ++i) get("/statistics/messages");
+    ASSERT_TRUE(log().statistics().holding);
+  }
+  CaptureStatus::OfRoute devices() { return hub->services().capture.status().routes.at(0); }
+
+  static constexpr int too_many = 120;
+  FilteredFiles disk{"/objects/"};
   storage::Partition partition = 0;
   std::unique_ptr<net::MqttClient> sender;
 };
@@ -51,12 +74,57 @@ TEST_F(RetentionTest, oldest_messages_go_when_a_partition_is_larger_than_its_sha
 
 TEST_F(RetentionTest, messages_go_when_they_are_too_old) {
   send_bodies(30, 200'000);
+  flush();  // none is a route's
   clock.advance(std::chrono::hours{23});
   ASSERT_TRUE(log().apply_retention());
   EXPECT_EQ(log().oldest(partition), 0u);
   clock.advance(std::chrono::hours{2});
   ASSERT_TRUE(log().apply_retention());
   EXPECT_GT(log().oldest(partition), 0u);
+}
+
+TEST_F(RetentionTest, acknowledgements_wait_while_the_log_is_full_of_what_is_not_captured_yet) {
+  disk.refuse = true;  // no capture file can be written
+  auto all = send_too_much();
+  wait_until_held();
+  EXPECT_EQ(all.wait_for(std::chrono::seconds{0}), std::future_status::timeout);
+  EXPECT_EQ(log().oldest(partition), 0u) << "nothing has been dropped";
+  EXPECT_EQ(call("GET", "/devices/press1").status, 200) << "all else goes on";
+  disk.refuse = false;
+  EXPECT_TRUE(all.get());  // by itself
+  EXPECT_EQ(captured("devicedata").size(), static_cast<std::size_t>(too_many));
+  EXPECT_EQ(devices().lost, 0u);
+  ASSERT_TRUE(log().apply_retention());
+  EXPECT_GT(log().oldest(partition), 0u);
+}
+
+TEST_F(RetentionTest, a_capture_in_trouble_stops_nobody_for_ever) {
+  disk.refuse = true;
+  auto all = send_too_much();
+  wait_until_held();
+  clock.advance(std::chrono::seconds{61});
+  EXPECT_TRUE(all.get());
+  EXPECT_GT(log().oldest(partition), 0u);
+  disk.refuse = false;
+  const std::size_t found = captured("devicedata").size();
+  EXPECT_EQ(found + devices().lost, static_cast<std::size_t>(too_many));
+}
+
+TEST_F(RetentionTest, a_route_that_is_disabled_is_waited_for_no_longer) {
+  disk.refuse = true;
+  auto all = send_too_much();
+  wait_until_held();
+  EXPECT_EQ(call("PUT", "/routes", R"({"routes":[]})").status, 200) << "though its last messages could not be written";
+  EXPECT_TRUE(all.get());
+}
+
+TEST_F(RetentionTest, the_hub_closes_while_appends_wait) {
+  disk.refuse = true;
+  const auto all = send_too_much();
+  wait_until_held();
+  run(sender->close());
+  disk.refuse = false;
+  stop(true);
 }
 
 }  // namespace

@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -32,7 +34,9 @@ struct LogOptions {
   std::chrono::seconds max_age{7 * 24 * 3600};
   ByteCount max_record_bytes = 1_MiB;
   ByteCount max_waiting_bytes = 64_MiB;  ///< appended and not yet synced; beyond it append answers exhausted
-  std::size_t max_open_files = 256;      ///< segments kept open for readers, over all partitions
+  /// Appends to a partition that is full of what readers have claimed wait so long for a claim that does not move.
+  std::chrono::seconds longest_wait{60};
+  std::size_t max_open_files = 256;  ///< segments kept open for readers, over all partitions
 };
 
 struct LogRecord {
@@ -50,10 +54,26 @@ struct LogStatistics {
   std::uint64_t refused = 0;
   std::uint64_t quarantined_segments = 0;
   std::uint64_t repaired_tails = 0;
-  ByteCount waiting_bytes = 0;           ///< appended and not yet answered
-  std::uint64_t segments = 0;            ///< files, over all partitions
-  Histogram::Reading commit_records;     ///< records in a group commit
-  Histogram::Reading sync_microseconds;  ///< of a group commit's syncs together
+  ByteCount waiting_bytes = 0;            ///< appended and not yet answered
+  std::uint64_t segments = 0;             ///< files, over all partitions
+  std::uint64_t held_records = 0;         ///< that had to wait for a claim (LogClaim)
+  std::chrono::microseconds held_time{};  ///< in which there were such
+  bool holding = false;                   ///< there are such now
+  Histogram::Reading commit_records;      ///< records in a group commit
+  Histogram::Reading sync_microseconds;   ///< of a group commit's syncs together
+};
+
+/// What a reader still wants of a partition: the records from an offset on. They are not dropped, neither for size nor for age;
+/// where a partition is full of them its appends are held back: written, and answered, in their order and as soon as there is
+/// room. Nobody is waited for longer than LogOptions::longest_wait: a claim that has not moved for so long, while appends were held
+/// back for it, is disregarded until it moves. Any thread; ends before its log.
+class LogClaim {
+ public:
+  virtual ~LogClaim() = default;       ///< gives it up
+  virtual void move(Offset from) = 0;  ///< wants nothing below `from` any more; never back
+  /// A partition that is nearly full would like to be rid of its oldest segments: where the first of them ends that the claim
+  /// is on, at most the head. Nothing: there is room.
+  virtual std::optional<Offset> due() const = 0;
 };
 
 class EventLog {
@@ -89,10 +109,10 @@ class EventLog {
   virtual std::function<void()> on_commit(std::function<void()> wake) = 0;
 
   virtual Partition partitions() const = 0;
-  /// How much of LogOptions::max_partition_bytes is there, 0 to about 1: at 1 the oldest segments go.
-  virtual double filled(Partition partition) const = 0;
+  /// `who` claims the records from `from` on; for messages to people.
+  virtual std::unique_ptr<LogClaim> claim(Partition partition, Offset from, std::string who) = 0;
   virtual LogStatistics statistics() const = 0;
-  /// Deletes segments beyond age or size. Any thread.
+  /// Deletes segments beyond age or size that nobody claims. Any thread.
   virtual Result<> apply_retention() = 0;
 };
 

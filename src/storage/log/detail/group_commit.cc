@@ -14,6 +14,12 @@ constexpr std::size_t kept_capacity = 64 * 1024;  // entries; after a burst the 
 // Half of the files wait if there are fewer records than the first, and for each file about as many as the second.
 constexpr std::size_t few_records = 64;
 constexpr std::size_t enough_for_a_file = 4;
+// While something is held back, whether it still must be is asked so often, though nothing happens: patience has an end.
+constexpr std::chrono::seconds between_questions{1};
+
+std::int64_t steady_microseconds() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 }  // namespace
 
@@ -25,11 +31,13 @@ struct GroupCommit::Listener {
 };
 
 GroupCommit::GroupCommit(std::vector<SegmentChain*> chains, Bounds bounds, const Clock& clock,
-                         std::function<void(bool)> housekeeping)
+                         std::function<void(bool)> housekeeping, std::function<bool(Partition)> must_wait)
     : chains_(std::move(chains)),
       bounds_(bounds),
       clock_(clock),
       housekeeping_(std::move(housekeeping)),
+      must_wait_(std::move(must_wait)),
+      held_(chains_.size()),
       was_aside_(chains_.size()),
       records_(chains_.size()),
       by_chain_(chains_.size()),
@@ -114,7 +122,11 @@ void GroupCommit::run() {
     {
       std::unique_lock lock(mutex_);
       asleep_ = aside_.empty();
-      wake_.wait(lock, [&] { return !aside_.empty() || !inbox_.empty() || poked_ || stopping_; });
+      const auto wanted = [&] { return !aside_.empty() || !inbox_.empty() || poked_ || stopping_; };
+      if (holding())
+        wake_.wait_for(lock, between_questions, wanted);
+      else
+        wake_.wait(lock, wanted);
       asleep_ = false;
       poked_ = false;
       stopping = stopping_;
@@ -126,6 +138,7 @@ void GroupCommit::run() {
         inbox_.clear();
       }
     }
+    hold_back();
     set_aside();
     const bool committed = !batch_.empty();
     if (committed) commit();
@@ -138,6 +151,43 @@ void GroupCommit::run() {
     if (housekeeping_) housekeeping_(idle);
     if (stopping && idle) return;
   }
+}
+
+/// Appends to a chain that takes none for now wait here, in their order; those to others go on.
+void GroupCommit::hold_back() {
+  if (!must_wait_) return;
+  std::vector<bool> asks(chains_.size());
+  for (const Append& append : batch_)
+    if (append.chain < chains_.size()) asks[append.chain] = true;
+  std::vector<Append> released;
+  bool holding = false;
+  for (Partition chain = 0; chain < chains_.size(); ++chain) {
+    std::vector<Append>& held = held_[chain];
+    if (!asks[chain] && held.empty()) continue;
+    if (must_wait_(chain)) {
+      const auto waits =
+          std::stable_partition(batch_.begin(), batch_.end(), [&](const Append& each) { return each.chain != chain; });
+      for (auto each = waits; each != batch_.end(); ++each) held_records_ += each->records;
+      std::move(waits, batch_.end(), std::back_inserter(held));
+      batch_.erase(waits, batch_.end());
+      holding = holding || !held.empty();
+    } else if (!held.empty()) {
+      std::move(held.begin(), held.end(), std::back_inserter(released));
+      held = {};
+    }
+  }
+  if (!released.empty()) {
+    std::move(batch_.begin(), batch_.end(), std::back_inserter(released));
+    batch_ = std::move(released);
+  }
+  if (holding == this->holding()) return;
+  if (!holding) held_before_ += steady_microseconds() - held_since_;
+  held_since_ = holding ? steady_microseconds() : 0;
+}
+
+std::chrono::microseconds GroupCommit::held_time() const {
+  const std::int64_t since = held_since_;
+  return std::chrono::microseconds{held_before_ + (since == 0 ? 0 : steady_microseconds() - since)};
 }
 
 /// Senders that wait for each answer fall into two halves, one being synced while the other is on its way; so a file is synced for

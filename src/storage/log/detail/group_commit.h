@@ -17,8 +17,10 @@ class GroupCommit {
     ByteCount max_waiting_bytes;
   };
   /// `chains` outlive this. `housekeeping` is called on the thread after each commit (and after poke()), with whether
-  /// nothing is waiting.
-  GroupCommit(std::vector<SegmentChain*> chains, Bounds bounds, const Clock& clock, std::function<void(bool idle)> housekeeping);
+  /// nothing is waiting. `must_wait`, if given, is asked on the thread for each chain that has something to append, before a
+  /// commit, after poke(), and each second while something waits: whether it takes nothing for now.
+  GroupCommit(std::vector<SegmentChain*> chains, Bounds bounds, const Clock& clock, std::function<void(bool idle)> housekeeping,
+              std::function<bool(Partition)> must_wait = {});
   ~GroupCommit();  ///< Answers what waits, then joins.
 
   // Any thread.
@@ -29,6 +31,9 @@ class GroupCommit {
   std::uint64_t appended() const { return appended_; }
   std::uint64_t refused() const { return refused_; }
   ByteCount waiting_bytes() const { return waiting_bytes_; }
+  std::uint64_t held_records() const { return held_records_; }
+  std::chrono::microseconds held_time() const;
+  bool holding() const { return held_since_ != 0; }
   Histogram::Reading commit_records() const { return commit_records_.read(); }
   Histogram::Reading sync_microseconds() const { return sync_microseconds_.read(); }
 
@@ -37,6 +42,7 @@ class GroupCommit {
 
   void enqueue(Append append);
   void run();
+  void hold_back();
   void set_aside();
   void commit();
   void write_batch();
@@ -47,9 +53,13 @@ class GroupCommit {
   const Bounds bounds_;
   const Clock& clock_;
   const std::function<void(bool)> housekeeping_;
+  const std::function<bool(Partition)> must_wait_;
   std::atomic<std::uint64_t> appended_{0};
   std::atomic<std::uint64_t> refused_{0};
   std::atomic<ByteCount> waiting_bytes_{0};  // appended and not yet answered
+  std::atomic<std::uint64_t> held_records_{0};
+  std::atomic<std::int64_t> held_before_{0};  // microseconds, without what lasts
+  std::atomic<std::int64_t> held_since_{0};   // microseconds of the steady clock; 0: nothing is held back
   Histogram commit_records_;
   Histogram sync_microseconds_;
 
@@ -65,9 +75,10 @@ class GroupCommit {
 
   // The thread's own.
   std::vector<Append> batch_;
-  std::vector<Append> aside_;         // for the next commit, before what comes then
-  std::vector<bool> was_aside_;       // by chain: it goes first now
-  std::vector<std::size_t> records_;  // of batch_, by chain
+  std::vector<Append> aside_;              // for the next commit, before what comes then
+  std::vector<std::vector<Append>> held_;  // by chain, until it takes appends again
+  std::vector<bool> was_aside_;            // by chain: it goes first now
+  std::vector<std::size_t> records_;       // of batch_, by chain
   std::vector<Partition> order_;
   std::vector<std::vector<Append*>> by_chain_;
   std::vector<SegmentChain*> touched_;

@@ -42,8 +42,12 @@ class SegmentChain {
   ByteCount bytes() const;
   std::size_t segments() const;
   /// Drops whole segments, oldest first and never the last: while there are more than `max_bytes`, and those without a
-  /// record as late as `keep_since`.
-  Result<> retain(ByteCount max_bytes, Timestamp keep_since);
+  /// record as late as `keep_since`; none that holds something at or above `wanted`.
+  Result<> retain(ByteCount max_bytes, Timestamp keep_since, Offset wanted);
+  /// Where the first of the oldest segments ends that are more than `max_bytes` and hold something at or above `wanted`.
+  std::optional<Offset> end_in_excess(ByteCount max_bytes, Offset wanted) const;
+  /// The same of the oldest segment, if it has no record as late as `keep_since`.
+  std::optional<Offset> end_of_aged(Timestamp keep_since, Offset wanted) const;
   /// Drops segments with no record at or above `offset`, never the last.
   Result<> drop_below(Offset offset);
   Result<> drop_oldest();
@@ -67,6 +71,7 @@ class SegmentChain {
   static void refuse(std::span<Append* const> batch, const Error& error);
   SegmentPointer holding(Offset offset) const;
   SegmentPointer after(const SegmentPointer& segment) const;
+  Offset end_before(const Segment& next) const { return std::min(next.first(), head_.load()); }
   SegmentPointer drop_oldest_if(const std::function<bool(Segment&, Segment&)>& unwanted);
   Result<> drop_while(const std::function<bool(Segment&, Segment&)>& unwanted);
 

@@ -6,6 +6,16 @@
 #include "storage/log/detail/segment_chain.h"
 
 namespace nacelle::storage::detail {
+namespace {
+
+bool is_aged(Segment& segment, Timestamp keep_since) {
+  const auto begins = segment.first_time();
+  if (begins && *begins >= keep_since) return false;  // without reading the whole file
+  const auto extent = segment.extent();
+  return extent && extent->newest < keep_since;
+}
+
+}  // namespace
 
 /// The segment in which to look for `offset`: the last that does not begin behind it, or the oldest.
 SegmentChain::SegmentPointer SegmentChain::holding(Offset offset) const {
@@ -114,14 +124,37 @@ Result<> SegmentChain::drop_while(const std::function<bool(Segment&, Segment&)>&
   return dropped ? files_.sync_directory(options_.directory) : Result<>();
 }
 
-Result<> SegmentChain::retain(ByteCount max_bytes, Timestamp keep_since) {
-  return drop_while([&](Segment& oldest, Segment&) {
-    if (bytes() > max_bytes) return true;
-    const auto begins = oldest.first_time();
-    if (begins && *begins >= keep_since) return false;  // without reading the whole file
-    const auto extent = oldest.extent();
-    return extent && extent->newest < keep_since;
+// The segment before `next` is complete: its records lie below the head of this moment, or of any later one. Where refused
+// appends left a gap, `next` may begin beyond the head, which no reader can reach.
+Result<> SegmentChain::retain(ByteCount max_bytes, Timestamp keep_since, Offset wanted) {
+  return drop_while([&](Segment& oldest, Segment& next) {
+    if (end_before(next) > wanted) return false;
+    return bytes() > max_bytes || is_aged(oldest, keep_since);
   });
+}
+
+std::optional<Offset> SegmentChain::end_of_aged(Timestamp keep_since, Offset wanted) const {
+  SegmentPointer oldest;
+  Offset end = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    if (segments_.size() < 2) return std::nullopt;
+    oldest = segments_[0];
+    end = end_before(*segments_[1]);
+  }
+  return end > wanted && is_aged(*oldest, keep_since) ? std::optional(end) : std::nullopt;
+}
+
+std::optional<Offset> SegmentChain::end_in_excess(ByteCount max_bytes, Offset wanted) const {
+  const std::lock_guard lock(mutex_);
+  ByteCount left = 0;
+  for (const auto& segment : segments_) left += segment->bytes();
+  for (std::size_t i = 0; i + 1 < segments_.size() && left > max_bytes; ++i) {
+    const Offset end = end_before(*segments_[i + 1]);
+    if (end > wanted) return end;
+    left -= std::min(left, segments_[i]->bytes());
+  }
+  return std::nullopt;
 }
 
 Result<> SegmentChain::drop_oldest() {
