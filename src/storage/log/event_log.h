@@ -71,8 +71,8 @@ class LogClaim {
  public:
   virtual ~LogClaim() = default;       ///< gives it up
   virtual void move(Offset from) = 0;  ///< wants nothing below `from` any more; never back
-  /// A partition that is nearly full would like to be rid of its oldest segments: where the first of them ends that the claim
-  /// is on, at most the head. Nothing: there is room.
+  /// A partition that is nearly full, or whose oldest segment is past its age, would like to be rid of it: where the first such
+  /// segment ends that the claim is on, at most the head. Nothing: there is room.
   virtual std::optional<Offset> due() const = 0;
 };
 
