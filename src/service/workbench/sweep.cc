@@ -157,6 +157,13 @@ class SweepRunner {
   Result<> blend(std::vector<std::size_t>& best_first) {
     if (experiment_.blend < 2) return {};
     TRY_LET(const std::vector<std::size_t> chosen, best_of_trainers(best_first));
+    // Those that were judged to the end for the blend's sake may be better than what halving left: it saw them on few folds.
+    for (const std::size_t trial : chosen)
+      if (std::find(best_first.begin(), best_first.end(), trial) == best_first.end()) best_first.push_back(trial);
+    std::stable_sort(best_first.begin(), best_first.end(), [this](std::size_t a, std::size_t b) {
+      const auto first = trials_.score_of(a, experiment_.folds), second = trials_.score_of(b, experiment_.folds);
+      return first && (!second || *first < *second);
+    });
     std::vector<Finalist> finalists;
     for (const std::size_t trial : chosen)
       finalists.push_back({trials_[trial].run.trainer, trials_[trial].run.parameters, &trials_[trial].folds});
