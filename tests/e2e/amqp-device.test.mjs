@@ -5,6 +5,7 @@ import { on, once } from 'node:events';
 import { after, test } from 'node:test';
 import tls from 'node:tls';
 import { promisify } from 'node:util';
+import common from 'azure-iot-common';
 import deviceSdk from 'azure-iot-device';
 import amqpSdk from 'azure-iot-device-amqp';
 import mqttSdk from 'azure-iot-device-mqtt';
@@ -12,6 +13,7 @@ import { Hub, eventually, folder, updatesBegun } from './harness.mjs';
 
 after(() => setTimeout(() => process.exit(), 500).unref());
 
+const { NoRetry } = common;
 const { Client, Message, ModuleClient } = deviceSdk;
 
 // AmqpWs knows port 443 and the process's authorities only: the test's process trusts the hub's own, and its connections to that port go to
@@ -187,7 +189,7 @@ test('a device is there while it has links, over one protocol at a time', async 
   assert.equal(await connectionState('dev-1'), 'Connected');
 
   const gone = once(overMqtt, 'disconnect');
-  overMqtt.setRetryPolicy(new (await import('azure-iot-common')).default.NoRetry());
+  overMqtt.setRetryPolicy(new NoRetry());
   const second = await open(t, made);
   await second.sendEvent(reading(0));
   await gone;
@@ -204,7 +206,7 @@ test('wrong keys are refused, and what is disabled or deleted is ended', async (
   await assert.rejects(open(t, stranger), (error) => error.name === 'UnauthorizedError');
 
   const client = await open(t, made);
-  client.setRetryPolicy(new (await import('azure-iot-common')).default.NoRetry());
+  client.setRetryPolicy(new NoRetry());
   await client.sendEvent(reading(0));
   assert.equal((await hub.rest('PUT', '/devices/dev-1', { ...made.document, status: 'disabled' }, { 'If-Match': '*' })).status, 200);
   await eventually(async () => (await connectionState('dev-1')) === 'Disconnected');
@@ -215,7 +217,7 @@ test('what was accepted is there after a kill', async (t) => {
   const dir = folder(t);
   hub = await Hub.start(t, dir);
   const client = await open(t, await hub.createDevice('dev-1'));
-  client.setRetryPolicy(new (await import('azure-iot-common')).default.NoRetry());
+  client.setRetryPolicy(new NoRetry());
   const accepted = new Set();
   const sends = [];
   for (let i = 0; i < 200; ++i)

@@ -10,16 +10,19 @@ import path from 'node:path';
 import { after, test } from 'node:test';
 import tls from 'node:tls';
 import { fileURLToPath } from 'node:url';
+import common from 'azure-iot-common';
 import deviceSdk from 'azure-iot-device';
+import amqpSdk from 'azure-iot-device-amqp';
 import httpSdk from 'azure-iot-device-http';
 import mqttSdk from 'azure-iot-device-mqtt';
 import provisioningService from 'azure-iot-provisioning-service';
 import mqtt from 'mqtt';
-import { Hub, folder, run } from './harness.mjs';
+import { Hub, eventually, folder, run } from './harness.mjs';
 import { agentOf } from './service-sdk.mjs';
 
 after(() => setTimeout(() => process.exit(), 500).unref());
 
+const { NoRetry } = common;
 const { Client, Message } = deviceSdk;
 const here = path.dirname(fileURLToPath(import.meta.url));
 const openssl = (...args) => execFileSync('openssl', args, { stdio: ['ignore', 'pipe', 'ignore'] });
@@ -68,8 +71,9 @@ async function trust(hub, pki, name = 'plant') {
 const createByAuthority = (hub, id) => nacelle(hub, 'devices', 'create', id, '--by-authority');
 
 /** With a certificate the SDK leaves GatewayHostName aside: the port stands in HostName (wire facts 8). */
-async function connect(t, hub, device) {
-  const client = Client.fromConnectionString(`HostName=localhost:${hub.ready.mqtts};DeviceId=${device.id};x509=true`, mqttSdk.Mqtt);
+async function connect(t, hub, device, transport = mqttSdk.Mqtt) {
+  const port = transport === mqttSdk.Mqtt ? hub.ready.mqtts : hub.ready.amqps;
+  const client = Client.fromConnectionString(`HostName=localhost:${port};DeviceId=${device.id};x509=true`, transport);
   t.after(() => client.close().catch(() => {}));
   client.on('error', () => {});
   await client.setOptions({ ca: hub.ca, cert: device.cert, key: device.key });
@@ -106,6 +110,29 @@ test('the Node SDK with x509=true and a chain over an intermediate: telemetry, t
   assert.deepEqual([shown.authenticationType, shown.properties.reported.speed], ['certificateAuthority', 3]);
   const text = await nacelle(hub, 'devices', 'connection-string', 'press-7');
   assert.equal(text.stdout.trim(), 'HostName=localhost;DeviceId=press-7;x509=true');
+});
+
+test('over AMQP a certificate opens its own device\'s links; they end with the authority', async (t) => {
+  const hub = await Hub.start(t, folder(t));
+  const pki = new Pki(t, 'Plant root');
+  await trust(hub, pki);
+  await createByAuthority(hub, 'press-7');
+  const client = await connect(t, hub, pki.device('press-7'), amqpSdk.Amqp);
+  client.setRetryPolicy(new NoRetry());
+  const message = new Message('{"OperationalSetting1":0.5,"CycleTime":1}');
+  message.contentType = 'application/json';
+  message.contentEncoding = 'utf-8';
+  await client.sendEvent(message);
+  const [record] = await hub.captured('devicedata');
+  assert.equal(JSON.parse(record.SystemProperties.connectionAuthMethod).type, 'x509');
+  const unauthorized = (error) => error.name === 'UnauthorizedError';
+  const stranger = await connect(t, hub, { ...pki.device('press-8'), id: 'press-7' }, amqpSdk.Amqp);
+  stranger.setRetryPolicy(new NoRetry());
+  await assert.rejects(stranger.sendEvent(message), unauthorized, 'the certificate of another');
+
+  assert.equal((await nacelle(hub, 'certs', 'authorities', 'delete', 'plant')).code, 0);
+  await eventually(async () => (await hub.rest('GET', '/devices/press-7')).body.connectionState === 'Disconnected');
+  await assert.rejects(client.sendEvent(message), unauthorized);
 });
 
 test('another name, an unknown authority of the same name and a lone leaf are refused', async (t) => {

@@ -1,13 +1,10 @@
 // Who may attach which link over AMQP, written out. What is not written is refused.
 #include "codec/text/encoding.h"
-#include "net/amqp/scripted_amqp_test.h"
-#include "service/hub/amqp.h"
+#include "service/hub/amqp_testing.h"
 #include "service/hub/authorization_fixture.h"
 
 namespace nacelle::hub::testing {
 namespace {
-
-using net::test::AmqpScript;
 
 struct Line {
   const char* address;
@@ -16,6 +13,8 @@ struct Line {
 };
 
 constexpr const char* services = "iothubowner|service|service, for events";
+// Policies by tokens of theirs for the device: one for the hub as a whole opens no device's links.
+constexpr const char* device1 = "d1|device for d1|owner for d1";
 
 // Wire facts 2.12, 7.3, 7.4.
 const Line links[] = {
@@ -33,43 +32,40 @@ const Line links[] = {
     {"localhost/ConsumerGroups/$Default/Partitions/99", true, ""},
     {"other/ConsumerGroups/$Default/Partitions/0", true, ""},
     {"/elsewhere", true, ""},
+    {"/devices/d1/messages/events", false, device1},
+    {"Devices/d1/Messages/Events", false, device1},
+    {"/devices/d1/messages/devicebound", true, device1},
+    {"/devices/d1/twin", false, device1},
+    {"/devices/d1/twin", true, device1},
+    {"/devices/d1/methods/devicebound", false, device1},
+    {"/devices/d1/methods/devicebound", true, device1},
+    {"/devices/d1/modules/m/messages/events", false, "d1/m"},
+    {"/devices/d1/modules/m/messages/events", true, "d1/m"},
+    {"/devices/d1/modules/m/twin", true, "d1/m"},
+    {"/devices/d1/modules/m/methods/devicebound", true, "d1/m"},
+    {"/devices/d2/messages/events", false, "d2|device for d2"},
+    {"/devices/edge1/modules/%24edgeHub/twin", false, "edge1/$edgeHub"},
+    {"/devices/off/messages/events", false, ""},
+    {"/devices/unknown/messages/events", false, ""},
+    {"/devices/D1/messages/events", false, ""},
+    {"/devices/d1/messages/events", true, ""},
+    {"/devices/d1/messages/devicebound", false, ""},
+    {"/devices/d1/modules/m/messages/devicebound", true, ""},
+    {"/devices/d1/twin/more", true, ""},
+    {"/devices//twin", true, ""},
+    {"/devices/d1", true, ""},
     {"", false, ""},
 };
 
 class AuthorizationOfLinks : public AuthorizationTest {
  protected:
   /// `token` is put for what it names, then the link is attached: `attached`, or the condition.
-  static awaitable<std::string> attach(Amqp& amqp, std::string token, std::string address, bool receives) {
-    const Executor strand = co_await asio::this_coro::executor;
-    auto pipe = net::make_memory_pipe(strand);
-    TaskScope serving(strand);
-    serving.spawn(amqp.serve(std::move(pipe.left)));
-    AmqpScript peer(std::move(pipe.right));
-    co_await peer.open();
-    if (token != "-") co_await put(peer, token);
-    const std::string outcome = co_await peer.attach("link", 2, receives, address, "reply");
-    peer.drop();
-    co_await serving.close();
+  static awaitable<std::string> attach(Amqp& amqp, std::string token, std::string address, bool receives, Bytes der = {}) {
+    const AmqpSessionPtr session = co_await join(amqp, std::move(der));
+    if (token != "-") co_await put_token(*session->peer, token);
+    const std::string outcome = co_await session->peer->attach("link", 2, receives, address, "reply");
+    co_await leave(session);
     co_return outcome;
-  }
-
-  /// The status of the answer.
-  static awaitable<std::int64_t> put(AmqpScript& peer, std::string token, std::string audience = {}) {
-    co_await peer.attach("cbs-out", 0, false, "$cbs");
-    co_await peer.attach("cbs-in", 1, true, "$cbs", "cbs");
-    peer.flow(1, 10);
-    const auto parsed = sas::parse_token(token);
-    amqp::Message request;
-    request.message_id = "1";
-    request.reply_to = "cbs";
-    if (audience.empty()) audience = parsed ? parsed->resource : "localhost";
-    request.application = {{"operation", "put-token"}, {"type", "servicebus.windows.net:sastoken"}, {"name", audience}};
-    request.value = token;
-    peer.transfer(0, request);
-    const auto [reply, id] = co_await peer.receive();
-    EXPECT_EQ(amqp::id_text(reply.correlation_id), "1");
-    peer.dispose(id, 0x24);
-    co_return amqp::find(reply.application, "status-code")->integer().value_or(0);
   }
 
   /// As Event Hubs clients sign: with the key's text.
@@ -138,19 +134,36 @@ TEST_F(AuthorizationOfLinks, tokens_are_taken_for_what_they_cover) {
   };
   for (const auto& each : cases) {
     auto story = [](Amqp& amqp, std::string shown, std::string audience) -> awaitable<std::int64_t> {
-      const Executor strand = co_await asio::this_coro::executor;
-      auto pipe = net::make_memory_pipe(strand);
-      TaskScope serving(strand);
-      serving.spawn(amqp.serve(std::move(pipe.left)));
-      AmqpScript peer(std::move(pipe.right));
-      co_await peer.open();
-      const std::int64_t status = co_await put(peer, shown, audience);
-      peer.drop();
-      co_await serving.close();
+      const AmqpSessionPtr session = co_await join(amqp);
+      const std::int64_t status = co_await put_token(*session->peer, shown, audience);
+      co_await leave(session);
       co_return status;
     };
     EXPECT_EQ(run(story(*hub->services().amqp, each.token, each.audience)), each.status) << each.audience;
   }
+}
+
+/// The certificate of the connection, and no token: it opens the links of its own device.
+TEST_F(AuthorizationOfLinks, of_devices_with_certificates_are_for_their_owners) {
+  make_fleet();
+  make_certified_fleet();
+  Amqp& amqp = *hub->services().amqp;
+  const auto events_of = [](const device::IdentityName& who) {
+    return "/devices/" + who.device.str() + (who.is_module() ? "/modules/" + who.module.str() : "") + "/messages/events";
+  };
+  std::size_t good = 0;
+  for (const auto& [name, holder] : holders) {
+    const Bytes der = der_of(holder.key.certificate_pem);
+    EXPECT_EQ(run(attach(amqp, "-", events_of(holder.who), false, der)), holder.good ? "attached" : "amqp:unauthorized-access")
+        << name;
+    EXPECT_NE(run(attach(amqp, "-", events_of(d2.name), false, der)), "attached") << name << ", to another's";
+    EXPECT_NE(run(attach(amqp, "-", "/messages/serviceBound/feedback", true, der)), "attached") << name << ", to a service's";
+    good += holder.good;
+  }
+  EXPECT_GE(good, 5u);
+  EXPECT_EQ(run(attach(amqp, token(d1), events_of(d1.name), false, der_of(holders.at("self").key.certificate_pem))), "attached")
+      << "a token counts beside a certificate";
+  expect_known_reasons();
 }
 
 /// A lapsed token, a key that was changed and a policy that is gone end the links that stood on them.
@@ -164,7 +177,7 @@ TEST_F(AuthorizationOfLinks, end_with_what_they_stood_on) {
       serving->spawn(amqp.serve(std::move(pipe.left)));
       auto peer = std::make_shared<AmqpScript>(std::move(pipe.right));
       co_await peer->open();
-      co_await put(*peer, text);
+      co_await put_token(*peer, text);
       const auto outcome = co_await peer->attach("link", 2, true, "/messages/serviceBound/feedback");
       EXPECT_EQ(outcome, "attached");
       co_return peer;
