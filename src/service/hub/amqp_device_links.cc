@@ -26,7 +26,7 @@ void DeviceEventsLink::transfer(amqp::Message message, Done done) {
   if (ours->size_in_bytes() > telemetry::max_message_bytes) return done(too_large());
   endpoint::stamp(*ours, device_->sender(), services.clock.now());
   services.ingest.telemetry(*std::move(ours), [done = std::move(done)](const Result<>& stored) {
-    done(stored ? std::optional<net::AmqpCondition>() : condition_of(stored.error()));
+    done(stored ? std::nullopt : std::optional(net::AmqpCondition{conditions::unavailable, stored.error().message}));
   });
 }
 

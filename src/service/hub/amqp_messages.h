@@ -40,6 +40,7 @@ inline constexpr const char* full = "amqp:resource-limit-exceeded";
 inline constexpr const char* too_large = "amqp:link:message-size-exceeded";
 inline constexpr const char* internal = "amqp:internal-error";
 inline constexpr const char* argument = "com.microsoft:argument-error";
+inline constexpr const char* unavailable = "com.microsoft:timeout";  ///< SDKs read it as HTTP's 503, and try again
 inline constexpr const char* stolen = "amqp:link:stolen";
 }  // namespace conditions
 

@@ -1,6 +1,7 @@
 // A hub whose event log meets a full disk.
 #include <set>
 
+#include "service/hub/amqp_testing.h"
 #include "service/hub/filtered_files.h"
 #include "service/hub/hub_fixture.h"
 
@@ -48,6 +49,26 @@ TEST_F(FullDiskTest, what_does_not_fit_is_not_acknowledged_and_all_else_goes_on_
   EXPECT_EQ(seen.size(), 21u);
   EXPECT_EQ(seen.count("late"), 1u);
   run(connection->close());
+}
+
+TEST_F(FullDiskTest, over_amqp_what_does_not_fit_is_rejected_and_the_link_goes_on) {
+  const auto device = add("Client_001");
+  auto story = [](Services& services, std::string shown, FilteredFiles& filling) -> awaitable<void> {
+    const AmqpSessionPtr session = co_await join(*services.amqp);
+    co_await put_token(*session->peer, shown);
+    co_await session->peer->attach("events", 2, false, "/devices/Client_001/messages/events");
+    amqp::Message reading;
+    reading.data = "{}";
+    for (const bool full : {false, true, false}) {
+      filling.refuse = full;
+      session->peer->transfer(2, reading);
+      const std::string outcome = co_await session->peer->outcome();
+      EXPECT_EQ(outcome, full ? "rejected com.microsoft:timeout" : "accepted");
+    }
+    co_await leave(session);
+  };
+  run(story(hub->services(), token(device), disk));
+  EXPECT_EQ(get("/events?from=start&waitSeconds=0").find("events")->as_array().size(), 2u);
 }
 
 }  // namespace
