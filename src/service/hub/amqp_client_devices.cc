@@ -48,9 +48,9 @@ std::optional<AmqpClient::Place> AmqpClient::device_place_of(const std::string& 
 
 AmqpClient::DevicePtr AmqpClient::device_of(const device::IdentityName& who) {
   std::erase_if(devices_, [](const auto& each) { return each.second.expired(); });
-  // One that another connection has taken over is on its way out.
+  // One that another connection has taken over, or that was ended, is on its way out.
   if (const auto at = devices_.find(who); at != devices_.end())
-    if (auto there = at->second.lock(); there && services_.reach.amqp().find(who) == there) return there;
+    if (auto there = at->second.lock(); there && !there->ended() && services_.reach.amqp().find(who) == there) return there;
   const auto standing = claims_.standing(who);
   auto device = AmqpDevice::make(services_, twin_calls_, who,
                                  {services_.ingest.generation_id(who), standing.certificate ? "x509" : "sas", standing.by_policy},

@@ -18,16 +18,20 @@ using endpoint::TwinAnswer;
 void DeviceEventsLink::transfer(amqp::Message message, Done done) {
   Services& services = device_->services();
   auto ours = device_message_of(message);
-  if (!ours) {
-    services.ingest.refused(endpoint::DeviceBackend::Attempt::publish, ours.error());
-    log::warn("hub", "refused telemetry of {} over AMQP: {}", device_->who().client_id(), ours.error().message);
-    return done(condition_of(ours.error()));
-  }
-  if (ours->size_in_bytes() > telemetry::max_message_bytes) return done(too_large());
+  if (!ours) return refuse(ours.error(), condition_of(ours.error()), done);
+  if (ours->size_in_bytes() > telemetry::max_message_bytes)
+    return refuse({Fault::invalid_input, too_large().description}, too_large(), done);
   endpoint::stamp(*ours, device_->sender(), services.clock.now());
   services.ingest.telemetry(*std::move(ours), [done = std::move(done)](const Result<>& stored) {
     done(stored ? std::nullopt : std::optional(net::AmqpCondition{conditions::unavailable, stored.error().message}));
   });
+}
+
+void DeviceEventsLink::refuse(const Error& why, net::AmqpCondition condition, const Done& done) {
+  device_->services().ingest.refused(endpoint::DeviceBackend::Attempt::publish, why);
+  if (!std::exchange(logged_, true))
+    log::warn("hub", "refused telemetry of {} over AMQP: {}", device_->who().client_id(), why.message);
+  done(std::move(condition));
 }
 
 // -- Messages to it

@@ -14,7 +14,10 @@ class DeviceEventsLink final : public AmqpHandler {
   void transfer(amqp::Message message, Done done) override;
 
  private:
+  void refuse(const Error& why, net::AmqpCondition condition, const Done& done);
+
   const std::shared_ptr<AmqpDevice> device_;
+  bool logged_ = false;  // the first refusal is; all are counted
 };
 
 /// `/devices/{d}/messages/devicebound`: what waits for the device, each message locked until the device settles it. Accepted: done

@@ -100,6 +100,7 @@ void AmqpDevice::notify_desired(Bytes notification, std::int64_t version) {
 
 void AmqpDevice::end(net::AmqpCondition why) {
   on_strand([why = std::move(why)](AmqpDevice& self) {
+    self.ended_ = true;
     for (const auto& each : std::exchange(self.links_, {}))
       if (const auto link = each.lock()) link->detach(why);
   });

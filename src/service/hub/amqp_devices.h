@@ -90,6 +90,7 @@ class AmqpDevice : public std::enable_shared_from_this<AmqpDevice> {
   void call_twin(endpoint::TwinCallPtr call) { twin_calls_.begin(caller_, std::move(call)); }
   const Executor& strand() const { return strand_; }
   void gone(const AmqpHandler* link);
+  bool ended() const { return ended_; }  ///< by end(): a new link makes the device come anew
 
  private:
   AmqpDevice(Services& services, endpoint::TwinCalls& twin_calls, device::IdentityName who, Established established,
@@ -105,6 +106,7 @@ class AmqpDevice : public std::enable_shared_from_this<AmqpDevice> {
   const endpoint::TwinCallerPtr caller_;
   std::atomic<bool> takes_messages_ = false;
   std::atomic<bool> takes_methods_ = false;
+  bool ended_ = false;
   std::vector<std::weak_ptr<net::AmqpLink>> links_;
   std::weak_ptr<DeviceMessagesLink> messages_;
   std::weak_ptr<DeviceOutLink> methods_;

@@ -145,7 +145,7 @@ TEST_F(AmqpDevicesTest, telemetry_that_is_refused_leaves_its_link) {
   };
   run(story(at()));
   ASSERT_EQ(stored().size(), 1u);
-  EXPECT_EQ(hub->services().counters.refusals.of(Way::publish), 1u);
+  EXPECT_EQ(hub->services().counters.refusals.of(Way::publish), 2u);
 }
 
 TEST_F(AmqpDevicesTest, messages_come_again_until_they_are_accepted) {

@@ -32,9 +32,9 @@ class CertificatesTest : public CertifiedHubTest {
     return net::MqttClient::make(runtime.executor(), std::move(options), std::move(on_message));
   }
   bool gets_in(const std::string& id, const net::CertifiedKey& own) {
-    auto client = mqtt_as(id, own);
-    const bool in = run(client->start(std::chrono::seconds{30})).has_value();
-    run(client->close());
+    auto peer = mqtt_as(id, own);
+    const bool in = run(peer->start(std::chrono::seconds{30})).has_value();
+    run(peer->close());
     return in;
   }
   net::HttpResponse https_as(const net::CertifiedKey& own, const std::string& method, const std::string& target,
@@ -46,8 +46,8 @@ class CertificatesTest : public CertifiedHubTest {
     net::HttpClientOptions options;
     options.endpoint = {"127.0.0.1", hub->found_at().https, {}};
     options.tls = showing(own);
-    net::HttpClient client(std::move(options));
-    return run(client.send(std::move(request))).value();
+    net::HttpClient caller(std::move(options));
+    return run(caller.send(std::move(request))).value();
   }
 
   bool connected_now(const std::string& id) {
@@ -130,12 +130,12 @@ TEST_F(CertificatesTest, a_changed_thumbprint_closes_the_connection) {
   };
   const auto facts = net::inspect(own.certificate_pem).value();
   EXPECT_EQ(call("PUT", "/devices/press-7", document(facts.sha1_thumbprint)).status, 200);
-  auto client = mqtt_as("press-7", own);
-  ASSERT_TRUE(run(client->start(std::chrono::seconds{30})).has_value());
+  auto peer = mqtt_as("press-7", own);
+  ASSERT_TRUE(run(peer->start(std::chrono::seconds{30})).has_value());
   EXPECT_TRUE(connected_now("press-7"));
   EXPECT_EQ(call("PUT", "/devices/press-7", document(std::string(40, '0')), {{"if-match", "*"}}).status, 200);
   wait_until_gone("press-7");
-  run(client->close());
+  run(peer->close());
 }
 
 TEST_F(CertificatesTest, the_resource_has_etags_and_refuses_what_is_wrong) {
@@ -294,8 +294,8 @@ TEST_F(CertificatesTest, the_server_certificate_is_renewed_while_connections_go_
                  R"({"authentication":{"type":"selfSigned","x509Thumbprint":{"primaryThumbprint":")" + thumbprint + R"("}}})")
                 .status,
             200);
-  const auto client = mqtt_as("d1", own);
-  ASSERT_TRUE(run(client->start(std::chrono::seconds{30})).has_value());
+  const auto peer = mqtt_as("d1", own);
+  ASSERT_TRUE(run(peer->start(std::chrono::seconds{30})).has_value());
   const auto serial = [&] { return get("/authority").at_path({"server", "serial"})->as_string(); };
   const auto served = [&] {
     const auto look = [](net::Endpoint to, std::shared_ptr<net::TlsClientContext> tls) -> awaitable<Result<std::string>> {
@@ -316,9 +316,9 @@ TEST_F(CertificatesTest, the_server_certificate_is_renewed_while_connections_go_
   EXPECT_EQ(call("POST", "/authority/rotate").status, 200);
   EXPECT_NE(serial(), second);
   EXPECT_EQ(served(), serial());
-  EXPECT_TRUE(publish(*client, "devices/d1/messages/events/", "{}").has_value());
-  EXPECT_EQ(client->reconnects(), 0u) << "the old connection goes on";
-  run(client->close());
+  EXPECT_TRUE(publish(*peer, "devices/d1/messages/events/", "{}").has_value());
+  EXPECT_EQ(peer->reconnects(), 0u) << "the old connection goes on";
+  run(peer->close());
 }
 
 TEST_F(CertificatesTest, edge_is_told_of_the_authorities_that_may_sign_for_its_leaves) {

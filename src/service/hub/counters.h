@@ -10,7 +10,7 @@
 namespace nacelle::hub {
 
 struct Counters {
-  std::atomic<std::uint64_t> received{0};          ///< telemetry taken in, over MQTT and HTTPS
+  std::atomic<std::uint64_t> received{0};          ///< telemetry taken in, over MQTT, AMQP and HTTPS
   std::atomic<std::uint64_t> acked{0};             ///< of these, durable and acknowledged
   std::atomic<std::uint64_t> refused_messages{0};  ///< of these, not stored
   std::atomic<std::uint64_t> refused_full{0};      ///< of those, because the disk or the log's waiting room was full
