@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include <filesystem>
+#include <stdexcept>
 
 #include "service/hub/queries.h"
 #include "service/hub/schema.h"
@@ -26,7 +27,7 @@ struct Fleet10k {
       for (int i = 0; i < fleet_size; ++i) TRY(add(i));
       return {};
     };
-    if (!tables.transaction(fill)) std::abort();
+    if (const auto filled = tables.transaction(fill); !filled) throw std::runtime_error(filled.error().message);
     registry = Registry::open(tables, clock).value();
     queries.emplace(tables, *registry);
   }
@@ -38,7 +39,12 @@ struct Fleet10k {
     TRY_LET(twin, twin::apply(std::move(twin), {tags, json::Object{{"rate", i % 7}}}, false, clock.now()));
     TRY_LET(twin, twin::apply_reported(std::move(twin), json::Object{{"temperature", 20.5 + i % 60}, {"firmware", "1.2.3"}},
                                        std::nullopt, clock.now()));
-    TRY(tables.run("INSERT INTO identity VALUES (?, '', '1', 1, 1, '', 'sas', '', '', '', '', 0, '', '[]', '')", id));
+    TRY(
+        tables.run("INSERT INTO identity (device, module, generation, etag, enabled, status_reason, authentication, primary_key, "
+                   "secondary_key, "
+                   "primary_thumbprint, secondary_thumbprint, edge, scope, parent_scopes, managed_by) "
+                   "VALUES (?, '', '1', 1, 1, '', 'sas', '', '', '', '', 0, '', '[]', '')",
+                   id));
     TRY(tables.run("INSERT INTO twin VALUES (?, '', ?)", id, twin::print_stored(twin)));
     return {};
   }
