@@ -6,37 +6,29 @@
 namespace nacelle::net::test {
 
 struct Broker {
-  Broker(Executor on, MqttServer::Options options) : bench(on, complete(std::move(options))) {
-    bench.policy.verdict.max_qos = mqtt::QoS::exactly_once;
-    bench.policy.most = mqtt::QoS::exactly_once;
-    bench.policy.broadcast_by = bench.server.get();
-    bench.policy.clock = &clock;
-  }
-  MqttServer::Options complete(MqttServer::Options options) {
-    options.clock = &clock;
-    options.broadcasts = [](std::string_view) { return true; };
-    return options;
-  }
   void pass(std::chrono::seconds time) {
     clock.advance(time);
     bench.server->sweep();
   }
 
-  ManualClock clock;
-  Bench bench;
+  ManualClock& clock;
+  Bench& bench;
 };
 
 template <class Script>
 void with_broker(Script script, MqttServer::Options options = {}) {
-  Runtime runtime(2);
-  auto run = [](Script body, MqttServer::Options o) -> awaitable<void> {
-    const Executor strand = co_await asio::this_coro::executor;
-    Broker broker(strand, std::move(o));
-    co_await body(broker, broker.bench);
-    co_await broker.bench.close();
-    EXPECT_EQ(broker.bench.server->connections(), 0u);
+  ManualClock clock;
+  options.clock = &clock;
+  options.broadcasts = [](std::string_view) { return true; };
+  auto run = [&clock, script](Bench& bench) -> awaitable<void> {
+    bench.policy.verdict.max_qos = mqtt::QoS::exactly_once;
+    bench.policy.most = mqtt::QoS::exactly_once;
+    bench.policy.broadcast_by = bench.server.get();
+    bench.policy.clock = &clock;
+    Broker broker{clock, bench};
+    co_await script(broker, bench);
   };
-  runtime.block_on(run(script, std::move(options)));
+  with_bench(run, std::move(options));
 }
 
 inline mqtt::PropertiesPtr share(mqtt::Properties properties) {
