@@ -3,27 +3,20 @@
 import assert from 'node:assert/strict';
 import { on, once } from 'node:events';
 import { after, test } from 'node:test';
-import tls from 'node:tls';
 import { promisify } from 'node:util';
 import common from 'azure-iot-common';
 import deviceSdk from 'azure-iot-device';
 import amqpSdk from 'azure-iot-device-amqp';
 import mqttSdk from 'azure-iot-device-mqtt';
-import { Hub, eventually, folder, updatesBegun } from './harness.mjs';
+import { Hub, eventually, folder, leadTo, updatesBegun } from './harness.mjs';
 
 after(() => setTimeout(() => process.exit(), 500).unref());
 
 const { NoRetry } = common;
 const { Client, Message, ModuleClient } = deviceSdk;
 
-// AmqpWs knows port 443 and the process's authorities only: the test's process trusts the hub's own, and its connections to that port go to
-// the hub.
 let hub;
-const createSecureContext = tls.createSecureContext;
-tls.createSecureContext = (options) => createSecureContext({ ...options, ca: options?.ca ?? hub?.ca });
-const connect = tls.connect;
-tls.connect = (options, ...rest) =>
-  connect(Number(options?.port) === 443 ? { ...options, port: hub.ready.https } : options, ...rest);
+leadTo(() => hub);
 
 async function start(t, flags = []) {
   hub = await Hub.start(t, folder(t), {}, flags);

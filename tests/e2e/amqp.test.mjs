@@ -4,7 +4,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { after, test } from 'node:test';
-import tls from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { EventHubConsumerClient, earliestEventPosition, latestEventPosition } from '@azure/event-hubs';
@@ -14,7 +13,7 @@ import mqttSdk from 'azure-iot-device-mqtt';
 import iothub from 'azure-iothub';
 import serviceWs from 'azure-iothub/dist/amqp_ws.js';
 import WebSocket from 'ws';
-import { Hub, connectionParts, folder, run } from './harness.mjs';
+import { Hub, connectionParts, folder, leadTo, run } from './harness.mjs';
 
 after(() => setTimeout(() => process.exit(), 500).unref());
 
@@ -23,14 +22,8 @@ const { Message } = common;
 /** Its promises hide the receiver in a result; its callbacks give it. */
 const receiverOf = (client, which) => promisify(client[which].bind(client))();
 
-// These clients trust the process's authorities only, and those over WebSocket know port 443 only: the test's process trusts the hub's own,
-// and its connections to port 443 go to the hub.
 let hub;
-const createSecureContext = tls.createSecureContext;
-tls.createSecureContext = (options) => createSecureContext({ ...options, ca: options?.ca ?? hub?.ca });
-const connect = tls.connect;
-tls.connect = (options, ...rest) =>
-  connect(Number(options?.port) === 443 ? { ...options, port: hub.ready.https } : options, ...rest);
+leadTo(() => hub);
 
 async function policy(name) {
   const keys = await hub.rest('GET', `/policies/${name}/keys`);

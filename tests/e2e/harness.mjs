@@ -8,6 +8,7 @@ import https from 'node:https';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import tls from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import zlib from 'node:zlib';
@@ -191,4 +192,12 @@ export async function eventually(answer) {
 /** A listener on the SDK's `twin` asks for updates without saying when they begin: a patch could be quicker than its subscription. */
 export function updatesBegun(twin) {
   return promisify(twin.enableTwinDesiredPropertiesUpdates).call(twin);
+}
+
+/** Some clients trust the process's authorities only, and over WebSocket know port 443 only: from now on this process trusts `hub()`'s own, and
+    its connections to that port go to `hub()`. */
+export function leadTo(hub) {
+  const { createSecureContext, connect } = tls;
+  tls.createSecureContext = (options) => createSecureContext({ ...options, ca: options?.ca ?? hub()?.ca });
+  tls.connect = (options, ...rest) => connect(Number(options?.port) === 443 ? { ...options, port: hub().ready.https } : options, ...rest);
 }
