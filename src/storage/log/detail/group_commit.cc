@@ -161,13 +161,14 @@ void GroupCommit::hold_back() {
     if (append.chain < chains_.size()) asks[append.chain] = true;
   std::vector<Append> released;
   bool holding = false;
+  std::uint64_t newly_held = 0;
   for (Partition chain = 0; chain < chains_.size(); ++chain) {
     std::vector<Append>& held = held_[chain];
     if (!asks[chain] && held.empty()) continue;
     if (must_wait_(chain)) {
       const auto waits =
           std::stable_partition(batch_.begin(), batch_.end(), [&](const Append& each) { return each.chain != chain; });
-      for (auto each = waits; each != batch_.end(); ++each) held_records_ += each->records;
+      for (auto each = waits; each != batch_.end(); ++each) newly_held += each->records;
       std::move(waits, batch_.end(), std::back_inserter(held));
       batch_.erase(waits, batch_.end());
       holding = holding || !held.empty();
@@ -180,9 +181,11 @@ void GroupCommit::hold_back() {
     std::move(batch_.begin(), batch_.end(), std::back_inserter(released));
     batch_ = std::move(released);
   }
-  if (holding == this->holding()) return;
-  if (!holding) held_before_ += steady_microseconds() - held_since_;
-  held_since_ = holding ? steady_microseconds() : 0;
+  if (holding != this->holding()) {
+    if (!holding) held_before_ += steady_microseconds() - held_since_;
+    held_since_ = holding ? steady_microseconds() : 0;
+  }
+  held_records_ += newly_held;  // last: whoever sees them counted sees that appends are held back
 }
 
 std::chrono::microseconds GroupCommit::held_time() const {
