@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <boost/asio/use_future.hpp>
 #include <optional>
 #include <thread>
 
@@ -169,6 +170,25 @@ TEST(TaskScope, tasks_may_be_spawned_from_any_thread_while_it_closes) {
     runner.join();
     producer.join();
   }
+}
+
+awaitable<void> sleep_after(int spins) {
+  for (std::atomic<int> i = 0; i < spins;) ++i;
+  co_await sleep_for(for_ever);
+}
+
+// A cancellation that falls between a task's look and its sleep would be lost, and the test not end.
+TEST(TaskScope, a_task_about_to_sleep_is_cancelled_even_where_several_threads_run_it) {
+  asio::io_context io;
+  const auto guard = asio::make_work_guard(io);
+  std::vector<std::jthread> threads;
+  for (int i = 0; i < 3; ++i) threads.emplace_back([&] { io.run(); });
+  for (int round = 0; round < 3000; ++round) {
+    TaskScope tasks(io.get_executor());
+    for (int i = 0; i < 3; ++i) tasks.spawn(sleep_after(round));
+    asio::co_spawn(asio::make_strand(io), only_close(tasks), asio::use_future).get();
+  }
+  io.stop();
 }
 
 awaitable<void> throw_a_bug() {

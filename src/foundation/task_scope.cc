@@ -8,6 +8,16 @@
 #include <vector>
 
 namespace nacelle {
+namespace {
+
+/// A cancellation that met its task between two waits would be lost: the two must never run at once.
+Executor one_at_a_time(const Executor& executor) {
+  const bool is_strand =
+      executor.target<asio::strand<Executor>>() || executor.target<asio::strand<asio::io_context::executor_type>>();
+  return is_strand ? executor : Executor(asio::make_strand(executor));
+}
+
+}  // namespace
 
 struct TaskScope::State {
   /// But for `executor`, touched on `executor` only.
@@ -63,7 +73,7 @@ TaskScope::TaskScope(Executor executor) : state_(std::make_shared<State>(std::mo
 
 TaskScope::~TaskScope() { state_->cancel_all(); }
 
-void TaskScope::spawn(awaitable<void> task) { spawn(state_->executor, std::move(task)); }
+void TaskScope::spawn(awaitable<void> task) { spawn(one_at_a_time(state_->executor), std::move(task)); }
 
 void TaskScope::spawn(Executor executor, awaitable<void> task) {
   auto entry = std::make_shared<State::Task>();

@@ -19,9 +19,10 @@ class TaskScope {
   TaskScope(const TaskScope&) = delete;
   TaskScope& operator=(const TaskScope&) = delete;
 
-  /// Runs `task` on the scope's executor (or on `executor`). After close() a task is dropped unstarted. Any thread.
-  /// An exception out of a task is a bug and stops the process.
+  /// Runs `task` on the scope's executor, on a strand of its own if that is not one. After close() a task is dropped
+  /// unstarted. Any thread. An exception out of a task is a bug and stops the process.
   void spawn(awaitable<void> task);
+  /// On `executor`, which runs one thing at a time: a strand, or a context of one thread.
   void spawn(Executor executor, awaitable<void> task);
 
   /// Cancels every task and comes back when all have ended.
