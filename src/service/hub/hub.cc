@@ -21,6 +21,8 @@ constexpr std::chrono::seconds sweep_interval{5};
 // Of the 30 days in which a certificate is due, and of those a clock may be put forward.
 constexpr std::chrono::hours renewal_interval{1};
 constexpr int rounds_between_warnings = 24;  // once a day
+// 1 TiB of log.
+constexpr std::size_t most_open_segments = 16'384;
 // A model artifact comes in one body; blob blocks are at most 4 MiB from the SDKs we know.
 constexpr ByteCount largest_body = 64_MiB;
 // Bodies are held in memory: of all connections together so many bytes (docs/decisions/0221-bodies-in-memory.md).
@@ -67,6 +69,8 @@ Result<storage::LogOptions> log_options(const HubOptions& options, const storage
   // While appends wait for a capture, all that MQTT takes in before it reads no further (48 MiB of packets) is here, as records, of
   // which the shortest are four times as long.
   log.max_waiting_bytes = 192_MiB;
+  // Of the rest connections have need.
+  log.max_open_files = std::min(storage::open_file_limit() / 4, most_open_segments);
   // Whole segments are dropped: a quarter of what is kept at most.
   log.segment_bytes = std::min(log.segment_bytes, log.max_partition_bytes / 4);
   return log;

@@ -64,6 +64,8 @@ class FileSystem {
 
 /// The machine's own. Stateless; any thread.
 FileSystem& real_file_system();
+/// How many files and sockets this process may have open at a time.
+std::size_t open_file_limit();
 
 /// Written to a temporary name in the same folder (`NAME.tmp-XXXXXXXXXXXXXXXX`), synced, renamed, folder synced: whole
 /// or not at all. A process killed on the way leaves the temporary behind.

@@ -143,7 +143,7 @@ class SegmentedLog final : public EventLog {
     if (end && !since) {
       since = clock_.now();
       warn_of_waiting(partition, *end);
-    } else if (!end && chain.bytes() > options_.max_partition_bytes) {
+    } else if (!end && chain.exceeds(options_.max_partition_bytes)) {
       drop(partition);
     }
     if (!end) since.reset();

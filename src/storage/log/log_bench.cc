@@ -136,10 +136,11 @@ void read_back(benchmark::State& state) {
 }
 BENCHMARK(read_back)->ArgName("bytes")->Arg(1)->Arg(64 << 10)->Arg(1 << 20);
 
+constexpr Offset records_each = 50;
+
 /// A partition of `count` small segments, written directly: the log itself would sync each three times.
 void write_segments(const fs::path& folder, std::size_t count) {
   fs::create_directories(folder);
-  constexpr Offset records_each = 50;
   for (std::size_t i = 0; i < count; ++i) {
     const Offset first = i * records_each;
     Bytes bytes = detail::encode_segment_header({0, first, first, 7, false});
@@ -149,48 +150,85 @@ void write_segments(const fs::path& folder, std::size_t count) {
   }
 }
 
+/// Records of a log of `segments` segments, the same ones at each call.
+class RandomOffsets {
+ public:
+  explicit RandomOffsets(std::size_t segments) : records_(segments * records_each) {}
+  Offset next() {
+    state_ = state_ * 6364136223846793005ULL + 1442695040888963407ULL;
+    return (state_ >> 33) % records_;
+  }
+
+ private:
+  const std::size_t records_;
+  std::uint64_t state_ = 42;
+};
+
+constexpr int looks = 1000;  // in a round
+
+/// What the machine allows: the bytes that a look-up reads, of files that are open, looked at no further. Processor time.
+std::clock_t read_files_randomly(const fs::path& folder, std::size_t segments, int rounds) {
+  std::vector<std::unique_ptr<File>> files;
+  for (std::size_t i = 0; i < segments; ++i)
+    files.push_back(real_file_system().open(folder / detail::segment_name(i * records_each), OpenMode::read, 0600).value());
+  const auto read = [&] {
+    RandomOffsets offsets(segments);
+    for (int i = 0; i < looks; ++i)
+      benchmark::DoNotOptimize(files[offsets.next() / records_each]->read_at(0, 32_KiB).value().data());
+  };
+  read();
+  const std::clock_t before = std::clock();
+  for (int round = 0; round < rounds; ++round) read();
+  return std::clock() - before;
+}
+
 /// What grows with the number of segments: opening; and what should not: a look-up with a read, an append.
 void many_segments(benchmark::State& state) {
   const auto segments = static_cast<std::size_t>(state.range(0));
   const TempFolder folder;
   write_segments(folder.path / "log" / "0000", segments);
   const SystemClock clock;
-  const LogOptions options{.directory = folder.path / "log", .partitions = 1, .max_age = std::chrono::hours(24 * 365 * 100)};
+  const LogOptions options{.directory = folder.path / "log",
+                           .partitions = 1,
+                           .max_age = std::chrono::hours(24 * 365 * 100),
+                           .max_open_files = segments + 1};
+  constexpr int rounds = 10;
   double opening = 0, first_reading = 0, reading = 0, appending = 0;
-  std::size_t first_reads = 0, reads = 0, appends = 0;
-  std::clock_t cpu_of_reading = 0, cpu_of_appending = 0;
-  constexpr std::uint64_t seed = 42;
+  std::size_t appends = 0;
+  std::clock_t cpu_of_reading = 0, cpu_of_appending = 0, cpu_of_files = 0;
   for (auto _ : state) {
     std::unique_ptr<EventLog> log;
     opening += time_of([&] { log = EventLog::open(options, clock, real_file_system()).value(); });
-    const auto read_randomly = [&](int count, std::size_t& done) {
-      std::uint64_t random = seed;
-      for (int i = 0; i < count; ++i, ++done) {
-        random = random * 6364136223846793005ULL + 1442695040888963407ULL;
-        if (log->read(0, (random >> 33) % (segments * 50), 1).value().empty()) state.SkipWithError("a record is missing");
-      }
+    const auto read_randomly = [&] {
+      RandomOffsets offsets(segments);
+      for (int i = 0; i < looks; ++i)
+        if (log->read(0, offsets.next(), 1).value().empty()) state.SkipWithError("a record is missing");
     };
     // A segment is read through when it is first looked into: with few segments only few reads pay for that.
-    first_reading += time_of([&] { read_randomly(1000, first_reads); });
+    first_reading += time_of(read_randomly);
     const std::clock_t before_reading = std::clock();  // processor time: it says as much on a busy machine
-    for (int round = 0; round < 10; ++round) reading += time_of([&] { read_randomly(1000, reads); });
+    for (int round = 0; round < rounds; ++round) reading += time_of(read_randomly);
+    cpu_of_reading += std::clock() - before_reading;
     append_window(*log, 256, 1);  // begins the segment
     const std::clock_t before_appending = std::clock();
     appending += time_of([&] {
       for (int i = 0; i < 100; ++i, appends += 256) append_window(*log, 256, 1);
     });
-    cpu_of_reading += before_appending - before_reading;
     cpu_of_appending += std::clock() - before_appending;
+    cpu_of_files += read_files_randomly(folder.path / "log" / "0000", segments, rounds);
   }
-  state.counters["open_ms"] = 1000 * opening / static_cast<double>(state.iterations());
-  state.counters["first_reads/s"] = static_cast<double>(first_reads) / first_reading;
-  state.counters["reads/s"] = static_cast<double>(reads) / reading;
+  const auto iterations = static_cast<double>(state.iterations());
+  const double reads = iterations * looks * rounds;
+  state.counters["open_ms"] = 1000 * opening / iterations;
+  state.counters["first_reads/s"] = iterations * looks / first_reading;
+  state.counters["reads/s"] = reads / reading;
   state.counters["appends/s"] = static_cast<double>(appends) / appending;
-  const auto microseconds = [](std::clock_t ticks, std::size_t count) {
-    return 1e6 * static_cast<double>(ticks) / CLOCKS_PER_SEC / static_cast<double>(count);
+  const auto microseconds = [](std::clock_t ticks, double count) {
+    return 1e6 * static_cast<double>(ticks) / CLOCKS_PER_SEC / count;
   };
   state.counters["cpu_us_a_read"] = microseconds(cpu_of_reading, reads);
-  state.counters["cpu_us_an_append"] = microseconds(cpu_of_appending, appends);
+  state.counters["cpu_us_a_bare_read"] = microseconds(cpu_of_files, reads);
+  state.counters["cpu_us_an_append"] = microseconds(cpu_of_appending, static_cast<double>(appends));
 }
 BENCHMARK(many_segments)
     ->ArgName("segments")

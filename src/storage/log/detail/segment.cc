@@ -28,15 +28,9 @@ std::optional<Offset> parse_segment_name(std::string_view name) {
   return first;
 }
 
-Segment::Segment(FileSystem& files, OpenFiles& open_files, Counters& counters, fs::path path, Partition partition, Offset first,
-                 ByteCount bytes)
-    : files_(files),
-      open_files_(open_files),
-      counters_(counters),
-      path_(std::move(path)),
-      partition_(partition),
-      first_(first),
-      bytes_(bytes) {
+Segment::Segment(OfChain chain, fs::path path, Partition partition, Offset first, ByteCount bytes)
+    : chain_(chain), path_(std::move(path)), partition_(partition), first_(first), bytes_(0) {
+  count(bytes);
   extent_.next = first;
 }
 
@@ -53,7 +47,7 @@ void Segment::set_end(Offset end) {
 
 Offset Segment::follows() {
   const auto read_header = [&]() -> Result<SegmentHeader> {
-    TRY_LET(const auto file, files_.open(path_, OpenMode::read));
+    TRY_LET(const auto file, chain_.files.open(path_, OpenMode::read));
     TRY_LET(const Bytes head, file->read_at(0, segment_header_bytes));
     return decode_segment_header(head);
   };
@@ -63,7 +57,7 @@ Offset Segment::follows() {
 
 void Segment::forget() {
   const std::lock_guard lock(mutex_);
-  open_files_.forget(first_);
+  chain_.open_files.forget(first_);
   if (!file_) loaded_ = false;
 }
 
@@ -71,7 +65,7 @@ void Segment::forget() {
 Result<> Segment::load() {
   if (loaded_ || file_) return {};
   if (removed_) return fail(Fault::not_found, fmt::format("{} was removed", path_.string()));
-  auto bytes = read_file(files_, path_, largest_file);
+  auto bytes = read_file(chain_.files, path_, largest_file);
   if (!bytes && bytes.error().fault != Fault::corrupt) return fail(std::move(bytes).error());
   TRY_LET(const Scan scan,
           in(scan_segment(bytes ? BytesView(*bytes) : BytesView(), Standing{partition_, first_, false, end_}), path_.string()));
@@ -91,23 +85,23 @@ Result<> Segment::load() {
 Result<> Segment::salvage(const Scan& scan) {
   fs::path aside = path_.string() + ".quarantined";
   for (int n = 2;; ++n) {
-    TRY_LET(const bool taken, files_.exists(aside));
+    TRY_LET(const bool taken, chain_.files.exists(aside));
     if (!taken) break;
     aside = fmt::format("{}.{}.quarantined", path_.string(), n);
   }
   const fs::path salvaged = path_.string() + ".salvaged";
-  TRY(files_.remove(salvaged));
+  TRY(chain_.files.remove(salvaged));
   {
-    TRY_LET(const auto file, files_.open(salvaged, OpenMode::create));
+    TRY_LET(const auto file, chain_.files.open(salvaged, OpenMode::create));
     TRY(file->append(scan.salvaged));
     TRY(file->sync());
   }
-  TRY(files_.sync_directory(path_.parent_path()));
-  open_files_.forget(first_);
-  TRY(files_.rename(path_, aside));
-  TRY(files_.rename(salvaged, path_));
-  TRY(files_.sync_directory(path_.parent_path()));
-  ++counters_.quarantined_segments;
+  TRY(chain_.files.sync_directory(path_.parent_path()));
+  chain_.open_files.forget(first_);
+  TRY(chain_.files.rename(path_, aside));
+  TRY(chain_.files.rename(salvaged, path_));
+  TRY(chain_.files.sync_directory(path_.parent_path()));
+  ++chain_.counters.quarantined_segments;
   log::error("log", "{} is damaged: kept as {}; its {} intact records are served", path_.string(), aside.filename().string(),
              scan.records);
   take(scan, scan.salvaged.size());
@@ -116,7 +110,7 @@ Result<> Segment::salvage(const Scan& scan) {
 
 void Segment::take(const Scan& scan, ByteCount bytes) {
   loaded_ = true;
-  bytes_ = bytes;
+  count(bytes);
   extent_ = {scan.next, scan.records, scan.index.newest};
   index_ = scan.index;
   // If only the first part of a damaged file is served, the places of the later records are not in it.
@@ -125,6 +119,8 @@ void Segment::take(const Scan& scan, ByteCount bytes) {
   salt_ = scan.salt;
   follows_ = scan.follows;
 }
+
+void Segment::count(ByteCount bytes) { chain_.bytes += bytes - bytes_.exchange(bytes); }
 
 Result<> Segment::quarantine(const Scan& scan) {
   const std::lock_guard lock(mutex_);
@@ -157,7 +153,7 @@ void Segment::publish(std::span<Append* const> synced, ByteCount bytes) {
   }
   extent_.next = synced.back()->offset + synced.back()->records;
   extent_.newest = index_.newest;
-  bytes_ = bytes;
+  count(bytes);
 }
 
 void Segment::seal(Offset end) {
@@ -170,8 +166,9 @@ void Segment::seal(Offset end) {
 Result<> Segment::remove() {
   const std::lock_guard lock(mutex_);
   removed_ = true;
-  open_files_.forget(first_);  // an open file would keep its room on the disk
-  return files_.remove(path_);
+  chain_.open_files.forget(first_);  // an open file would keep its room on the disk
+  count(0);
+  return chain_.files.remove(path_);
 }
 
 /// The readable part, from where `where` says. Held together by the mutex: salvaging moves places.
@@ -180,7 +177,7 @@ Result<Segment::Place> Segment::place(std::uint64_t (*where)(const Index&, Offse
   TRY(load());
   std::shared_ptr<const File> file = file_;
   if (!file) {
-    TRY_LET(file, open_files_.open(first_, path_));
+    TRY_LET(file, chain_.open_files.open(first_, path_));
   }
   return Place{std::move(file), where(index_, offset, time), bytes_, salt_, follows_};
 }
@@ -235,7 +232,7 @@ std::optional<Timestamp> Segment::first_time() {
     // Without load(): a look at every segment's first record must not read all the files whole.
     std::shared_ptr<const File> file = file_;
     if (!file) {
-      TRY_LET(file, files_.open(path_, OpenMode::read));
+      TRY_LET(file, chain_.files.open(path_, OpenMode::read));
     }
     if (bytes_ <= segment_header_bytes) return std::optional<Timestamp>();
     TRY_LET(const Bytes head, file->read_at(0, segment_header_bytes + record_header_bytes));

@@ -20,6 +20,14 @@ struct Counters {
   std::atomic<std::uint64_t> repaired_tails{0};
 };
 
+/// What the segments of a chain have in common; outlives them.
+struct OfChain {
+  FileSystem& files;
+  OpenFiles& open_files;
+  Counters& counters;
+  std::atomic<ByteCount>& bytes;  ///< of all of them, those included that are being removed
+};
+
 /// Records on their way to disk, which stay together: in one segment, stored or refused as one. Owned by the group commit.
 struct Append {
   Partition chain = 0;
@@ -37,8 +45,7 @@ struct Append {
 /// Any thread, unless said otherwise.
 class Segment {
  public:
-  Segment(FileSystem& files, OpenFiles& open_files, Counters& counters, fs::path path, Partition partition, Offset first,
-          ByteCount bytes);
+  Segment(OfChain chain, fs::path path, Partition partition, Offset first, ByteCount bytes);
 
   Offset first() const { return first_; }
   const fs::path& path() const { return path_; }
@@ -90,13 +97,12 @@ class Segment {
   Result<> load();
   Result<> salvage(const Scan& scan);
   void take(const Scan& scan, ByteCount bytes);
+  void count(ByteCount bytes);
   Result<Place> place(std::uint64_t (*where)(const Index&, Offset, Timestamp), Offset offset, Timestamp time);
   template <class Visit>
   Result<> walk(const Place& place, std::size_t chunk_bytes, Visit visit) const;
 
-  FileSystem& files_;
-  OpenFiles& open_files_;
-  Counters& counters_;
+  const OfChain chain_;
   const fs::path path_;
   const Partition partition_;
   const Offset first_;

@@ -40,6 +40,8 @@ class SegmentChain {
   Offset next() const { return std::max<Offset>(head_, begun_); }
   Offset offset_at(Timestamp time);
   ByteCount bytes() const;
+  /// bytes() > `max_bytes`, without a look at each segment if it is not.
+  bool exceeds(ByteCount max_bytes) const { return counted_ > max_bytes && bytes() > max_bytes; }
   std::size_t segments() const;
   /// Drops whole segments, oldest first and never the last: while there are more than `max_bytes`, and those without a
   /// record as late as `keep_since`; none that holds something at or above `wanted`.
@@ -57,6 +59,7 @@ class SegmentChain {
       : options_(std::move(options)), files_(files), open_files_(files, options_.max_open_files), counters_(counters) {}
   using SegmentPointer = std::shared_ptr<Segment>;
 
+  OfChain of_chain() { return {files_, open_files_, counters_, counted_}; }
   Result<> finish_salvage(const std::vector<std::string>& names);
   Result<> find_segments();
   Result<> recover_last(Offset at_least);
@@ -79,6 +82,7 @@ class SegmentChain {
   FileSystem& files_;
   OpenFiles open_files_;  // before the segments, which use it
   Counters& counters_;
+  std::atomic<ByteCount> counted_ = 0;  // the segments'; as long as one is being removed, more than bytes()
   std::atomic<Offset> head_ = 0;
   std::atomic<Offset> begun_ = 0;  // the first offset of the last segment, or of the one to come
 

@@ -58,7 +58,7 @@ Result<> SegmentChain::find_segments() {
     if (!first) continue;
     const fs::path path = options_.directory / name;
     TRY_LET(const FileInfo info, files_.info(path));
-    const auto segment = std::make_shared<Segment>(files_, open_files_, counters_, path, options_.partition, *first, info.bytes);
+    const auto segment = std::make_shared<Segment>(of_chain(), path, options_.partition, *first, info.bytes);
     if (!segments_.empty()) segments_.back()->set_end(segment->follows());
     segments_.push_back(segment);
   }
@@ -136,7 +136,7 @@ Result<> SegmentChain::make_segment(Offset first, Offset follows) {
     (void)files_.remove(path);
     return fail(std::move(made).error());
   }
-  const auto segment = std::make_shared<Segment>(files_, open_files_, counters_, path, options_.partition, first, bytes.size());
+  const auto segment = std::make_shared<Segment>(of_chain(), path, options_.partition, first, bytes.size());
   Scan nothing;
   nothing.next = first;
   nothing.salt = header.salt;

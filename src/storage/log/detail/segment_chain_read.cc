@@ -129,7 +129,7 @@ Result<> SegmentChain::drop_while(const std::function<bool(Segment&, Segment&)>&
 Result<> SegmentChain::retain(ByteCount max_bytes, Timestamp keep_since, Offset wanted) {
   return drop_while([&](Segment& oldest, Segment& next) {
     if (end_before(next) > wanted) return false;
-    return bytes() > max_bytes || is_aged(oldest, keep_since);
+    return exceeds(max_bytes) || is_aged(oldest, keep_since);
   });
 }
 
@@ -146,6 +146,7 @@ std::optional<Offset> SegmentChain::end_of_aged(Timestamp keep_since, Offset wan
 }
 
 std::optional<Offset> SegmentChain::end_in_excess(ByteCount max_bytes, Offset wanted) const {
+  if (counted_ <= max_bytes) return std::nullopt;
   const std::lock_guard lock(mutex_);
   ByteCount left = 0;
   for (const auto& segment : segments_) left += segment->bytes();
