@@ -105,7 +105,8 @@ Result<AmqpClient::Place> AmqpClient::place_of(const std::string& address, bool 
   const std::string path = text::to_lower(address);
   const auto queue = [this](std::string_view name, bool together) {
     return Place{Need::service, {}, [this, name, together](const net::AmqpLinkPtr& link) {
-                   return std::shared_ptr<AmqpHandler>(std::make_shared<ServiceQueueLink>(services_, tasks_, link, name, together));
+                   return std::shared_ptr<AmqpHandler>(
+                       std::make_shared<ServiceQueueLink>(services_, tasks_, link, std::string(name), together));
                  }};
   };
   if (from_peer && path == "messages/devicebound")

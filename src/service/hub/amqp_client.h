@@ -6,6 +6,7 @@
 #include "service/hub/amqp_claims.h"
 #include "service/hub/amqp_devices.h"
 #include "service/hub/amqp_events.h"
+#include "service/hub/amqp_links.h"
 
 namespace nacelle::hub {
 

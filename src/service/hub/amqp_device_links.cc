@@ -36,59 +36,25 @@ void DeviceEventsLink::refuse(const Error& why, net::AmqpCondition condition, co
 
 // -- Messages to it
 
-void DeviceMessagesLink::begin() {
-  wanted_ = true;
-  const auto link = link_.lock();
-  if (sending_ || !link || link->credit() == 0) return;
-  sending_ = true;
-  tasks_.spawn(send_waiting(shared_from_this()));
+DeviceMessagesLink::DeviceMessagesLink(const std::shared_ptr<AmqpDevice>& device, TaskScope& tasks, net::AmqpLinkPtr link)
+    : LockedQueueLink(device->services(), tasks, std::move(link), fmt::format("messages for '{}'", device->who().device.str())),
+      device_(device) {}
+
+Result<std::optional<LockedQueueLink::Locked>> DeviceMessagesLink::receive() {
+  services_.registry.note_activity(device_->who());
+  TRY_LET(const auto next, services_.cloud_to_device.receive(device_->who().device));
+  if (!next) return std::optional<Locked>();
+  Locked locked{next->lock_token, devicebound_message(next->message)};
+  locked.message.annotations.push_back({amqp::Symbol{"x-opt-sequence-number"}, next->sequence});
+  locked.message.annotations.push_back({amqp::Symbol{"iothub-deliverycount"}, next->delivery_count});
+  return std::optional(std::move(locked));
 }
 
-awaitable<void> DeviceMessagesLink::send_waiting(std::shared_ptr<DeviceMessagesLink> self) {
-  co_await asio::this_coro::throw_if_cancelled(false);
-  Services& services = self->device_->services();
-  const device::IdentityName who = self->device_->who();
-  while (self->wanted_) {
-    const auto link = self->link_.lock();
-    if (!link || link->credit() == 0) break;  // credit() begins again
-    self->wanted_ = false;
-    auto receive = [&services, who]() -> Result<std::optional<CloudToDevice::Locked>> {
-      services.registry.note_activity(who);
-      return services.cloud_to_device.receive(who.device);
-    };
-    const auto locked = co_await run_on(services.disk.tables(), receive);
-    if (!locked) log::error("hub", "messages for '{}' over AMQP: {}", who.device.str(), locked.error().message);
-    if (!locked || !*locked) continue;
-    self->wanted_ = true;
-    if (!self->send(**locked)) co_await settle(services, who.device, (*locked)->lock_token, CloudToDevice::Settlement::abandon);
-  }
-  self->sending_ = false;
-}
-
-bool DeviceMessagesLink::send(const CloudToDevice::Locked& locked) {
-  const auto link = link_.lock();
-  if (!link || link->credit() == 0) return false;
-  amqp::Message message = devicebound_message(locked.message);
-  message.annotations.push_back({amqp::Symbol{"x-opt-sequence-number"}, locked.sequence});
-  message.annotations.push_back({amqp::Symbol{"iothub-deliverycount"}, locked.delivery_count});
-  auto settled = [self = shared_from_this(), lock_token = locked.lock_token](net::AmqpOutcome outcome) {
-    using How = CloudToDevice::Settlement;
-    const bool ended = outcome == net::AmqpOutcome::accepted || outcome == net::AmqpOutcome::rejected;
-    const How how = !ended ? How::abandon : outcome == net::AmqpOutcome::accepted ? How::complete : How::reject;
-    self->tasks_.spawn(settle(self->device_->services(), self->device_->who().device, lock_token, how));
-  };
-  link->send(message, std::move(settled));
-  return true;
-}
-
-/// A lock that was lost is nobody's any more: the message comes again.
-awaitable<void> DeviceMessagesLink::settle(Services& services, device::DeviceId device, std::string lock_token,
-                                           CloudToDevice::Settlement how) {
-  co_await asio::this_coro::throw_if_cancelled(false);
-  auto work = [&services, device, lock_token, how] { return services.cloud_to_device.settle(device, lock_token, how); };
-  const auto done = co_await run_on(services.disk.tables(), work);
-  if (!done && done.error().fault != Fault::conflict)
-    log::error("hub", "messages for '{}' over AMQP: {}", device.str(), done.error().message);
+Result<> DeviceMessagesLink::settle(const std::string& lock_token, net::AmqpOutcome outcome) {
+  using How = CloudToDevice::Settlement;
+  const bool ended = outcome == net::AmqpOutcome::accepted || outcome == net::AmqpOutcome::rejected;
+  const How how = !ended ? How::abandon : outcome == net::AmqpOutcome::accepted ? How::complete : How::reject;
+  return services_.cloud_to_device.settle(device_->who().device, lock_token, how);
 }
 
 // -- Its twin

@@ -3,6 +3,7 @@
 // only receive on is DeviceOutLink.
 
 #include "service/hub/amqp_devices.h"
+#include "service/hub/amqp_locked_queue.h"
 #include "service/hub/cloud_to_device.h"
 
 namespace nacelle::hub {
@@ -22,25 +23,17 @@ class DeviceEventsLink final : public AmqpHandler {
 
 /// `/devices/{d}/messages/devicebound`: what waits for the device, each message locked until the device settles it. Accepted: done
 /// with; rejected: so too, and the sender may hear of it; released or modified: it comes again, ten times at the most.
-class DeviceMessagesLink final : public AmqpHandler, public std::enable_shared_from_this<DeviceMessagesLink> {
+class DeviceMessagesLink final : public LockedQueueLink {
  public:
   /// `tasks`: the connection's.
-  DeviceMessagesLink(std::shared_ptr<AmqpDevice> device, TaskScope& tasks, net::AmqpLinkPtr link)
-      : device_(std::move(device)), tasks_(tasks), link_(std::move(link)) {}
-  void begin();
-  void credit() override { begin(); }
+  DeviceMessagesLink(const std::shared_ptr<AmqpDevice>& device, TaskScope& tasks, net::AmqpLinkPtr link);
   void detached() override { device_->gone(this); }
 
  private:
-  static awaitable<void> send_waiting(std::shared_ptr<DeviceMessagesLink> self);
-  static awaitable<void> settle(Services& services, device::DeviceId device, std::string lock_token, CloudToDevice::Settlement how);
-  bool send(const CloudToDevice::Locked& locked);
+  Result<std::optional<Locked>> receive() override;
+  Result<> settle(const std::string& lock_token, net::AmqpOutcome outcome) override;
 
   const std::shared_ptr<AmqpDevice> device_;
-  TaskScope& tasks_;
-  const std::weak_ptr<net::AmqpLink> link_;
-  bool sending_ = false;
-  bool wanted_ = false;  // there may be something new since the queue was asked
 };
 
 /// `/devices/{d}/twin`: requests, answered on the link of the same channel.

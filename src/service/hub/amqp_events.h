@@ -4,8 +4,10 @@
 #include <map>
 #include <mutex>
 
+#include "foundation/task_scope.h"
 #include "net/socket/wake.h"
-#include "service/hub/amqp_links.h"
+#include "service/hub/amqp_handler.h"
+#include "service/hub/api.h"
 #include "service/hub/event_reader.h"
 
 namespace nacelle::hub {

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include "codec/text/encoding.h"
-#include "foundation/log.h"
 #include "foundation/random.h"
 #include "service/hub/amqp_messages.h"
 
@@ -35,7 +34,6 @@ std::optional<net::AmqpCondition> queue_for(Services& services, const device::De
 }
 
 awaitable<void> send_to(Services& services, device::DeviceId device, telemetry::Message message, net::AmqpLinkHandler::Done done) {
-  co_await asio::this_coro::throw_if_cancelled(false);
   auto work = [&services, device, message = std::move(message)] { return queue_for(services, device, message); };
   auto refused = co_await run_on(services.disk.tables(), work);
   done(std::move(refused));
@@ -51,54 +49,20 @@ void DeviceboundLink::transfer(amqp::Message message, Done done) {
   tasks_.spawn(send_to(services_, *device, *std::move(ours), std::move(done)));
 }
 
-void ServiceQueueLink::begin() {
-  const auto link = link_.lock();
-  if (sending_ || !link || link->credit() == 0) return;
-  sending_ = true;
-  tasks_.spawn(send_waiting(shared_from_this()));
+Result<std::optional<LockedQueueLink::Locked>> ServiceQueueLink::receive() {
+  TRY_LET(const auto batch, services_.service_queue.receive(queue_, together_ ? ServiceQueue::batch_size : 1));
+  if (!batch) return std::optional<Locked>();
+  Locked locked{batch->lock_token, {}};
+  locked.message.message_id = random_uuid();
+  locked.message.content_type = together_ ? feedback_type : json_type;
+  locked.message.content_encoding = "utf-8";
+  locked.message.data = together_ ? json::print(batch->records) : json::print(batch->records.at(0));
+  return std::optional(std::move(locked));
 }
 
-awaitable<void> ServiceQueueLink::send_waiting(std::shared_ptr<ServiceQueueLink> self) {
-  co_await asio::this_coro::throw_if_cancelled(false);
-  Services& services = self->services_;
-  while (true) {
-    const auto link = self->link_.lock();
-    if (!link || link->credit() == 0) break;
-    auto receive = [&services, queue = self->queue_, most = self->together_ ? ServiceQueue::batch_size : 1] {
-      return services.service_queue.receive(queue, most);
-    };
-    const Batch batch = co_await run_on(services.disk.tables(), receive);
-    if (!batch) log::error("hub", "{} over AMQP: {}", self->queue_, batch.error().message);
-    if (!batch || !*batch) break;
-    if (!self->send(**batch)) co_await settle(services, self->queue_, (*batch)->lock_token, false);
-  }
-  self->sending_ = false;
-}
-
-bool ServiceQueueLink::send(const ServiceQueue::Batch& batch) {
-  const auto link = link_.lock();
-  if (!link || link->credit() == 0) return false;
-  amqp::Message message;
-  message.message_id = random_uuid();
-  message.content_type = together_ ? feedback_type : json_type;
-  message.content_encoding = "utf-8";
-  message.data = together_ ? json::print(batch.records) : json::print(batch.records.at(0));
-  auto settled = [self = shared_from_this(), lock_token = batch.lock_token](net::AmqpOutcome outcome) {
-    const bool complete = outcome == net::AmqpOutcome::accepted || outcome == net::AmqpOutcome::rejected;
-    self->tasks_.spawn(settle(self->services_, self->queue_, lock_token, complete));
-  };
-  link->send(message, std::move(settled));
-  return true;
-}
-
-/// A lock that was lost is nobody's any more: the record comes again.
-awaitable<void> ServiceQueueLink::settle(Services& services, std::string queue, std::string lock_token, bool complete) {
-  co_await asio::this_coro::throw_if_cancelled(false);
-  auto work = [&services, queue, lock_token, complete] {
-    return complete ? services.service_queue.complete(queue, lock_token) : services.service_queue.abandon(queue, lock_token);
-  };
-  const auto done = co_await run_on(services.disk.tables(), work);
-  if (!done && done.error().fault != Fault::conflict) log::error("hub", "{} over AMQP: {}", queue, done.error().message);
+Result<> ServiceQueueLink::settle(const std::string& lock_token, net::AmqpOutcome outcome) {
+  const bool complete = outcome == net::AmqpOutcome::accepted || outcome == net::AmqpOutcome::rejected;
+  return complete ? services_.service_queue.complete(queue_, lock_token) : services_.service_queue.abandon(queue_, lock_token);
 }
 
 void ReplyLink::send(amqp::Message message) {

@@ -3,17 +3,9 @@
 
 #include <deque>
 
-#include "foundation/task_scope.h"
-#include "net/amqp/server.h"
-#include "service/hub/api.h"
+#include "service/hub/amqp_locked_queue.h"
 
 namespace nacelle::hub {
-
-/// A link's handler that is looked at about once a second.
-class AmqpHandler : public net::AmqpLinkHandler {
- public:
-  virtual void tick() {}
-};
 
 /// `/messages/devicebound`: each message is accepted when it is in its device's queue, on disk.
 class DeviceboundLink final : public AmqpHandler {
@@ -28,27 +20,19 @@ class DeviceboundLink final : public AmqpHandler {
 };
 
 /// A queue of ServiceQueue: what is sent is locked, and goes when the receiver accepts or rejects it.
-class ServiceQueueLink final : public AmqpHandler, public std::enable_shared_from_this<ServiceQueueLink> {
+class ServiceQueueLink final : public LockedQueueLink {
  public:
   /// `together`: a message carries an array of what there is (feedback), else one record.
-  ServiceQueueLink(Services& services, TaskScope& tasks, net::AmqpLinkPtr link, std::string_view queue, bool together)
-      : services_(services), tasks_(tasks), link_(std::move(link)), queue_(queue), together_(together) {}
-  void credit() override { begin(); }
+  ServiceQueueLink(Services& services, TaskScope& tasks, net::AmqpLinkPtr link, const std::string& queue, bool together)
+      : LockedQueueLink(services, tasks, std::move(link), queue), queue_(queue), together_(together) {}
   void tick() override { begin(); }
 
  private:
-  using Batch = Result<std::optional<ServiceQueue::Batch>>;
-  void begin();
-  static awaitable<void> send_waiting(std::shared_ptr<ServiceQueueLink> self);
-  static awaitable<void> settle(Services& services, std::string queue, std::string lock_token, bool complete);
-  bool send(const ServiceQueue::Batch& batch);
+  Result<std::optional<Locked>> receive() override;
+  Result<> settle(const std::string& lock_token, net::AmqpOutcome outcome) override;
 
-  Services& services_;
-  TaskScope& tasks_;
-  const std::weak_ptr<net::AmqpLink> link_;
   const std::string queue_;
   const bool together_;
-  bool sending_ = false;
 };
 
 /// Answers on a link of the peer's choice, which wait for its credit.
