@@ -144,6 +144,32 @@ TEST(Join, sources_that_tell_different_channels_are_laid_together_by_machine_and
   EXPECT_NE(contrary.error().message.find("two different readings"), std::string::npos);
 }
 
+TEST(TableBuilder, the_number_of_threads_makes_no_difference) {
+  const auto build = [](int threads) {
+    TableBuilder rows;
+    std::vector<double> values(turbofan_columns().size());
+    for (std::int64_t cycle = 200; cycle > 0; --cycle)
+      for (const std::int64_t unit : {9, 2, 5}) {
+        for (std::size_t c = 0; c < values.size(); ++c)
+          values[c] = static_cast<double>(unit * 1000 + cycle) + 0.01 * static_cast<double>(c);
+        if (cycle % 7 == 0) values[3] = std::nan("");
+        rows.add(unit, cycle, values);
+        if (cycle % 10 == 0) rows.add(unit, cycle, values);
+        values[3] = 4;
+        if (cycle % 7 == 0) rows.add(unit, cycle, values);
+      }
+    ImportCounts counts;
+    FleetTable table = rows.finish(&counts, threads).value();
+    EXPECT_EQ(counts.duplicates, 60u);
+    EXPECT_EQ(counts.joined, 84u);
+    return table;
+  };
+  const FleetTable alone = build(1);
+  EXPECT_EQ(alone.row_count(), 600u);
+  EXPECT_EQ(alone.value(6, 3), 4);
+  for (const int threads : {2, 5}) EXPECT_EQ(build(threads).content_hash(), alone.content_hash());
+}
+
 TEST(ParseDouble, the_fast_way_gives_the_nearest_double_as_the_slow_one_does) {
   Seeded random(7);
   const auto same = [](const std::string& text) {

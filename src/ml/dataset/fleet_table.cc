@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <iterator>
@@ -10,6 +11,7 @@
 #include <unordered_map>
 
 #include "codec/digest/digest.h"
+#include "foundation/run_tasks.h"
 
 namespace nacelle::dataset {
 
@@ -141,46 +143,60 @@ Result<bool> join_reading(FleetTable& table, std::size_t row, const double* valu
     if (std::isnan(values[c]) || std::memcmp(&there, &values[c], sizeof there) == 0) continue;
     if (!std::isnan(there))
       return fail(Fault::invalid_input, fmt::format("{} {}, cycle {}: two different readings were found", table.schema->machine,
-                                                    table.unit.back(), table.cycle.back()));
+                                                    table.unit[row], table.cycle[row]));
     there = values[c];
     added = true;
   }
   return added;
 }
 
+/// Columns from `first` on, as many as lie in a line of the cache.
+void fill_columns(FleetTable& table, const std::vector<const double*>& readings, std::size_t first) {
+  const std::size_t last = std::min(first + values_a_line, table.columns.size());
+  std::array<double*, values_a_line> next{};
+  for (std::size_t c = first; c < last; ++c) {
+    table.columns[c].resize(readings.size());
+    next[c - first] = table.columns[c].data();
+  }
+  for (std::size_t row = 0; row < readings.size(); ++row) {
+    // One engine's readings lie far from each other, among those of all that were read with it.
+    if (row + rows_ahead < readings.size()) __builtin_prefetch(readings[row + rows_ahead] + first);
+    for (std::size_t c = first; c < last; ++c) next[c - first][row] = readings[row][c];
+  }
+}
+
 }  // namespace
 
-Result<FleetTable> TableBuilder::finish(ImportCounts* counts) {
+Result<FleetTable> TableBuilder::finish(ImportCounts* counts, int threads) {
   const TableBuilder given = std::exchange(*this, TableBuilder{schema_});
   if (given.rows_.empty()) return fail(Fault::invalid_input, "expected readings of engines, found none");
-  const std::vector<Row> rows = given.sorted();
 
   FleetTable table;
   table.schema = schema_;
-  table.unit.reserve(rows.size());
-  table.cycle.reserve(rows.size());
-  table.columns.assign(schema_->column_count(), std::vector<double>(rows.size()));
-  std::vector<double*> next;  // of each column
-  for (auto& column : table.columns) next.push_back(column.data());
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const Row& row = rows[i];
-    // One engine's readings lie far from each other, among those of all that were read with it.
-    if (i + rows_ahead < rows.size())
-      for (std::size_t c = 0; c < next.size(); c += values_a_line) __builtin_prefetch(rows[i + rows_ahead].values + c);
+  table.unit.reserve(given.rows_.size());
+  table.cycle.reserve(given.rows_.size());
+  std::vector<const double*> readings;  // of each row, the first that came
+  readings.reserve(given.rows_.size());
+  std::vector<std::pair<std::size_t, const double*>> further;  // of a row that has one
+  for (const Row& row : given.sorted()) {
     const bool same_engine = !table.unit.empty() && table.unit.back() == row.unit;
     if (same_engine && table.cycle.back() == row.cycle) {
-      TRY_LET(const bool added, join_reading(table, table.cycle.size() - 1, row.values));
-      if (counts) ++(added ? counts->joined : counts->duplicates);
+      further.emplace_back(readings.size() - 1, row.values);
       continue;
     }
     if (!same_engine) table.engines.push_back({row.unit, table.cycle.size(), table.cycle.size()});
     table.unit.push_back(row.unit);
     table.cycle.push_back(row.cycle);
-    const double* value = row.values;
-    for (double*& place : next) *place++ = *value++;
+    readings.push_back(row.values);
     ++table.engines.back().end;
   }
-  for (auto& column : table.columns) column.resize(table.cycle.size());
+  table.columns.resize(schema_->column_count());
+  run_tasks((table.columns.size() + values_a_line - 1) / values_a_line, threads,
+            [&](std::size_t line) { fill_columns(table, readings, line * values_a_line); });
+  for (const auto& [row, values] : further) {
+    TRY_LET(const bool added, join_reading(table, row, values));
+    if (counts) ++(added ? counts->joined : counts->duplicates);
+  }
   return table;
 }
 

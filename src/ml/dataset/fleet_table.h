@@ -73,8 +73,8 @@ class TableBuilder {
   void append(TableBuilder other);
   /// Sorts; drops repeated identical rows and counts them; lays readings of one engine and cycle together that tell different
   /// channels (from several sources). Fault::invalid_input if two tell the same channel differently, and if there are no rows.
-  /// Leaves the builder empty.
-  Result<FleetTable> finish(ImportCounts* counts = nullptr);
+  /// Leaves the builder empty. The number of threads makes no difference to the result.
+  Result<FleetTable> finish(ImportCounts* counts = nullptr, int threads = 1);
 
  private:
   struct Row {

@@ -136,7 +136,7 @@ struct Methods::State : std::enable_shared_from_this<State> {
                                                 at->second->request.name, payload.error().message)));
   }
 
-  void finish(const std::string& id, Result<MethodAnswer> answer) {
+  void finish(std::string id, Result<MethodAnswer> answer) {  // a copy: the call goes, and its key with it
     const auto at = calls.find(id);
     const CallPtr call = at->second;
     calls.erase(at);

@@ -4,15 +4,14 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cstdlib>
 #include <fstream>
 #include <optional>
 #include <set>
 #include <sstream>
-#include <thread>
 
 #include "domain/telemetry/capture.h"
+#include "foundation/run_tasks.h"
 #include "ml/dataset/captured.h"
 #include "ml/dataset/cmapss.h"
 #include "ml/dataset/csv.h"
@@ -296,15 +295,7 @@ Result<Import> import_captured(const std::vector<fs::path>& folders, bool upload
     paths.insert(paths.end(), found.begin(), found.end());
   }
   std::vector<FileResult> results(paths.size());
-  std::atomic<std::size_t> next = 0;
-  const auto work = [&] {
-    for (std::size_t i = next++; i < paths.size(); i = next++) results[i] = read_one(paths[i], uploads, schema);
-  };
-  {
-    std::vector<std::jthread> helpers;
-    for (int t = 1; t < threads; ++t) helpers.emplace_back(work);
-    work();
-  }
+  run_tasks(paths.size(), threads, [&](std::size_t i) { results[i] = read_one(paths[i], uploads, schema); });
   Import import;
   dataset::TableBuilder rows(schema);
   for (FileResult& result : results) {
@@ -313,7 +304,7 @@ Result<Import> import_captured(const std::vector<fs::path>& folders, bool upload
     import.counts.add(result.counts);
     rows.append(std::move(result.rows));
   }
-  auto table = rows.finish(&import.counts);
+  auto table = rows.finish(&import.counts, threads);
   if (!table) {
     std::string where;
     for (const fs::path& folder : folders) where += (where.empty() ? "" : ", ") + folder.string();
