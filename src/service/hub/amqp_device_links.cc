@@ -36,26 +36,41 @@ void DeviceEventsLink::refuse(const Error& why, net::AmqpCondition condition, co
 
 // -- Messages to it
 
+namespace {
+
+class MessagesForDevice final : public LockedQueue {
+ public:
+  MessagesForDevice(Services& services, device::IdentityName who) : services_(services), who_(std::move(who)) {}
+  std::string name() const override { return fmt::format("messages for '{}'", who_.device.str()); }
+
+  Result<std::optional<Locked>> receive() override {
+    services_.registry.note_activity(who_);
+    TRY_LET(const auto next, services_.cloud_to_device.receive(who_.device));
+    if (!next) return std::optional<Locked>();
+    Locked locked{next->lock_token, devicebound_message(next->message)};
+    locked.message.annotations.push_back({amqp::Symbol{"x-opt-sequence-number"}, next->sequence});
+    locked.message.annotations.push_back({amqp::Symbol{"iothub-deliverycount"}, next->delivery_count});
+    return std::optional(std::move(locked));
+  }
+
+  Result<> settle(const std::string& lock_token, net::AmqpOutcome outcome) override {
+    using How = CloudToDevice::Settlement;
+    const bool ended = outcome == net::AmqpOutcome::accepted || outcome == net::AmqpOutcome::rejected;
+    const How how = !ended ? How::abandon : outcome == net::AmqpOutcome::accepted ? How::complete : How::reject;
+    return services_.cloud_to_device.settle(who_.device, lock_token, how);
+  }
+
+ private:
+  Services& services_;
+  const device::IdentityName who_;
+};
+
+}  // namespace
+
 DeviceMessagesLink::DeviceMessagesLink(const std::shared_ptr<AmqpDevice>& device, TaskScope& tasks, net::AmqpLinkPtr link)
-    : LockedQueueLink(device->services(), tasks, std::move(link), fmt::format("messages for '{}'", device->who().device.str())),
+    : LockedQueueLink(device->services(), tasks, std::move(link),
+                      std::make_shared<MessagesForDevice>(device->services(), device->who())),
       device_(device) {}
-
-Result<std::optional<LockedQueueLink::Locked>> DeviceMessagesLink::receive() {
-  services_.registry.note_activity(device_->who());
-  TRY_LET(const auto next, services_.cloud_to_device.receive(device_->who().device));
-  if (!next) return std::optional<Locked>();
-  Locked locked{next->lock_token, devicebound_message(next->message)};
-  locked.message.annotations.push_back({amqp::Symbol{"x-opt-sequence-number"}, next->sequence});
-  locked.message.annotations.push_back({amqp::Symbol{"iothub-deliverycount"}, next->delivery_count});
-  return std::optional(std::move(locked));
-}
-
-Result<> DeviceMessagesLink::settle(const std::string& lock_token, net::AmqpOutcome outcome) {
-  using How = CloudToDevice::Settlement;
-  const bool ended = outcome == net::AmqpOutcome::accepted || outcome == net::AmqpOutcome::rejected;
-  const How how = !ended ? How::abandon : outcome == net::AmqpOutcome::accepted ? How::complete : How::reject;
-  return services_.cloud_to_device.settle(device_->who().device, lock_token, how);
-}
 
 // -- Its twin
 

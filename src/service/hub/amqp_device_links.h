@@ -30,9 +30,6 @@ class DeviceMessagesLink final : public LockedQueueLink {
   void detached() override { device_->gone(this); }
 
  private:
-  Result<std::optional<Locked>> receive() override;
-  Result<> settle(const std::string& lock_token, net::AmqpOutcome outcome) override;
-
   const std::shared_ptr<AmqpDevice> device_;
 };
 

@@ -39,6 +39,34 @@ awaitable<void> send_to(Services& services, device::DeviceId device, telemetry::
   done(std::move(refused));
 }
 
+class RecordsForServices final : public LockedQueue {
+ public:
+  RecordsForServices(ServiceQueue& from, std::string queue, bool together)
+      : from_(from), queue_(std::move(queue)), together_(together) {}
+  std::string name() const override { return queue_; }
+
+  Result<std::optional<Locked>> receive() override {
+    TRY_LET(const auto batch, from_.receive(queue_, together_ ? ServiceQueue::batch_size : 1));
+    if (!batch) return std::optional<Locked>();
+    Locked locked{batch->lock_token, {}};
+    locked.message.message_id = random_uuid();
+    locked.message.content_type = together_ ? feedback_type : json_type;
+    locked.message.content_encoding = "utf-8";
+    locked.message.data = together_ ? json::print(batch->records) : json::print(batch->records.at(0));
+    return std::optional(std::move(locked));
+  }
+
+  Result<> settle(const std::string& lock_token, net::AmqpOutcome outcome) override {
+    const bool complete = outcome == net::AmqpOutcome::accepted || outcome == net::AmqpOutcome::rejected;
+    return complete ? from_.complete(queue_, lock_token) : from_.abandon(queue_, lock_token);
+  }
+
+ private:
+  ServiceQueue& from_;
+  const std::string queue_;
+  const bool together_;
+};
+
 }  // namespace
 
 void DeviceboundLink::transfer(amqp::Message message, Done done) {
@@ -49,21 +77,9 @@ void DeviceboundLink::transfer(amqp::Message message, Done done) {
   tasks_.spawn(send_to(services_, *device, *std::move(ours), std::move(done)));
 }
 
-Result<std::optional<LockedQueueLink::Locked>> ServiceQueueLink::receive() {
-  TRY_LET(const auto batch, services_.service_queue.receive(queue_, together_ ? ServiceQueue::batch_size : 1));
-  if (!batch) return std::optional<Locked>();
-  Locked locked{batch->lock_token, {}};
-  locked.message.message_id = random_uuid();
-  locked.message.content_type = together_ ? feedback_type : json_type;
-  locked.message.content_encoding = "utf-8";
-  locked.message.data = together_ ? json::print(batch->records) : json::print(batch->records.at(0));
-  return std::optional(std::move(locked));
-}
-
-Result<> ServiceQueueLink::settle(const std::string& lock_token, net::AmqpOutcome outcome) {
-  const bool complete = outcome == net::AmqpOutcome::accepted || outcome == net::AmqpOutcome::rejected;
-  return complete ? services_.service_queue.complete(queue_, lock_token) : services_.service_queue.abandon(queue_, lock_token);
-}
+ServiceQueueLink::ServiceQueueLink(Services& services, TaskScope& tasks, net::AmqpLinkPtr link, std::string queue, bool together)
+    : LockedQueueLink(services, tasks, std::move(link),
+                      std::make_shared<RecordsForServices>(services.service_queue, std::move(queue), together)) {}
 
 void ReplyLink::send(amqp::Message message) {
   if (waiting_.size() >= most_waiting) waiting_.pop_front();

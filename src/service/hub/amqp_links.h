@@ -23,16 +23,8 @@ class DeviceboundLink final : public AmqpHandler {
 class ServiceQueueLink final : public LockedQueueLink {
  public:
   /// `together`: a message carries an array of what there is (feedback), else one record.
-  ServiceQueueLink(Services& services, TaskScope& tasks, net::AmqpLinkPtr link, const std::string& queue, bool together)
-      : LockedQueueLink(services, tasks, std::move(link), queue), queue_(queue), together_(together) {}
+  ServiceQueueLink(Services& services, TaskScope& tasks, net::AmqpLinkPtr link, std::string queue, bool together);
   void tick() override { begin(); }
-
- private:
-  Result<std::optional<Locked>> receive() override;
-  Result<> settle(const std::string& lock_token, net::AmqpOutcome outcome) override;
-
-  const std::string queue_;
-  const bool together_;
 };
 
 /// Answers on a link of the peer's choice, which wait for its credit.

@@ -13,34 +13,35 @@ void LockedQueueLink::begin() {
 }
 
 awaitable<void> LockedQueueLink::send_waiting(std::shared_ptr<LockedQueueLink> self) {
+  const QueuePtr queue = self->queue_;
   while (self->wanted_) {
     const auto link = self->link_.lock();
     if (!link || link->credit() == 0) break;  // credit() begins again
     self->wanted_ = false;
-    auto receive = [self] { return self->receive(); };
+    auto receive = [queue] { return queue->receive(); };
     const auto locked = co_await run_on(self->services_.disk.tables(), receive);
-    if (!locked) log::error("hub", "{} over AMQP: {}", self->queue_, locked.error().message);
+    if (!locked) log::error("hub", "{} over AMQP: {}", queue->name(), locked.error().message);
     if (!locked || !*locked) continue;
     self->wanted_ = true;
-    if (!self->send(**locked)) co_await settle_on_disk(self, (*locked)->lock_token, net::AmqpOutcome::released);
+    if (!self->send(**locked)) co_await settle(self->services_, queue, (*locked)->lock_token, net::AmqpOutcome::released);
   }
   self->sending_ = false;
 }
 
-bool LockedQueueLink::send(const Locked& locked) {
+bool LockedQueueLink::send(const LockedQueue::Locked& locked) {
   const auto link = link_.lock();
   if (!link || link->credit() == 0) return false;
-  link->send(locked.message, [self = shared_from_this(), lock_token = locked.lock_token](net::AmqpOutcome outcome) {
-    self->tasks_.spawn(settle_on_disk(self, lock_token, outcome));
-  });
+  auto settled = [&tasks = tasks_, &services = services_, queue = queue_, token = locked.lock_token](net::AmqpOutcome outcome) {
+    tasks.spawn(settle(services, queue, token, outcome));
+  };
+  link->send(locked.message, std::move(settled));
   return true;
 }
 
-awaitable<void> LockedQueueLink::settle_on_disk(std::shared_ptr<LockedQueueLink> self, std::string lock_token,
-                                                net::AmqpOutcome outcome) {
-  auto work = [self, lock_token, outcome] { return self->settle(lock_token, outcome); };
-  const auto done = co_await run_on(self->services_.disk.tables(), work);
-  if (!done && done.error().fault != Fault::conflict) log::error("hub", "{} over AMQP: {}", self->queue_, done.error().message);
+awaitable<void> LockedQueueLink::settle(Services& services, QueuePtr queue, std::string lock_token, net::AmqpOutcome outcome) {
+  auto work = [queue, lock_token, outcome] { return queue->settle(lock_token, outcome); };
+  const auto done = co_await run_on(services.disk.tables(), work);
+  if (!done && done.error().fault != Fault::conflict) log::error("hub", "{} over AMQP: {}", queue->name(), done.error().message);
 }
 
 }  // namespace nacelle::hub
