@@ -19,7 +19,7 @@ std::string folder_of(const std::string& path) { return plain(fs::path(path).par
 
 std::string_view name_of(Call call) {
   constexpr std::string_view names[] = {"writing",  "syncing",        "truncating", "creating", "renaming",
-                                        "removing", "syncing folder", "reading",    "locking"};
+                                        "removing", "syncing folder", "reading",    "locking",  "making room in"};
   return names[static_cast<std::size_t>(call)];
 }
 
@@ -49,12 +49,18 @@ struct FaultFileSystem::Plan {
 class FaultFileSystem::Handle final : public File {
  public:
   Handle(FaultFileSystem& disk, std::shared_ptr<Node> node, std::string path)
-      : disk_(disk), node_(std::move(node)), path_(std::move(path)), life_(disk.life_) {}
+      : disk_(disk), node_(std::move(node)), path_(std::move(path)), end_(node_->now.size()), life_(disk.life_) {}
 
   Result<> append(BytesView bytes) override {
     const std::lock_guard lock(disk_.mutex_);
     TRY(alive());
-    return disk_.append(*node_, path_, bytes);
+    return disk_.write(Call::append, *node_, path_, end_, bytes);
+  }
+  Result<> make_room(ByteCount bytes) override {
+    const std::lock_guard lock(disk_.mutex_);
+    TRY(alive());
+    std::uint64_t at = std::max<std::uint64_t>(end_, node_->now.size());
+    return at < end_ + bytes ? disk_.write(Call::make_room, *node_, path_, at, Bytes(end_ + bytes - at, '\0')) : Result<>();
   }
   Result<Bytes> read_at(std::uint64_t offset, std::size_t count) const override {
     const std::lock_guard lock(disk_.mutex_);
@@ -71,12 +77,14 @@ class FaultFileSystem::Handle final : public File {
   Result<> truncate(std::uint64_t size) override {
     const std::lock_guard lock(disk_.mutex_);
     TRY(alive());
-    return disk_.truncate(*node_, path_, size);
+    TRY(disk_.truncate(*node_, path_, size));
+    end_ = size;
+    return {};
   }
   Result<std::uint64_t> size() const override {
     const std::lock_guard lock(disk_.mutex_);
     TRY(alive());
-    return node_->now.size();
+    return std::min<std::uint64_t>(end_, node_->now.size());
   }
 
  private:
@@ -88,6 +96,7 @@ class FaultFileSystem::Handle final : public File {
   FaultFileSystem& disk_;
   std::shared_ptr<Node> node_;
   std::string path_;
+  std::uint64_t end_;  // where the next append goes
   std::uint64_t life_;
 };
 
@@ -234,9 +243,12 @@ void FaultFileSystem::settle(Node& node) {
     for (std::size_t i = begin; i < std::min(end, now.size()); ++i) now[i] = i < old.size() ? old[i] : '\0';
   const std::size_t from = std::min(node.dirty_from, std::min(now.size(), old.size()));
   switch (below(4)) {
-    case 0: now = old; break;                                        // nothing unsynced survived
-    case 1: now.resize(from + below(now.size() - from + 1)); break;  // a first part
-    case 2: {                                                        // any sectors, in any order
+    case 0: now = old; break;  // nothing unsynced survived
+    case 1:                    // a first part
+      now.resize(from + below(now.size() - from + 1));
+      if (now.size() < old.size()) now.append(old, now.size());
+      break;
+    case 2: {  // any sectors, in any order
       const std::size_t size =
           std::min(now.size(), old.size()) + below(std::max(now.size(), old.size()) - std::min(now.size(), old.size()) + 1);
       Bytes mixed = old;
@@ -256,18 +268,22 @@ void FaultFileSystem::settle(Node& node) {
 
 // --- files
 
-Result<> FaultFileSystem::append(Node& node, const std::string& path, BytesView bytes) {
+/// `at` goes along, also when not all of it is written.
+Result<> FaultFileSystem::write(Call call, Node& node, const std::string& path, std::uint64_t& at, BytesView bytes) {
   bool begun = false;
-  auto outcome = step(Call::append, path, &begun);
+  auto outcome = step(call, path, &begun);
   if (!outcome && !begun) return outcome;
   if (!outcome) bytes = bytes.substr(0, below(bytes.size() + 1));
   ByteCount used = 0;
   if (room_ != ~0ULL)
     for (const auto& [name, other] : names_) used += other->now.size();
-  const bool fits = room_ == ~0ULL || used + bytes.size() <= room_;
-  if (!fits) bytes = bytes.substr(0, room_ > used ? room_ - used : 0);
-  node.dirty_from = std::min(node.dirty_from, node.now.size());
-  node.now.append(bytes);
+  const std::uint64_t largest = room_ == ~0ULL ? room_ : node.now.size() + (room_ > used ? room_ - used : 0);
+  const bool fits = at + bytes.size() <= largest;
+  if (!fits) bytes = bytes.substr(0, largest - at);
+  node.dirty_from = std::min<std::size_t>(node.dirty_from, at);
+  node.now.resize(std::max<std::size_t>(node.now.size(), at + bytes.size()));
+  node.now.replace(at, bytes.size(), bytes);
+  at += bytes.size();
   if (!fits && outcome) return fail(Fault::exhausted, fmt::format("writing {}: no space left on device", path));
   return outcome;
 }

@@ -18,7 +18,7 @@
 
 namespace nacelle::storage {
 
-enum class Call { append, sync, truncate, create, rename, remove, sync_directory, read, lock };
+enum class Call { append, sync, truncate, create, rename, remove, sync_directory, read, lock, make_room };
 
 /// Any thread.
 class FaultFileSystem final : public FileSystem {
@@ -67,7 +67,7 @@ class FaultFileSystem final : public FileSystem {
   bool chance(unsigned one_in);
   std::size_t below(std::size_t bound);
   Result<> step(Call call, const std::string& path, bool* half_done = nullptr);
-  Result<> append(Node& node, const std::string& path, BytesView bytes);
+  Result<> write(Call call, Node& node, const std::string& path, std::uint64_t& at, BytesView bytes);
   Result<> sync(Node& node, const std::string& path);
   Result<> truncate(Node& node, const std::string& path, std::uint64_t size);
   void settle(Node& node);

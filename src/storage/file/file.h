@@ -31,6 +31,10 @@ class File {
   virtual Result<> sync() = 0;
   virtual Result<> truncate(std::uint64_t size) = 0;
   virtual Result<std::uint64_t> size() const = 0;
+  /// Writes `bytes` of zeros behind the end, which stays where it is: appends go over them, so that a sync need not record that the
+  /// file has grown. Whoever opens the file finds them at its end, until truncate() takes them away. Not synced; a failure does no
+  /// harm. By default nothing happens.
+  virtual Result<> make_room(ByteCount) { return {}; }
 };
 
 enum class OpenMode { read, append, create };  ///< append: made if absent; create: must not exist yet (Fault::conflict)

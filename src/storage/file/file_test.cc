@@ -46,6 +46,39 @@ TEST(RealFile, truncated_file_goes_on_at_its_new_end) {
   EXPECT_EQ(file->read_at(0, 100).value(), "good!");
 }
 
+/// `files`: with a folder `in`.
+void expect_room_behind_the_end(FileSystem& files, const fs::path& in) {
+  const fs::path path = in / "a";
+  auto file = files.open(path, OpenMode::append).value();
+  ASSERT_TRUE(file->append("one"));
+  ASSERT_TRUE(file->make_room(100'000));
+  EXPECT_EQ(file->size().value(), 3u);
+  EXPECT_EQ(read_file(files, path).value(), "one" + std::string(100'000, '\0'));
+  const std::vector<BytesView> pieces{"t", "wo"};
+  ASSERT_TRUE(file->append_all(pieces));
+  ASSERT_TRUE(file->make_room(5));  // there is more
+  ASSERT_TRUE(file->append("three"));
+  EXPECT_EQ(file->size().value(), 11u);
+  EXPECT_EQ(read_file(files, path).value(), "onetwothree" + std::string(99'992, '\0'));
+  ASSERT_TRUE(file->truncate(6));
+  EXPECT_EQ(read_file(files, path).value(), "onetwo");
+  ASSERT_TRUE(file->make_room(2));
+  ASSERT_TRUE(file->append("four"));  // beyond it
+  EXPECT_EQ(read_file(files, path).value(), "onetwofour");
+  EXPECT_EQ(file->size().value(), 10u);
+}
+
+TEST(RealFile, room_lies_behind_the_end_and_is_written_over) {
+  const TempFolder folder;
+  expect_room_behind_the_end(real_file_system(), folder.path);
+}
+
+TEST(FaultFileSystem, room_lies_behind_the_end_and_is_written_over) {
+  FaultFileSystem disk(1);
+  ASSERT_TRUE(disk.make_directories("/d"));
+  expect_room_behind_the_end(disk, "/d");
+}
+
 TEST(RealFile, create_refuses_an_existing_file_and_sets_permissions) {
   const TempFolder folder;
   ASSERT_TRUE(real_file_system().open(folder.path / "key", OpenMode::create, 0600));

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -72,16 +73,10 @@ Result<Descriptor> open_descriptor(const fs::path& path, int flags, unsigned per
 
 class RealFile final : public File {
  public:
-  RealFile(Descriptor descriptor, fs::path path) : descriptor_(std::move(descriptor)), path_(std::move(path)) {}
+  RealFile(Descriptor descriptor, fs::path path, std::uint64_t end)
+      : descriptor_(std::move(descriptor)), path_(std::move(path)), end_(end), room_end_(end) {}
 
-  Result<> append(BytesView bytes) override {
-    while (!bytes.empty()) {
-      const auto written = uninterrupted([&] { return ::write(descriptor_.get(), bytes.data(), bytes.size()); });
-      if (written < 0) return failed("writing", path_, errno);
-      bytes.remove_prefix(static_cast<std::size_t>(written));
-    }
-    return {};
-  }
+  Result<> append(BytesView bytes) override { return write_at(end_, bytes); }
 
   Result<> append_all(std::span<const BytesView> pieces) override {
     std::vector<iovec> parts;
@@ -90,8 +85,10 @@ class RealFile final : public File {
       if (!piece.empty()) parts.push_back({const_cast<char*>(piece.data()), piece.size()});
     for (std::span<iovec> left = parts; !left.empty();) {
       const int count = static_cast<int>(std::min<std::size_t>(left.size(), IOV_MAX));
-      const auto written = uninterrupted([&] { return ::writev(descriptor_.get(), left.data(), count); });
+      const auto at = static_cast<off_t>(end_);
+      const auto written = uninterrupted([&] { return ::pwritev(descriptor_.get(), left.data(), count, at); });
       if (written < 0) return failed("writing", path_, errno);
+      end_ += static_cast<std::uint64_t>(written);
       auto done = static_cast<std::size_t>(written);
       while (!left.empty() && done >= left.front().iov_len) {
         done -= left.front().iov_len;
@@ -127,18 +124,42 @@ class RealFile final : public File {
   Result<> truncate(std::uint64_t size) override {
     if (uninterrupted([&] { return ::ftruncate(descriptor_.get(), static_cast<off_t>(size)); }) != 0)
       return failed("truncating", path_, errno);
+    end_ = room_end_ = size;
+    return {};
+  }
+
+  Result<> make_room(ByteCount bytes) override {
+    static constexpr std::array<char, 64 * 1024> zeros{};
+    room_end_ = std::max(room_end_, end_);
+    while (room_end_ < end_ + bytes)
+      TRY(write_at(room_end_, {zeros.data(), std::min<std::size_t>(zeros.size(), end_ + bytes - room_end_)}));
     return {};
   }
 
   Result<std::uint64_t> size() const override {
+    if (room_end_ > end_) return end_;
     struct stat status {};
     if (::fstat(descriptor_.get(), &status) != 0) return failed("measuring", path_, errno);
     return static_cast<std::uint64_t>(status.st_size);
   }
 
  private:
+  /// `at` goes along, also when not all of it can be written.
+  Result<> write_at(std::uint64_t& at, BytesView bytes) {
+    while (!bytes.empty()) {
+      const auto place = static_cast<off_t>(at);
+      const auto written = uninterrupted([&] { return ::pwrite(descriptor_.get(), bytes.data(), bytes.size(), place); });
+      if (written < 0) return failed("writing", path_, errno);
+      bytes.remove_prefix(static_cast<std::size_t>(written));
+      at += static_cast<std::uint64_t>(written);
+    }
+    return {};
+  }
+
   Descriptor descriptor_;
   fs::path path_;
+  std::uint64_t end_;       // where the next append goes
+  std::uint64_t room_end_;  // behind it, up to here, are zeros
 };
 
 class RealLock final : public FileLock {
@@ -153,14 +174,15 @@ class RealFileSystem final : public FileSystem {
  public:
   Result<std::unique_ptr<File>> open(const fs::path& path, OpenMode mode, unsigned permissions) override {
     int flags = O_RDONLY;
-    if (mode == OpenMode::append) flags = O_RDWR | O_CREAT | O_APPEND;
-    if (mode == OpenMode::create) flags = O_RDWR | O_CREAT | O_EXCL | O_APPEND;
+    if (mode == OpenMode::append) flags = O_RDWR | O_CREAT;
+    if (mode == OpenMode::create) flags = O_RDWR | O_CREAT | O_EXCL;
     TRY_LET(Descriptor descriptor, open_descriptor(path, flags, permissions));
     struct stat status {};
     if (::fstat(descriptor.get(), &status) != 0) return failed("measuring", path, errno);
     if (S_ISDIR(status.st_mode))
       return fail(Fault::not_found, fmt::format("opening {}: it is a folder, not a file", path.string()));
-    return std::unique_ptr<File>(std::make_unique<RealFile>(std::move(descriptor), path));
+    return std::unique_ptr<File>(
+        std::make_unique<RealFile>(std::move(descriptor), path, static_cast<std::uint64_t>(status.st_size)));
   }
 
   Result<> rename(const fs::path& from, const fs::path& to) override {

@@ -5,18 +5,60 @@ namespace nacelle::storage {
 namespace {
 
 TEST_F(EventLogTest, full_disk_refuses_and_the_log_goes_on_once_there_is_room) {
+  options.segment_bytes = 1_MiB;
+  reopen();
   append(0, "kept");
+  disk.set_room(disk.used());
+  Offset stored = 1;
+  while (append_now(*log, 0, std::string(200, 'x'))) ++stored;  // in the room that was made before
+  EXPECT_GT(stored, 1000u);
   disk.set_room(disk.used() + 50);
   for (int i = 0; i < 3; ++i) EXPECT_EQ(append_now(*log, 0, std::string(200, 'x')).error().fault, Fault::exhausted);
   EXPECT_EQ(append_now(*log, 1, std::string(200, 'x')).error().fault, Fault::exhausted) << "needs a new file";
-  EXPECT_EQ(log->head(0), 1u);
-  EXPECT_EQ(append(0, "tiny"), 1u);
+  EXPECT_EQ(log->head(0), stored);
+  EXPECT_EQ(append(0, "tiny"), stored);
   reopen();  // a full disk does not keep it from opening
-  EXPECT_EQ(read_all(*log, 0).value().size(), 2u);
+  EXPECT_EQ(read_all(*log, 0).value().size(), stored + 1);
   disk.set_room(~0ULL);
-  EXPECT_EQ(append(0, "after"), 2u);
+  EXPECT_EQ(append(0, "after"), stored + 1);
   EXPECT_EQ(append(1, "after"), 0u);
   EXPECT_EQ(log->statistics().quarantined_segments + log->statistics().repaired_tails, 0u);
+}
+
+TEST_F(EventLogTest, room_for_small_appends_is_neither_a_record_nor_damage) {
+  options.segment_bytes = 1_MiB;
+  reopen();
+  const std::string path = "/events/0000/00000000000000000000.log";
+  for (int i = 0; i < 3; ++i) append(0, "record");
+  const std::size_t with_room = disk.contents(path).size();
+  EXPECT_GT(with_room, 200'000u);
+  disk.cut_power_now();  // as a kill leaves it, room and all
+  log.reset();
+  disk.restart();
+  EXPECT_EQ(disk.contents(path).size(), with_room) << "the room was synced with the records";
+  reopen();
+  EXPECT_EQ(log->head(0), 3u);
+  EXPECT_GE(log->next(0), 3u + (with_room - 200) / 24) << "as many records as a damaged disk may have made zeros of";
+  append(0, "after");
+  const auto all = read_all(*log, 0).value();
+  ASSERT_EQ(all.size(), 4u);
+  EXPECT_EQ(all.back().follows, 3u) << "nothing was missed";
+  EXPECT_EQ(log->statistics().quarantined_segments + log->statistics().repaired_tails, 0u);
+  EXPECT_LT(disk.contents(path).size(), 300u) << "given back";
+}
+
+TEST_F(EventLogTest, a_log_that_is_closed_keeps_no_room_and_large_appends_make_none) {
+  options.segment_bytes = 1_MiB;
+  reopen();
+  const std::string path = "/events/0000/00000000000000000000.log";
+  append(0, std::string(100'000, 'x'));
+  EXPECT_LT(disk.contents(path).size(), 101'000u);
+  append(0, "small");
+  EXPECT_GT(disk.contents(path).size(), 300'000u);
+  log.reset();
+  EXPECT_LT(disk.contents(path).size(), 101'000u);
+  reopen();
+  EXPECT_EQ(append(0, "goes on where it was"), 2u);
 }
 
 TEST_F(EventLogTest, failed_sync_is_never_acknowledged_and_its_offsets_are_not_used_again) {

@@ -47,6 +47,7 @@ class Story {
     disk_.fail_one_in(Call::sync, 25);
     disk_.fail_one_in(Call::append, 25, below(2) ? Fault::exhausted : Fault::unavailable);
     disk_.fail_one_in(Call::truncate, 4);
+    disk_.fail_one_in(Call::make_room, 10, Fault::exhausted);
     disk_.fail_one_in(Call::create, 10, Fault::exhausted);
     disk_.fail_one_in(Call::sync_directory, 10);
   }

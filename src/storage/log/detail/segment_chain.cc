@@ -7,6 +7,14 @@
 #include "foundation/log.h"
 
 namespace nacelle::storage::detail {
+namespace {
+
+// An append of up to the first goes over zeros, of which so many are written at a time:
+// docs/decisions/0249-room-for-small-appends.md.
+constexpr std::uint64_t small_append = 64_KiB;
+constexpr std::uint64_t room_at_a_time = 256_KiB;
+
+}  // namespace
 
 // --- appending: the log's thread
 
@@ -50,12 +58,31 @@ std::size_t SegmentChain::place(std::span<Append* const> batch) {
   return pieces_.size();
 }
 
+/// Without it, a full disk say, it goes as well.
+void SegmentChain::make_room(std::uint64_t bytes) {
+  const std::uint64_t end = written_ + bytes;
+  if (bytes > small_append || end <= room_end_ || end >= options_.segment_bytes) return;
+  const std::uint64_t until = std::min(end + room_at_a_time, options_.segment_bytes);
+  room_end_ = until;
+  if (!file_->make_room(until - written_)) give_back_room();
+}
+
+/// If it stays, after a power cut say, nobody takes it for records.
+void SegmentChain::give_back_room() {
+  if (file_ && room_end_ > written_) (void)file_->truncate(written_);
+  room_end_ = 0;
+}
+
 Result<> SegmentChain::append_placed() {
+  std::uint64_t bytes = 0;
+  for (const BytesView piece : pieces_) bytes += piece.size();
+  make_room(bytes);
   auto written = file_->append_all(pieces_);
   if (written) {
-    for (const BytesView piece : pieces_) written_ += piece.size();
+    written_ += bytes;
     return {};
   }
+  room_end_ = 0;
   if (const auto cut = file_->truncate(written_); !cut) {
     log::error("log", "{}: the torn write cannot be cut off ({}); going on in a new segment", last_->path().string(),
                cut.error().message);
@@ -72,6 +99,7 @@ void SegmentChain::sync() {
     log::error("log", "{}: {} records refused; going on in a new segment", synced.error().message, unsynced_.size());
     refuse(unsynced_, synced.error());
     (void)file_->truncate(synced_);
+    room_end_ = 0;
     needs_roll_ = true;
   } else {
     synced_ = written_;

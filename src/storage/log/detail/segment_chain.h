@@ -21,6 +21,7 @@ class SegmentChain {
   };
   /// Mends what a crash left: a torn tail is cut, a damaged segment put aside and its intact records kept.
   static Result<std::unique_ptr<SegmentChain>> open(Options options, FileSystem& files, Counters& counters);
+  ~SegmentChain() { give_back_room(); }
 
   // The log's thread only: write, then sync, then each append either has its offset or says why it was refused.
   void write(std::span<Append* const> batch);
@@ -70,6 +71,8 @@ class SegmentChain {
   Result<> roll();
   Result<> make_segment(Offset first, Offset follows);
   std::size_t place(std::span<Append* const> batch);
+  void make_room(std::uint64_t bytes);
+  void give_back_room();
   Result<> append_placed();
   static void refuse(std::span<Append* const> batch, const Error& error);
   SegmentPointer holding(Offset offset) const;
@@ -94,8 +97,9 @@ class SegmentChain {
   std::shared_ptr<File> file_;
   std::uint32_t salt_ = 0;
   Offset next_ = 0;
-  std::uint64_t written_ = 0;  // bytes of the last file
-  std::uint64_t synced_ = 0;   // of those
+  std::uint64_t written_ = 0;   // bytes of the last file
+  std::uint64_t synced_ = 0;    // of those
+  std::uint64_t room_end_ = 0;  // zeros up to here wait to be written over
   bool rolled_ = false;
   std::atomic<bool> needs_roll_ = false;  // also set by a reader that met damage
   std::vector<BytesView> pieces_;         // placed and not yet written

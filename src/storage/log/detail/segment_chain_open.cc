@@ -91,7 +91,8 @@ Result<> SegmentChain::recover_last(Offset at_least) {
   salt_ = scan.salt;
   written_ = synced_ = scan.intact_bytes;
   last_->begin(std::move(file), scan);
-  needs_roll_ = next_ > scan.next;  // gaps stand between segments, where the header tells of them
+  if (bytes->size() > written_) (void)file_->truncate(written_);  // room; if it stays, nobody takes it for records
+  needs_roll_ = next_ > scan.next;                                // gaps stand between segments, where the header tells of them
   return {};
 }
 
@@ -143,6 +144,7 @@ Result<> SegmentChain::make_segment(Offset first, Offset follows) {
   nothing.follows = follows;
   nothing.intact_bytes = bytes.size();
   segment->begin(*made, nothing);
+  give_back_room();
   if (last_) last_->seal(follows);
   last_ = segment;
   file_ = *made;

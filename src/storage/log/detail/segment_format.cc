@@ -231,7 +231,9 @@ Result<Scan> scan_segment(BytesView file, const Standing& standing) {
   scan.past = std::max(past_found, scan.next + (rest + record_header_bytes - 1) / record_header_bytes);
 
   const bool gap = scan.intact_bytes < end && !found.empty();
-  const bool untidy_end = rest > 0 || file.size() < segment_header_bytes;
+  // Zeros at the end of the last file were room for records to come.
+  const bool room = standing.last && file.find_last_not_of('\0') < end;
+  const bool untidy_end = (rest > 0 && !room) || file.size() < segment_header_bytes;
   scan.torn = standing.last && (untidy_end || !decoded);
   const bool end_known = standing.end != unknown_offset;
   const bool missing =
