@@ -2,6 +2,8 @@
 // one table, and at the end every client has what it was promised.
 #include "service/hub/kept_messages.h"
 
+#include <fmt/format.h>
+
 #include <random>
 #include <set>
 
@@ -335,7 +337,7 @@ TEST_F(KeptMessagesTest, a_delayed_will_is_published_by_the_next_life_and_not_if
 /// A publisher and a subscriber that keep the rules of QoS 1 and 2 whatever the server does, and count.
 class Story {
  public:
-  Story(std::uint64_t seed, storage::FaultFileSystem& disk) : random_(seed), disk_(disk) {}
+  Story(std::uint64_t seed, storage::FaultFileSystem& disk) : seed_(seed), random_(seed), disk_(disk) {}
 
   awaitable<void> live(Life& life) {
     auto subscriber = co_await life.join(kept_session("subscriber"));
@@ -384,8 +386,8 @@ class Story {
   awaitable<void> send_one(Peer& peer) {
     if (pending_.empty()) {
       const QoS qos = random_() % 2 ? QoS::exactly_once : QoS::at_least_once;
-      pending_.push_back(
-          {"t/" + std::to_string(random_() % 3), std::to_string(next_++) + (qos == QoS::exactly_once ? " twice?" : ""), qos});
+      pending_.push_back({"t/" + std::to_string(random_() % 3),
+                          fmt::format("{}:{}{}", seed_, next_++, qos == QoS::exactly_once ? " twice?" : ""), qos});
       fresh_ = true;
     }
     Sent& sent = pending_.front();
@@ -436,6 +438,7 @@ class Story {
     }
   }
 
+  const std::uint64_t seed_;  // in each payload: what the story before retained is not taken for this one's
   std::mt19937_64 random_;
   storage::FaultFileSystem& disk_;
   bool subscribed_ = false;
