@@ -91,8 +91,10 @@ Result<> SegmentChain::recover_last(Offset at_least) {
   salt_ = scan.salt;
   written_ = synced_ = scan.intact_bytes;
   last_->begin(std::move(file), scan);
-  if (bytes->size() > written_) (void)file_->truncate(written_);  // room; if it stays, nobody takes it for records
-  needs_roll_ = next_ > scan.next;                                // gaps stand between segments, where the header tells of them
+  // Room; if it cannot be cut off, nobody takes it for records.
+  if (bytes->size() > written_) (void)file_->truncate(written_);
+  // Gaps stand between segments, where the header tells of them.
+  needs_roll_ = next_ > scan.next;
   return {};
 }
 
